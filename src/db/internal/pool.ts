@@ -1,0 +1,584 @@
+/**
+ * The pool of one database: a state machine that knows nothing of MySQL, of Effect or of the wall clock.
+ *
+ * Borrowers always wait on the pool, never on a dial or a ping of their own: whatever connection becomes usable first
+ * goes to the one who has waited longest. At every moment `slots = idle + active + dialling`, and a slot that is being
+ * pinged or reset counts as active. All calls are synchronous; answers come by callback, exactly once.
+ */
+
+/** What the pool needs of a connection. Each callback is called at most once; the pool puts the deadlines on them. */
+export interface Driver<C> {
+  /** Opens a connection and sets its session up. The function returned gives up on it, also after the answer was due. */
+  readonly dial: (done: (result: Dialled<C>) => void) => () => void
+  readonly ping: (connection: C, done: (alive: boolean) => void) => void
+  readonly reset: (connection: C, done: (clean: boolean) => void) => void
+  /** Says goodbye to the server. */
+  readonly close: (connection: C) => void
+  /** Cuts the socket at once. */
+  readonly destroy: (connection: C) => void
+}
+
+export type Dialled<C> =
+  | { readonly _tag: "Connected"; readonly connection: C }
+  | { readonly _tag: "Failed"; readonly cause: unknown; readonly kind: DialFailure }
+
+/** "permanent": a login or a database that will not work next time either; "full": the server has too many connections. */
+export type DialFailure = "permanent" | "full" | "transient"
+
+/** Time and chance, injected so that tests decide them. Milliseconds; `now` never goes back. */
+export interface Surroundings {
+  readonly now: () => number
+  readonly random: () => number
+  readonly schedule: (delay: number, task: () => void) => () => void
+}
+
+export interface Options {
+  readonly size: number
+  readonly overflow: number
+  readonly acquireTimeout: number
+  readonly connectTimeout: number
+  readonly recycle: number
+  readonly prePing: boolean
+  readonly pingSkip: number
+  readonly leakThreshold: number
+  readonly onLeak: (slot: Slot<unknown>, heldFor: number) => void
+}
+
+export interface Slot<C> {
+  readonly connection: C
+  readonly openedAt: number
+  readonly expiresAt: number
+  lastUsed: number
+  borrowedAt: number
+  /** What the borrower wants to be found by if it leaks the connection. */
+  borrower: unknown
+  reported: boolean
+  state: "idle" | "active" | "gone"
+}
+
+export interface Borrower<C> {
+  readonly onSlot: (slot: Slot<C>) => void
+  readonly onFailure: (failure: AcquireFailure) => void
+  readonly label?: unknown
+}
+
+export interface AcquireFailure {
+  readonly _tag: "Timeout" | "Closed" | "DialFailed"
+  readonly stats: Stats
+  /** The last failed dial, where there has been one since the last successful one. */
+  readonly cause: unknown
+}
+
+/** Numbers of one pool at one moment; `size` counts the slots in existence, `max` how many there may be. */
+export interface Stats {
+  readonly idle: number
+  readonly active: number
+  readonly dialling: number
+  readonly waiting: number
+  readonly size: number
+  readonly overflow: number
+  readonly max: number
+  /** Since the start of the pool: */
+  readonly opened: number
+  readonly dialFailures: number
+  readonly timeouts: number
+  readonly recycled: number
+  readonly discarded: Readonly<Record<DiscardReason, number>>
+}
+
+export type DiscardReason = "broken" | "pingFailed" | "resetFailed" | "overflow" | "invalidated"
+
+/** How a borrower gives its connection back. */
+export type Return = "clean" | "reset" | "discard"
+
+const PING_DEADLINE = 1_000
+const RESET_DEADLINE = 1_000
+const RECYCLE_JITTER = 0.1
+const MAX_DIALS = 4
+const REDIAL_FIRST = 10
+const REDIAL_MOST = 1_000
+const LOGIN_RETRY_FIRST = 1_000
+const LOGIN_RETRY_MOST = 30_000
+
+interface Waiter<C> extends Borrower<C> {
+  readonly deadline: number
+}
+
+export class Pool<C> {
+  readonly #driver: Driver<C>
+  readonly #around: Surroundings
+  readonly #options: Options
+  readonly #max: number
+
+  // A stack: the connection used last is handed out first, so what a quiet pool does not need grows old.
+  readonly #idle: Array<Slot<C>> = []
+  readonly #active = new Set<Slot<C>>()
+  readonly #dials = new Set<() => void>()
+  // A Set keeps the order of arrival and lets a waiter leave from the middle.
+  readonly #waiters = new Set<Waiter<C>>()
+  #checking = 0
+
+  #suspectBefore = -1
+  #invalidBefore = -1
+
+  #outageSince: number | undefined
+  #failedDials = 0
+  #lastDialFailure: unknown
+  #blockedUntil = -1
+  #blockedBy: unknown
+
+  #cancelDeadlineTimer: (() => void) | undefined
+  #cancelRedialTimer: (() => void) | undefined
+  #cancelLeakTimer: (() => void) | undefined
+
+  #closed = false
+  #onDrained: (() => void) | undefined
+
+  #opened = 0
+  #dialFailures = 0
+  #timeouts = 0
+  #recycled = 0
+  readonly #discarded: Record<DiscardReason, number> = {
+    broken: 0,
+    pingFailed: 0,
+    resetFailed: 0,
+    overflow: 0,
+    invalidated: 0
+  }
+
+  constructor(driver: Driver<C>, around: Surroundings, options: Options) {
+    this.#driver = driver
+    this.#around = around
+    this.#options = options
+    this.#max = options.size + options.overflow
+  }
+
+  get stats(): Stats {
+    const size = this.#slots()
+    return {
+      idle: this.#idle.length,
+      active: this.#active.size,
+      dialling: this.#dials.size,
+      waiting: this.#waiters.size,
+      size,
+      overflow: Math.max(0, size - this.#options.size),
+      max: this.#max,
+      opened: this.#opened,
+      dialFailures: this.#dialFailures,
+      timeouts: this.#timeouts,
+      recycled: this.#recycled,
+      discarded: { ...this.#discarded }
+    }
+  }
+
+  /**
+   * Asks for a connection. Exactly one of the borrower's callbacks is called, perhaps before this returns. One deadline
+   * covers the queue, pings, dials, login and session set-up. The function returned takes the request back; after an
+   * answer it does nothing.
+   */
+  acquire(borrower: Borrower<C>): () => void {
+    if (this.#closed) {
+      borrower.onFailure(this.#failure("Closed"))
+      return ignore
+    }
+    const now = this.#around.now()
+    if (this.#waiters.size === 0) {
+      const slot = this.#takeFresh(now)
+      if (slot !== undefined) {
+        this.#hand(slot, borrower, now)
+        return ignore
+      }
+      // The server refused this login a moment ago and nobody holds a connection that could come back.
+      if (now < this.#blockedUntil && this.#slots() === 0) {
+        borrower.onFailure(this.#failure("DialFailed", this.#blockedBy))
+        return ignore
+      }
+    }
+    const waiter: Waiter<C> = { ...borrower, deadline: now + this.#options.acquireTimeout }
+    this.#waiters.add(waiter)
+    this.#armDeadline()
+    this.#pump()
+    return () => {
+      if (this.#waiters.delete(waiter)) this.#armDeadline()
+    }
+  }
+
+  /** Takes a connection back. To release a slot twice is a defect of the caller, never a shared connection. */
+  release(slot: Slot<C>, how: Return): void {
+    this.#retire(slot)
+    if (slot.state === "gone") return
+    const now = this.#around.now()
+    if (how === "discard") {
+      this.#destroy(slot, "broken")
+    } else if (this.#closed) {
+      this.#close(slot)
+    } else if (how === "reset") {
+      this.#reset(slot)
+    } else {
+      this.#giveBack(slot, now)
+    }
+    this.#pump()
+    this.#checkDrained()
+  }
+
+  /** An idle connection died by itself: it leaves the pool now instead of at its next checkout. */
+  lost(connection: C): void {
+    const index = this.#idle.findIndex((slot) => slot.connection === connection)
+    if (index < 0) return
+    const [slot] = this.#idle.splice(index, 1)
+    this.#destroy(slot!, "broken")
+    this.suspect()
+    this.#checkDrained()
+  }
+
+  /** A connection turned out dead: every one opened before now has to answer a ping before it is used again. */
+  suspect(): void {
+    if (this.#options.prePing) {
+      this.#suspectBefore = this.#around.now()
+    } else {
+      this.invalidate()
+    }
+  }
+
+  /** Every connection opened before now is closed: idle ones at once, borrowed ones when they come back. */
+  invalidate(): void {
+    this.#invalidBefore = this.#around.now()
+    while (this.#idle.length > 0) this.#destroy(this.#idle.pop()!, "invalidated")
+    this.#checkDrained()
+  }
+
+  /**
+   * Closes the pool: waiters fail, dials are given up, idle connections are closed, borrowed ones as they come back and
+   * at the latest after `grace` milliseconds, by force. `done` is called when no slot is left.
+   */
+  shutdown(grace: number, done: () => void): void {
+    this.#closed = true
+    this.#onDrained = done
+    this.#cancelTimers()
+    for (const giveUp of [...this.#dials]) {
+      this.#dials.delete(giveUp)
+      giveUp()
+    }
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    for (const waiter of waiters) waiter.onFailure(this.#failure("Closed"))
+    while (this.#idle.length > 0) this.#close(this.#idle.pop()!)
+    if (this.#active.size > 0) {
+      this.#cancelDeadlineTimer = this.#around.schedule(grace, () => {
+        for (const slot of [...this.#active]) {
+          // The borrower still holds it: its statements fail now, and its release finds the slot gone.
+          this.#active.delete(slot)
+          this.#destroy(slot, "broken")
+        }
+        this.#checkDrained()
+      })
+    }
+    this.#checkDrained()
+  }
+
+  #slots(): number {
+    return this.#idle.length + this.#active.size + this.#dials.size
+  }
+
+  /** Serves and supplies: called after every change that could let a waiter go on. */
+  #pump(): void {
+    while (this.#waiters.size > 0 && !this.#closed) {
+      const now = this.#around.now()
+      const fresh = this.#takeFresh(now)
+      if (fresh !== undefined) {
+        this.#handToFirst(fresh, now)
+        continue
+      }
+      // Every ping and dial under way will serve one waiter.
+      if (this.#checking + this.#dials.size >= this.#waiters.size) return
+      const stale = this.#idle.pop()
+      if (stale !== undefined) {
+        this.#check(stale)
+      } else if (this.#mayDial(now)) {
+        this.#dial(now)
+      } else {
+        // Nothing is left that could come back, and the login is known to be refused.
+        if (now < this.#blockedUntil && this.#slots() === 0) this.#failWaiters("DialFailed", this.#blockedBy)
+        return
+      }
+    }
+  }
+
+  /** The most recently used idle connection, if it can be handed out without a ping; dead wood above it is removed. */
+  #takeFresh(now: number): Slot<C> | undefined {
+    for (;;) {
+      const slot = this.#idle[this.#idle.length - 1]
+      if (slot === undefined) return undefined
+      if (slot.expiresAt <= now) {
+        this.#idle.pop()
+        this.#recycled++
+        this.#close(slot)
+      } else if (this.#needsPing(slot, now)) {
+        return undefined
+      } else {
+        this.#idle.pop()
+        return slot
+      }
+    }
+  }
+
+  #needsPing(slot: Slot<C>, now: number): boolean {
+    return this.#options.prePing
+      && (slot.openedAt <= this.#suspectBefore || now - slot.lastUsed >= this.#options.pingSkip)
+  }
+
+  #check(slot: Slot<C>): void {
+    this.#enter(slot, undefined, this.#around.now())
+    this.#checking++
+    this.#bounded(PING_DEADLINE, (done) => this.#driver.ping(slot.connection, done), (answer) => {
+      if (slot.state === "gone") return
+      this.#checking--
+      this.#retire(slot)
+      const now = this.#around.now()
+      if (answer === true && !this.#closed) {
+        slot.lastUsed = now
+        this.#giveBack(slot, now)
+      } else {
+        this.#destroy(slot, "pingFailed")
+        // A refusal comes at once and costs the others one fast ping each; silence would cost each of them a deadline.
+        if (answer === undefined) this.invalidate()
+        else this.suspect()
+      }
+      this.#pump()
+      this.#checkDrained()
+    })
+  }
+
+  #reset(slot: Slot<C>): void {
+    this.#enter(slot, undefined, this.#around.now())
+    this.#bounded(RESET_DEADLINE, (done) => this.#driver.reset(slot.connection, done), (answer) => {
+      if (slot.state === "gone") return
+      this.#retire(slot)
+      if (answer === true && !this.#closed) this.#giveBack(slot, this.#around.now())
+      else this.#destroy(slot, "resetFailed")
+      this.#pump()
+      this.#checkDrained()
+    })
+  }
+
+  /** Runs one step of the driver under a deadline. `undefined` stands for no answer in time. */
+  #bounded(
+    deadline: number,
+    step: (done: (ok: boolean) => void) => void,
+    then: (answer: boolean | undefined) => void
+  ): void {
+    let answered = false
+    const finish = (answer: boolean | undefined): void => {
+      if (answered) return
+      answered = true
+      cancel()
+      then(answer)
+    }
+    const cancel = this.#around.schedule(deadline, () => finish(undefined))
+    step(finish)
+  }
+
+  #mayDial(now: number): boolean {
+    if (this.#slots() >= this.#max || this.#cancelRedialTimer !== undefined) return false
+    if (now < this.#blockedUntil) return false
+    return this.#dials.size < (this.#failedDials > 0 ? 1 : MAX_DIALS)
+  }
+
+  #dial(now: number): void {
+    let finished = false
+    const giveUp = (): void => {
+      if (finished) return
+      finished = true
+      abandon()
+    }
+    this.#dials.add(giveUp)
+    const abandon = this.#driver.dial((result) => {
+      if (finished) {
+        if (result._tag === "Connected") this.#driver.destroy(result.connection)
+        return
+      }
+      finished = true
+      this.#dials.delete(giveUp)
+      if (result._tag === "Connected") this.#dialled(result.connection)
+      else this.#dialFailed(now, result)
+      this.#pump()
+    })
+  }
+
+  #dialled(connection: C): void {
+    const now = this.#around.now()
+    this.#opened++
+    this.#failedDials = 0
+    this.#outageSince = undefined
+    this.#lastDialFailure = undefined
+    this.#blockedUntil = -1
+    this.#blockedBy = undefined
+    const life = this.#options.recycle * (1 - RECYCLE_JITTER * this.#around.random())
+    this.#giveBack({
+      connection,
+      openedAt: now,
+      expiresAt: now + life,
+      lastUsed: now,
+      borrowedAt: now,
+      borrower: undefined,
+      reported: false,
+      state: "idle"
+    }, now)
+  }
+
+  #dialFailed(startedAt: number, { cause, kind }: Dialled<C> & { readonly _tag: "Failed" }): void {
+    const now = this.#around.now()
+    this.#dialFailures++
+    this.#failedDials++
+    this.#lastDialFailure = cause
+    this.#outageSince ??= startedAt
+    if (kind === "permanent") {
+      this.#blockedUntil = now + this.#backoff(LOGIN_RETRY_FIRST, LOGIN_RETRY_MOST)
+      this.#blockedBy = cause
+      this.#failWaiters("DialFailed", cause)
+      return
+    }
+    // While connections are out, one may come back before the deadline; a full server frees places in its own time.
+    const hopeless = kind === "transient" && this.#active.size === 0
+      && now - this.#outageSince >= this.#options.connectTimeout
+    if (hopeless) this.#failWaiters("DialFailed", cause)
+    this.#cancelRedialTimer?.()
+    this.#cancelRedialTimer = this.#around.schedule(this.#backoff(REDIAL_FIRST, REDIAL_MOST), () => {
+      this.#cancelRedialTimer = undefined
+      this.#pump()
+    })
+  }
+
+  /** Exponential with jitter: half of it certain, half of it chance. */
+  #backoff(first: number, most: number): number {
+    const full = Math.min(most, first * 2 ** (this.#failedDials - 1))
+    return full / 2 + this.#around.random() * full / 2
+  }
+
+  #failWaiters(tag: AcquireFailure["_tag"], cause: unknown): void {
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    this.#armDeadline()
+    for (const waiter of waiters) waiter.onFailure(this.#failure(tag, cause))
+  }
+
+  /** A usable connection: to the one who has waited longest, or to the idle ones, or away if those are enough. */
+  #giveBack(slot: Slot<C>, now: number): void {
+    if (slot.expiresAt <= now) {
+      this.#recycled++
+      this.#close(slot)
+    } else if (slot.openedAt <= this.#invalidBefore) {
+      this.#destroy(slot, "invalidated")
+    } else if (this.#waiters.size > 0) {
+      this.#handToFirst(slot, now)
+    } else if (this.#idle.length >= this.#options.size) {
+      this.#discarded.overflow++
+      this.#close(slot)
+    } else {
+      slot.state = "idle"
+      this.#idle.push(slot)
+    }
+  }
+
+  #handToFirst(slot: Slot<C>, now: number): void {
+    const { value: first } = this.#waiters.values().next()
+    this.#waiters.delete(first!)
+    this.#armDeadline()
+    this.#hand(slot, first!, now)
+  }
+
+  #hand(slot: Slot<C>, borrower: Borrower<C>, now: number): void {
+    this.#enter(slot, borrower.label, now)
+    borrower.onSlot(slot)
+  }
+
+  #enter(slot: Slot<C>, label: unknown, now: number): void {
+    slot.state = "active"
+    slot.borrowedAt = now
+    slot.borrower = label
+    slot.reported = false
+    this.#active.add(slot)
+    if (this.#cancelLeakTimer === undefined && this.#options.leakThreshold !== Infinity) this.#armLeak()
+  }
+
+  /** Out of the borrower's hands. */
+  #retire(slot: Slot<C>): void {
+    if (!this.#active.delete(slot)) {
+      if (slot.state === "gone") return
+      throw new Error("A pooled connection was released twice")
+    }
+    slot.lastUsed = this.#around.now()
+  }
+
+  #close(slot: Slot<C>): void {
+    slot.state = "gone"
+    this.#driver.close(slot.connection)
+  }
+
+  #destroy(slot: Slot<C>, reason: DiscardReason): void {
+    if (slot.state === "gone") return
+    slot.state = "gone"
+    this.#discarded[reason]++
+    this.#driver.destroy(slot.connection)
+  }
+
+  #failure(tag: AcquireFailure["_tag"], cause: unknown = this.#lastDialFailure): AcquireFailure {
+    return { _tag: tag, stats: this.stats, cause }
+  }
+
+  /** All waiters wait equally long, so the first in the queue is the first to run out of time: one timer is enough. */
+  #armDeadline(): void {
+    if (this.#closed) return
+    if (this.#waiters.size === 0) {
+      this.#cancelDeadlineTimer?.()
+      this.#cancelDeadlineTimer = undefined
+      return
+    }
+    if (this.#cancelDeadlineTimer !== undefined) return
+    const { value: first } = this.#waiters.values().next()
+    this.#cancelDeadlineTimer = this.#around.schedule(first!.deadline - this.#around.now(), () => {
+      this.#cancelDeadlineTimer = undefined
+      const now = this.#around.now()
+      for (const waiter of [...this.#waiters]) {
+        if (waiter.deadline > now) break
+        const failure = this.#failure("Timeout")
+        this.#waiters.delete(waiter)
+        this.#timeouts++
+        waiter.onFailure(failure)
+      }
+      this.#armDeadline()
+    })
+  }
+
+  #armLeak(): void {
+    const threshold = this.#options.leakThreshold
+    this.#cancelLeakTimer = this.#around.schedule(threshold, () => {
+      this.#cancelLeakTimer = undefined
+      const now = this.#around.now()
+      for (const slot of this.#active) {
+        if (!slot.reported && now - slot.borrowedAt >= threshold) {
+          slot.reported = true
+          this.#options.onLeak(slot, now - slot.borrowedAt)
+        }
+      }
+      if (this.#active.size > 0) this.#armLeak()
+    })
+  }
+
+  #cancelTimers(): void {
+    this.#cancelDeadlineTimer?.()
+    this.#cancelRedialTimer?.()
+    this.#cancelLeakTimer?.()
+    this.#cancelDeadlineTimer = this.#cancelRedialTimer = this.#cancelLeakTimer = undefined
+  }
+
+  #checkDrained(): void {
+    if (this.#onDrained === undefined || this.#slots() > 0) return
+    const done = this.#onDrained
+    this.#onDrained = undefined
+    this.#cancelTimers()
+    done()
+  }
+}
+
+const ignore = (): void => {}

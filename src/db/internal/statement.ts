@@ -1,0 +1,275 @@
+/**
+ * The way of one statement: look up where it runs, borrow the connection, run it, give the connection back, all in a
+ * single asynchronous step. No Scope and no FiberRef is touched on the way, and a span is made only where a tracer
+ * would see it: that is most of the difference in cost to `@effect/sql`'s own statements.
+ */
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import type { DatabaseError } from "../../Errors.ts"
+import type { Request } from "./connection.ts"
+import { inTransaction } from "./connection.ts"
+import type { Engine, Lease, Lender } from "./engine.ts"
+import { classify, makeError, toDatabaseError } from "./errors.ts"
+import * as Parameters from "./parameters.ts"
+import * as Reader from "./reader.ts"
+import { fromSqlError, toSqlError } from "./sqlError.ts"
+import type { StatementText } from "./statementText.ts"
+import { inspect } from "./statementText.ts"
+import { frameOf } from "./transaction.ts"
+
+export type Transform = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+
+/** How a statement is sent and what its rows look like. */
+export interface Mode {
+  readonly prepared: boolean
+  readonly rowsAsArray: boolean
+}
+
+export const PREPARED: Mode = { prepared: true, rowsAsArray: false }
+export const UNPREPARED: Mode = { prepared: false, rowsAsArray: false }
+export const ARRAYS: Mode = { prepared: true, rowsAsArray: true }
+
+/** Runs a statement where the fiber stands: in the open transaction of this database, or on a connection of the pool. */
+export const run = (
+  engine: Engine,
+  fiber: Fiber.RuntimeFiber<any, any>,
+  mode: Mode,
+  operation: string,
+  sql: string,
+  params: ReadonlyArray<unknown>
+): Effect.Effect<unknown, SqlError> => {
+  const context = fiber.currentContext
+  const work = (): Effect.Effect<unknown, SqlError> =>
+    runOn(engine, frameOf(engine, context), mode, sql, params, context)
+  return Context.get(fiber.currentDefaultServices, Tracer.Tracer) === nativeTracer
+    ? work()
+    : traced(engine, operation, sql, work)
+}
+
+/** Runs a statement on the connection of one lender, or of the pool. */
+export const runOn = (
+  engine: Engine,
+  lender: Lender | undefined,
+  mode: Mode,
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  context: Context.Context<never>
+): Effect.Effect<unknown, SqlError> => {
+  const prepared = prepare(engine, lender !== undefined, mode, sql, params)
+  if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
+  return Effect.async<unknown, SqlError>((resume) => {
+    const operation = new Operation(engine, prepared.right.request, prepared.right.text, resume)
+    operation.start(lender ?? engine, context)
+    return Effect.suspend(() => operation.cancel())
+  })
+}
+
+type Rows = Stream.Stream<any, SqlError>
+
+/** Streams the rows of a statement where the fiber stands. The connection is held until the stream ends. */
+export const stream = (
+  engine: Engine,
+  fiber: Fiber.RuntimeFiber<any, any>,
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  transform: Transform
+): Effect.Effect<Rows, SqlError, Scope.Scope> => {
+  const context = fiber.currentContext
+  const work = streamOn(engine, frameOf(engine, context), sql, params, transform, context)
+  if (Context.get(fiber.currentDefaultServices, Tracer.Tracer) === nativeTracer) return work
+  return Effect.tap(
+    Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
+    (span) => Effect.sync(() => describe(engine, span, "executeStream", sql))
+  ).pipe(Effect.zipRight(work))
+}
+
+export const streamOn = (
+  engine: Engine,
+  lender: Lender | undefined,
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  transform: Transform,
+  context: Context.Context<never>
+): Effect.Effect<Rows, SqlError, Scope.Scope> => {
+  const prepared = prepare(engine, lender !== undefined, PREPARED, sql, params)
+  if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
+  return Reader.open(engine, lender ?? engine, prepared.right.request, prepared.right.text, transform, context)
+}
+
+interface Prepared {
+  readonly request: Request
+  readonly text: StatementText
+}
+
+/** Refuses what must not be sent; nothing has been borrowed yet. */
+const prepare = (
+  engine: Engine,
+  inTransaction: boolean,
+  mode: Mode,
+  sql: string,
+  params: ReadonlyArray<unknown>
+): Either.Either<Prepared, DatabaseError> => {
+  const text = inspect(sql)
+  if (inTransaction && text.endsTransaction) {
+    return Either.left(makeError(
+      engine.name,
+      "ImplicitCommit",
+      `${text.operation} would end the open transaction behind the back of withTransaction; run it outside`,
+      { statement: sql }
+    ))
+  }
+  const values = Parameters.encode(params)
+  if (Either.isLeft(values)) {
+    return Either.left(makeError(engine.name, "InvalidParameter", values.left, { statement: sql }))
+  }
+  return Either.right({
+    text,
+    request: {
+      sql,
+      values: values.right,
+      rowsAsArray: mode.rowsAsArray,
+      prepared: mode.prepared && engine.settings.preparedStatements
+    }
+  })
+}
+
+class Operation {
+  readonly #engine: Engine
+  readonly #request: Request
+  readonly #text: StatementText
+  readonly #resume: (effect: Effect.Effect<unknown, SqlError>) => void
+  #takeBack: (() => void) | undefined
+  #lease: Lease | undefined
+  #cancelled = false
+  #reply: { readonly error: unknown; readonly result: unknown } | undefined
+
+  constructor(
+    engine: Engine,
+    request: Request,
+    text: StatementText,
+    resume: (effect: Effect.Effect<unknown, SqlError>) => void
+  ) {
+    this.#engine = engine
+    this.#request = request
+    this.#text = text
+    this.#resume = resume
+  }
+
+  start(lender: Lender, context: Context.Context<never>): void {
+    this.#takeBack = lender.lend(context, (lease) => {
+      this.#lease = lease
+      lease.connection.run(this.#request, (error, result) => {
+        this.#reply = { error, result }
+        // A cancelled statement keeps its connection until the KILL that was meant for it has been answered.
+        if (!this.#cancelled) this.#finish(lease, error, result)
+      })
+    }, (error) => this.#resume(Effect.fail(toSqlError(error))))
+  }
+
+  cancel(): Effect.Effect<void> {
+    const lease = this.#lease
+    if (lease === undefined) {
+      this.#takeBack?.()
+      return Effect.void
+    }
+    if (this.#reply !== undefined) return Effect.void
+    this.#cancelled = true
+    return Effect.async<void>((resume) => {
+      lease.connection.stop(() => {
+        this.#end(lease, this.#reply?.error ?? null, this.#reply?.result)
+        resume(Effect.void)
+      })
+    })
+  }
+
+  #finish(lease: Lease, error: unknown, result: unknown): void {
+    const failure = this.#end(lease, error, result)
+    this.#resume(failure === undefined ? Effect.succeed(result) : Effect.fail(toSqlError(failure)))
+  }
+
+  #end(lease: Lease, error: unknown, result: unknown): DatabaseError | undefined {
+    if (error === null) {
+      lease.end({
+        failure: undefined,
+        inTransaction: inTransaction(result),
+        changedSession: this.#text.changesSession
+      })
+      return undefined
+    }
+    const failure = toDatabaseError(this.#engine.name, error, this.#request.sql)
+    lease.end({
+      failure: { error: failure, classification: classify(error) },
+      inTransaction: undefined,
+      changedSession: this.#text.changesSession
+    })
+    return failure
+  }
+}
+
+/** What `@effect/sql` calls a result: rows; an INSERT has none (its counts are in `.raw` and `Database.write`). */
+export const rows = (result: unknown): ReadonlyArray<any> => Array.isArray(result) ? result : []
+
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** A span by OpenTelemetry's database conventions. Nobody could ever see one of the native tracer: it gets none. */
+const traced = <A>(
+  engine: Engine,
+  operation: string,
+  sql: string,
+  work: () => Effect.Effect<A, SqlError>
+): Effect.Effect<A, SqlError> =>
+  Effect.useSpan("sql.execute", { kind: "client", captureStackTrace: false }, (span) => {
+    describe(engine, span, operation, sql)
+    return Effect.tapError(work(), (error) => Effect.sync(() => describeFailure(engine, span, error)))
+  })
+
+const describe = (engine: Engine, span: Tracer.Span, operation: string, sql: string): void => {
+  for (const [key, value] of engine.spanAttributes) span.attribute(key, value)
+  span.attribute("db.operation.name", operation)
+  span.attribute("db.query.text", sql)
+}
+
+const describeFailure = (engine: Engine, span: Tracer.Span, error: SqlError): void => {
+  const { errno, reason } = fromSqlError(engine.name, error)
+  span.attribute("error.type", reason)
+  if (errno !== undefined) span.attribute("db.response.status_code", String(errno))
+}
+
+/** What generic code over `@effect/sql` sees as a connection. Without a lender it finds its transaction anew each time. */
+export const connection = (engine: Engine, lender?: Lender): SqlConnection.Connection => {
+  const send = (operation: string, mode: Mode) => (sql: string, params: ReadonlyArray<unknown>) =>
+    Effect.withFiberRuntime<unknown, SqlError>((fiber) =>
+      lender === undefined
+        ? run(engine, fiber, mode, operation, sql, params)
+        : runOn(engine, lender, mode, sql, params, fiber.currentContext)
+    )
+  const execute = send("execute", PREPARED)
+  const executeUnprepared = send("executeUnprepared", UNPREPARED)
+  const executeValues = send("executeValues", ARRAYS)
+  return {
+    execute: (sql, params, transform) => Effect.map(execute(sql, params), (result) => transformed(result, transform)),
+    executeUnprepared: (sql, params, transform) =>
+      Effect.map(executeUnprepared(sql, params), (result) => transformed(result, transform)),
+    executeValues: (sql, params) => Effect.map(executeValues(sql, params), rows),
+    executeRaw: send("executeRaw", PREPARED),
+    executeStream: (sql, params, transform) =>
+      Stream.unwrapScoped(
+        Effect.withFiberRuntime<Rows, SqlError, Scope.Scope>((fiber) =>
+          lender === undefined
+            ? stream(engine, fiber, sql, params, transform)
+            : streamOn(engine, lender, sql, params, transform, fiber.currentContext)
+        )
+      )
+  }
+}
+
+const transformed = (result: unknown, transform: Transform): ReadonlyArray<any> =>
+  transform === undefined ? rows(result) : transform(rows(result))

@@ -1,0 +1,491 @@
+/**
+ * Transactions: success commits; failure, defect and interruption roll back; nested ones are savepoints.
+ *
+ * Every level is a {@link Frame} with a lock of its own. A statement holds the lock of its level while it runs, a nested
+ * transaction holds the lock of the level above for as long as it lives. So one statement at a time is on the wire, and
+ * nothing of one level slips into a savepoint of another.
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import type { DatabaseError } from "../../Errors.ts"
+import * as Carrier from "./carrier.ts"
+import type { Connection } from "./connection.ts"
+import { inTransaction } from "./connection.ts"
+import type { Engine, Lease, Lender, Outcome } from "./engine.ts"
+import { makeError, toDatabaseError } from "./errors.ts"
+import { Lock } from "./lock.ts"
+import type { IsolationLevel } from "./settings.ts"
+import { toSqlError } from "./sqlError.ts"
+
+/** What can be asked of one transaction. */
+export interface TransactionOptions {
+  /** For this transaction only. Default: the isolation level of the database's settings. */
+  readonly isolation?: IsolationLevel | undefined
+  /** The server refuses writes (MySQL error 1792). Default false. */
+  readonly readOnly?: boolean | undefined
+  /**
+   * How often the whole transaction is repeated after a failure of which the server has rolled everything back (deadlock,
+   * lock wait timeout, connection lost before COMMIT). Default 0. A nested transaction leaves it to the outermost one.
+   */
+  readonly retries?: number | undefined
+  /** How long the body may take, COMMIT not included; then it is rolled back and fails with TransactionTimeout. */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/** ROLLBACK and savepoint statements answer at once on a healthy server; after this the connection is cut instead. */
+const ROLLBACK_DEADLINE = 2_000
+const BEGIN_DEADLINE = 10_000
+/** A COMMIT waits for the disks of the server and its replicas. Its outcome is unknown after this. */
+const COMMIT_DEADLINE = 30_000
+
+const RETRY_FIRST = 10
+const RETRY_MOST = 1_000
+
+/** The open transaction of this database in a context, if there is one. */
+export const frameOf = (engine: Engine, context: Context.Context<never>): Frame | undefined =>
+  Carrier.entryOf(context, engine) as Frame | undefined
+
+/** What all levels of one transaction share. */
+class Root {
+  readonly engine: Engine
+  readonly lease: Lease
+  readonly options: TransactionOptions
+  /** The transaction is over on the server, or its state is not known: nothing may run in it any more. */
+  aborted: DatabaseError | undefined
+  /** The server may have rolled the whole transaction back (1205 with innodb_rollback_on_timeout): ask before going on. */
+  unsure = false
+  changedSession = false
+  /** The failure after which the whole transaction may be tried again. */
+  retryable: DatabaseError | undefined
+  #savepoints = 0
+
+  constructor(engine: Engine, lease: Lease, options: TransactionOptions) {
+    this.engine = engine
+    this.lease = lease
+    this.options = options
+  }
+
+  get connection(): Connection {
+    return this.lease.connection
+  }
+
+  nextSavepoint(): string {
+    return `betterai_${++this.#savepoints}`
+  }
+
+  note({ changedSession, failure, inTransaction: open }: Outcome): void {
+    this.changedSession ||= changedSession
+    if (failure !== undefined) {
+      const { classification, error } = failure
+      if (error.retryable) this.retryable = error
+      if (classification.transaction === "gone") this.aborted ??= error
+      else if (classification.transaction === "unsure") this.unsure = true
+    } else if (open === false && !this.connection.dead) {
+      this.aborted ??= makeError(
+        this.engine.name,
+        "ImplicitCommit",
+        "a statement ended the transaction on the server; what ran before it may be committed"
+      )
+    }
+    this.noteDeath()
+  }
+
+  /** A connection that died took the transaction with it: COMMIT was not sent, so the whole may be tried again. */
+  noteDeath(): void {
+    if (!this.connection.dead || this.aborted !== undefined) return
+    this.aborted = makeError(this.engine.name, "ConnectionLost", "the connection was lost before COMMIT was sent", {
+      retryable: true
+    })
+    this.retryable ??= this.aborted
+  }
+
+  /** Calls back once it is known whether the transaction is still open. */
+  whenSure(then: () => void): void {
+    this.noteDeath()
+    if (!this.unsure || this.aborted !== undefined) return then()
+    // A statement without rows or effect: its OK packet carries the status flags.
+    this.send("DO 0", ROLLBACK_DEADLINE, (error, result) => {
+      this.unsure = false
+      if (error !== null || inTransaction(result) !== true) {
+        this.aborted ??= this.retryable ?? makeError(this.engine.name, "ConnectionLost", "the connection was lost")
+      }
+      then()
+    })
+  }
+
+  refusal(): DatabaseError {
+    const { aborted, engine } = this
+    return makeError(
+      engine.name,
+      "TransactionAborted",
+      `the transaction is over (${aborted!.reason}); nothing more can run in it. Let it fail, and try the whole again`,
+      { retryable: aborted!.retryable, cause: aborted }
+    )
+  }
+
+  /** Sends one statement of ours; `undefined` means success. After `deadline` the connection is cut. */
+  send(sql: string, deadline: number, done: (failure: unknown, result: unknown) => void): void {
+    const timer = setTimeout(() => this.connection.destroy(), deadline)
+    this.connection.run({ sql, values: [], rowsAsArray: false, prepared: false }, (error, result) => {
+      clearTimeout(timer)
+      done(error, result)
+    })
+  }
+}
+
+/** One level: the transaction itself or a savepoint in it. Statements of that level borrow the connection from it. */
+export class Frame implements Lender {
+  readonly root: Root
+  readonly lock = new Lock()
+
+  constructor(root: Root) {
+    this.root = root
+  }
+
+  lend(
+    _context: Context.Context<never>,
+    onLease: (lease: Lease) => void,
+    onFailure: (error: DatabaseError) => void
+  ): () => void {
+    return this.enter((leave) =>
+      onLease({
+        connection: this.root.connection,
+        end: (outcome) => {
+          this.root.note(outcome)
+          leave()
+        }
+      }), onFailure)
+  }
+
+  /** Takes the lock of this level, for a statement or for a nested transaction; the function given releases it. */
+  enter(onEntered: (leave: () => void) => void, onFailure: (error: DatabaseError) => void): () => void {
+    const { root } = this
+    const leave = (): void => this.lock.release()
+    return this.lock.acquire(root.engine.settings.poolTimeout, () => {
+      root.whenSure(() => {
+        if (root.aborted === undefined) return onEntered(leave)
+        leave()
+        onFailure(root.refusal())
+      })
+    }, (why) => onFailure(why === "closed" ? this.#closedError() : root.engine.busyError("the connection of the transaction")))
+  }
+
+  /**
+   * No statement of this level begins any more. What still runs, in fibers that nobody joined, is waited for when the
+   * transaction is to be kept (`wait`), and stopped on the server when it is not.
+   */
+  close(wait: boolean, done: () => void): void {
+    const { connection, engine } = this.root
+    const drain = (deadline: number): void => {
+      let timer: NodeJS.Timeout | undefined
+      let free = false
+      const finish = (): void => {
+        if (free) return
+        free = true
+        clearTimeout(timer)
+        done()
+      }
+      this.lock.close(finish)
+      if (free) return
+      timer = setTimeout(() => {
+        connection.destroy()
+        finish()
+      }, deadline)
+    }
+    if (wait) drain(engine.settings.poolTimeout)
+    else connection.stop(() => drain(ROLLBACK_DEADLINE))
+  }
+
+  #closedError(): DatabaseError {
+    return makeError(
+      this.root.engine.name,
+      "TransactionClosed",
+      "the transaction has ended; a fiber that was forked in it must be joined before its end"
+    )
+  }
+}
+
+/** Runs an effect in a transaction of this database, or in a savepoint where one is open already. */
+export const withTransaction = <A, E, R>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  options: TransactionOptions = {}
+): Effect.Effect<A, E | SqlError, R> =>
+  Effect.withFiberRuntime<A, E | SqlError, R>((fiber) => {
+    const parent = frameOf(engine, fiber.currentContext)
+    const body = options.timeout === undefined ? effect : withDeadline(engine.name, effect, options.timeout)
+    if (parent !== undefined) {
+      const misfit = unsuitable(parent.root, options)
+      return misfit === undefined ? nested(parent, body) : Effect.fail(toSqlError(misfit))
+    }
+    return options.retries === undefined || options.retries <= 0
+      ? outermost(engine, body, options, () => {})
+      : retrying(engine, body, options, options.retries)
+  })
+
+/** Bounds the body of a transaction of the database `name`. */
+export const withDeadline = <A, E, R>(
+  name: string,
+  effect: Effect.Effect<A, E, R>,
+  timeout: Duration.DurationInput
+): Effect.Effect<A, E | SqlError, R> =>
+  Effect.timeoutFail(effect, {
+    duration: timeout,
+    onTimeout: () =>
+      toSqlError(makeError(
+        name,
+        "TransactionTimeout",
+        `the transaction took longer than ${Duration.format(timeout)} and was rolled back`
+      ))
+  })
+
+/** What a savepoint cannot have of its own is refused rather than ignored. */
+const unsuitable = (root: Root, { isolation, readOnly }: TransactionOptions): DatabaseError | undefined => {
+  const option = isolation !== undefined && isolation !== root.options.isolation
+    ? "isolation"
+    : readOnly !== undefined && readOnly !== (root.options.readOnly ?? false)
+    ? "readOnly"
+    : undefined
+  return option === undefined ? undefined : makeError(
+    root.engine.name,
+    "InvalidParameter",
+    `a nested transaction is a savepoint and cannot have an option "${option}" of its own; set it on the outermost one`
+  )
+}
+
+const outermost = <A, E, R>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  options: TransactionOptions,
+  onEnd: (root: Root) => void
+): Effect.Effect<A, E | SqlError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.contextWithEffect((context: Context.Context<R>) => {
+      let begun: Root | undefined
+      return Effect.matchCauseEffect(
+        restore(begin(engine, options, context, (root) => {
+          begun = root
+        })),
+        {
+          onFailure: (cause) => {
+            // Interrupted between the server's answer and ours.
+            if (begun !== undefined) abandon(begun.lease)
+            return Effect.failCause(cause)
+          },
+          onSuccess: (root) => {
+            const frame = new Frame(root)
+            return Effect.flatMap(
+              Effect.exit(restore(inFrame(effect, context, frame))),
+              (exit) => {
+                const end = finish(frame, exit)
+                return Effect.ensuring(end, Effect.sync(() => onEnd(root)))
+              }
+            )
+          }
+        }
+      )
+    })
+  )
+
+const inFrame = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  context: Context.Context<R>,
+  frame: Frame
+): Effect.Effect<A, E> =>
+  Effect.provide(effect, Carrier.add(context, frame.root.engine, frame))
+
+/** Borrows a connection and begins, in one asynchronous step. Whatever goes wrong here, the connection is not used again. */
+const begin = (
+  engine: Engine,
+  options: TransactionOptions,
+  context: Context.Context<never>,
+  onBegun: (root: Root) => void
+): Effect.Effect<Root, SqlError> =>
+  Effect.async<Root, SqlError>((resume) => {
+    let lease: Lease | undefined
+    let cancelled = false
+    const takeBack = engine.lend(context, (granted) => {
+      lease = granted
+      const root = new Root(engine, granted, options)
+      const next = ([sql, ...rest]: ReadonlyArray<string>): void => {
+        if (sql === undefined) {
+          onBegun(root)
+          return resume(Effect.succeed(root))
+        }
+        root.send(sql, BEGIN_DEADLINE, (error) => {
+          if (cancelled) return
+          if (error === null) return next(rest)
+          abandon(granted)
+          resume(Effect.fail(toSqlError(toDatabaseError(engine.name, error, sql))))
+        })
+      }
+      next(opening(options))
+    }, (error) => resume(Effect.fail(toSqlError(error))))
+    return Effect.sync(() => {
+      cancelled = true
+      if (lease === undefined) takeBack()
+      else abandon(lease)
+    })
+  })
+
+/** SET TRANSACTION without SESSION holds for the next transaction alone: there is nothing to restore. */
+const opening = ({ isolation, readOnly }: TransactionOptions): ReadonlyArray<string> => {
+  const start = readOnly === true ? "START TRANSACTION READ ONLY" : "BEGIN"
+  return isolation === undefined ? [start] : [`SET TRANSACTION ISOLATION LEVEL ${isolation}`, start]
+}
+
+const abandon = (lease: Lease): void => {
+  lease.connection.destroy()
+  lease.end({ failure: undefined, inTransaction: undefined, changedSession: true })
+}
+
+/** Ends the outermost transaction as its body ended. Not interruptible, and bounded by the deadlines of its steps. */
+const finish = <A, E>(frame: Frame, exit: Exit.Exit<A, E>): Effect.Effect<A, E | SqlError> =>
+  Effect.async<A, E | SqlError>((resume) => {
+    const { root } = frame
+    const rollBack = (then: Effect.Effect<A, E | SqlError>): void => {
+      const end = (): void => {
+        root.lease.end({ failure: undefined, inTransaction: undefined, changedSession: root.changedSession })
+        resume(then)
+      }
+      if (root.connection.dead) return end()
+      root.send("ROLLBACK", ROLLBACK_DEADLINE, (error) => {
+        // Without a connection the server rolls back by itself. The failure that brought us here is the one that counts.
+        if (error !== null) root.connection.destroy()
+        end()
+      })
+    }
+    frame.close(Exit.isSuccess(exit), () => {
+      if (Exit.isFailure(exit)) return rollBack(exit)
+      root.whenSure(() => {
+        if (root.aborted !== undefined) return rollBack(Effect.fail(toSqlError(root.refusal())))
+        root.send("COMMIT", COMMIT_DEADLINE, (error) => {
+          if (error === null) {
+            root.lease.end({ failure: undefined, inTransaction: undefined, changedSession: root.changedSession })
+            return resume(exit)
+          }
+          const failure = commitFailure(root.engine, error)
+          if (failure.retryable) root.retryable = failure
+          abandon(root.lease)
+          resume(Effect.fail(toSqlError(failure)))
+        })
+      })
+    })
+  })
+
+/** A refused COMMIT rolled back; one whose answer never came, or says nothing clear, may have been carried out. */
+const commitFailure = (engine: Engine, cause: unknown): DatabaseError => {
+  const failure = toDatabaseError(engine.name, cause, "COMMIT")
+  switch (failure.reason) {
+    case "ConnectionLost":
+    case "Cancelled":
+    case "StatementTimeout":
+    case "Unknown":
+      return makeError(
+        engine.name,
+        "CommitOutcomeUnknown",
+        "the answer to COMMIT was lost: the transaction may be in the database or not. Do not repeat it blindly; look it up"
+          + " by a key that it wrote",
+        { cause: failure, statement: "COMMIT" }
+      )
+    default:
+      return failure
+  }
+}
+
+const nested = <A, E, R>(parent: Frame, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.contextWithEffect((context: Context.Context<R>) => {
+      let leave: (() => void) | undefined
+      return Effect.matchCauseEffect(
+        restore(enter(parent, (entered) => {
+          leave = entered
+        })),
+        {
+          onFailure: (cause) => {
+            leave?.()
+            return Effect.failCause(cause)
+          },
+          onSuccess: () => Effect.ensuring(savepoint(parent.root, effect, context, restore), Effect.sync(() => leave?.()))
+        }
+      )
+    })
+  )
+
+const enter = (parent: Frame, onEntered: (leave: () => void) => void): Effect.Effect<void, SqlError> =>
+  Effect.async<void, SqlError>((resume) => {
+    const takeBack = parent.enter((leave) => {
+      onEntered(leave)
+      resume(Effect.void)
+    }, (error) => resume(Effect.fail(toSqlError(error))))
+    return Effect.sync(takeBack)
+  })
+
+const savepoint = <A, E, R>(
+  root: Root,
+  effect: Effect.Effect<A, E, R>,
+  context: Context.Context<R>,
+  restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>
+): Effect.Effect<A, E | SqlError> => {
+  const name = root.nextSavepoint()
+  const frame = new Frame(root)
+  return Effect.flatMap(
+    step(root, `SAVEPOINT ${name}`),
+    () =>
+      Effect.flatMap(Effect.exit(restore(inFrame(effect, context, frame))), (exit) =>
+        Effect.zipRight(
+          Effect.async<void>((resume) => frame.close(Exit.isSuccess(exit), () => resume(Effect.void))),
+          Exit.isSuccess(exit)
+            ? Effect.zipRight(step(root, `RELEASE SAVEPOINT ${name}`), exit)
+            : Effect.zipRight(Effect.ignore(step(root, `ROLLBACK TO SAVEPOINT ${name}`)), exit)
+        ))
+  )
+}
+
+/** One statement of a savepoint. If it fails, nobody knows what the transaction holds: nothing more may run in it. */
+const step = (root: Root, sql: string): Effect.Effect<void, SqlError> =>
+  Effect.async<void, SqlError>((resume) =>
+    root.whenSure(() => {
+      if (root.aborted !== undefined) return resume(Effect.fail(toSqlError(root.refusal())))
+      root.send(sql, ROLLBACK_DEADLINE, (error) => {
+        if (error === null) return resume(Effect.void)
+        const failure = toDatabaseError(root.engine.name, error, sql)
+        root.aborted ??= failure
+        if (failure.retryable) root.retryable = failure
+        resume(Effect.fail(toSqlError(failure)))
+      })
+    })
+  )
+
+/** Repeats the whole transaction while the server is known to have rolled it back; never after an unknown outcome. */
+const retrying = <A, E, R>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  options: TransactionOptions,
+  retries: number
+): Effect.Effect<A, E | SqlError, R> => {
+  const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
+    let retryable = false
+    return Effect.catchAllCause(
+      outermost(engine, effect, options, (root) => {
+        retryable = root.retryable !== undefined
+      }),
+      (cause) =>
+        retryable && number < retries && !Cause.isInterrupted(cause) && Cause.isFailure(cause)
+          ? Effect.zipRight(pause(number), Effect.suspend(() => attempt(number + 1)))
+          : Effect.failCause(cause)
+    )
+  }
+  return attempt(0)
+}
+
+const pause = (attempt: number): Effect.Effect<void> =>
+  Effect.flatMap(Random.next, (chance) => {
+    const full = Math.min(RETRY_MOST, RETRY_FIRST * 2 ** attempt)
+    return Effect.sleep(Duration.millis(full / 2 + chance * full / 2))
+  })
