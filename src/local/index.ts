@@ -1,0 +1,1 @@
+export { LocalStack } from "./LocalStack.ts"

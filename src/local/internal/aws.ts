@@ -1,0 +1,55 @@
+/** S3 and SQS in this process, by fauxqs: on the loopback device only, without authentication, in memory. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Fauxqs from "fauxqs"
+import type { ConfigurationError } from "../../Errors.ts"
+import { localServerError } from "./errors.ts"
+
+export interface LocalAws {
+  readonly region: string
+  readonly endpoint: string
+  readonly bucket: string
+  readonly queueUrl: string
+}
+
+const region = "us-east-1"
+const bucket = "betterai-images"
+const queue = "betterai-jobs"
+
+/** `load` is the import of fauxqs, which is an optional peer dependency. */
+export const makeFrom = (
+  load: () => Promise<Pick<typeof Fauxqs, "buildApp">>
+): Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { buildApp } = yield* attempt(load, "needs fauxqs: npm install --save-dev fauxqs@1.9.2")
+    const app = yield* Effect.acquireRelease(
+      Effect.sync(() => buildApp({ logger: false, defaultRegion: region })),
+      (app) => Effect.promise(() => app.close())
+    )
+    // Its own start function listens on every network device of the machine.
+    const endpoint = yield* attempt(() => app.listen({ host: "127.0.0.1", port: 0 }), "cannot listen on 127.0.0.1")
+    // It calls its queues by the name that it was itself called by when they were made.
+    const { host } = new URL(endpoint)
+    const queueUrl = yield* attempt(async () => {
+      await app.inject({ method: "PUT", url: `/${bucket}`, headers: { host } }).then(accepted)
+      const created = await app.inject({
+        method: "POST",
+        url: "/",
+        headers: { host, "content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.CreateQueue" },
+        payload: JSON.stringify({ QueueName: queue })
+      }).then(accepted)
+      return created.json<{ readonly QueueUrl: string }>().QueueUrl
+    }, "this version of fauxqs does not make the bucket and the queue; 1.9.2 does")
+    return { region, endpoint, bucket, queueUrl }
+  })
+
+export const make: Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> = makeFrom(() => import("fauxqs"))
+
+const accepted = <A extends { readonly statusCode: number; readonly body: string }>(response: A): A | Promise<never> =>
+  response.statusCode === 200 ? response : Promise.reject(new Error(response.body))
+
+const attempt = <A>(evaluate: () => PromiseLike<A>, detail: string): Effect.Effect<A, ConfigurationError> =>
+  Effect.tryPromise({
+    try: evaluate,
+    catch: (cause) => localServerError([{ setting: "S3 and SQS", detail }], cause)
+  })

@@ -1,0 +1,223 @@
+/** A private MySQL server for as long as a scope lasts, or the one that LOCAL_MYSQL_URL names. */
+import * as Config from "effect/Config"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import { createConnection } from "mysql2/promise"
+import { randomBytes } from "node:crypto"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { join } from "node:path"
+import type { ConfigurationError } from "../../Errors.ts"
+import * as Settings from "../../internal/settings.ts"
+import { localServerError } from "./errors.ts"
+import { makeFolder, sweep } from "./folder.ts"
+import { inRealTime, watch } from "./process.ts"
+import { apt, binaries, docker, installed, lastLines, type Recipe, type Source } from "./servers.ts"
+
+export interface LocalMysql {
+  readonly host: string
+  readonly port: number
+  /** Has every privilege. */
+  readonly user: string
+  readonly password: Redacted.Redacted
+  /** `mysql://user:password@host:port/database`, for that database. */
+  readonly url: (database: string) => Redacted.Redacted
+  /** Makes an empty database, utf8mb4, unless there is one of that name. */
+  readonly createDatabase: (name: string) => Effect.Effect<void, ConfigurationError>
+  /** Of the server that was started for us: its process and its data, which both go with the scope. */
+  readonly pid: number | undefined
+  readonly datadir: string | undefined
+}
+
+const defaultSources: ReadonlyArray<Source> = [installed(binaries), apt(binaries), docker]
+
+/**
+ * The server of LOCAL_MYSQL_URL if that is set; otherwise a new one from the first source that has one, on a free port
+ * of the loopback device and in a temporary folder. Ready when it returns; gone when the scope is closed or the
+ * process has ended, in whatever way.
+ */
+export const make: Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope> = Effect.suspend(() =>
+  makeFrom(defaultSources)
+)
+
+export const makeFrom = (
+  sources: ReadonlyArray<Source>
+): Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const url = yield* Settings.load("LocalStack", runningServer)
+    if (Option.isSome(url)) return yield* connectTo(url.value)
+    yield* sweep
+    const recipe = yield* Effect.validateFirst(sources, identity).pipe(
+      Effect.mapError((problems) =>
+        localServerError([
+          { setting: "LOCAL_MYSQL_URL", detail: "is not set; give the URL of a running MySQL server, or get one here" },
+          ...problems
+        ])
+      )
+    )
+    return yield* start(recipe)
+  }).pipe(inRealTime)
+
+const unset = Redacted.make("")
+
+const runningServer: Config.Config<Option.Option<URL>> = Settings.checked(
+  "LOCAL_MYSQL_URL",
+  Config.withDefault(Config.redacted("LOCAL_MYSQL_URL"), unset),
+  (value) => {
+    const text = Redacted.value(value).trim()
+    if (text === "") return Either.right(Option.none())
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    const isUsable = url !== undefined && /^(mysql|mariadb)(\+\w+)?:$/.test(url.protocol) && url.hostname !== ""
+      && Either.isRight(Either.try(() => decodeURIComponent(url.username + url.password)))
+    return isUsable
+      ? Either.right(Option.some(url))
+      : Either.left(["is not a URL of the form mysql://user:password@host:port"])
+  }
+)
+
+const connectTo = Effect.fnUntraced(function*(url: URL) {
+  const server = describe(url)
+  yield* server.ping.pipe(
+    Effect.mapError((reason) =>
+      localServerError([{ setting: "LOCAL_MYSQL_URL", detail: `this server cannot be used: ${reason}` }])
+    )
+  )
+  return server.mysql({ pid: undefined, datadir: undefined })
+})
+
+/** Another process took the port between our choice and the server's start. */
+class PortTaken extends Data.TaggedError("PortTaken")<{ readonly port: number }> {}
+
+const start = (recipe: Recipe) =>
+  ownScope(startOnce(recipe)).pipe(
+    Effect.retry({ while: (error) => error._tag === "PortTaken", times: 5 }),
+    Effect.catchTag("PortTaken", ({ port }) => Effect.fail(failed(recipe, `found no free port, last tried ${port}`)))
+  )
+
+/** What a failed attempt acquired is released before the next attempt. */
+const ownScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const value = yield* restore(Scope.extend(effect, scope)).pipe(
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+      return value
+    })
+  )
+
+const startOnce = Effect.fnUntraced(function*(recipe: Recipe) {
+  const folder = yield* makeFolder
+  const datadir = join(folder, "data")
+  const account = { user: recipe.user, password: randomBytes(24).toString("base64url") }
+  const files = { stdin: "", ...recipe.files(account) }
+  yield* io(recipe, async () => {
+    await mkdir(datadir)
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
+  })
+  if (recipe.initialise !== undefined) {
+    const { stdin, ...command } = recipe.initialise(folder)
+    yield* io(recipe, () => writeFile(join(folder, "stdin"), stdin))
+    const { code, output } = yield* watch(folder, command).pipe(
+      Effect.flatMap(({ ended }) => ended),
+      Effect.timeoutFail({
+        duration: recipe.deadline,
+        onTimeout: () => failed(recipe, `could not make its data directory within ${Duration.format(recipe.deadline)}`)
+      }),
+      Effect.scoped
+    )
+    if (code !== 0) return yield* failed(recipe, `could not make its data directory: ${lastLines(output)}`)
+  }
+  const port = yield* io(recipe, freePort)
+  const server = describe(new URL(`mysql://${account.user}:${account.password}@127.0.0.1:${port}`))
+  const watched = yield* watch(folder, recipe.serve(folder, port))
+  const ended = Effect.flatMap(watched.ended, ({ output }) =>
+    Effect.fail(
+      /address already in use|port is already allocated/i.test(output)
+        ? new PortTaken({ port })
+        : failed(recipe, `ended at once: ${lastLines(output)}`)
+    ))
+  yield* server.ping.pipe(
+    Effect.delay("10 millis"),
+    Effect.eventually,
+    Effect.timeoutOption(recipe.deadline),
+    Effect.flatMap(Option.match({
+      onSome: () => Effect.void,
+      onNone: () =>
+        Effect.flatMap(
+          watched.output,
+          (output) =>
+            Effect.fail(
+              failed(recipe, `does not answer within ${Duration.format(recipe.deadline)}: ${lastLines(output)}`)
+            )
+        )
+    })),
+    Effect.raceFirst(ended)
+  )
+  const pid = Number(yield* io(recipe, () => readFile(join(folder, "server.pid"), "utf8")))
+  return server.mysql({ pid, datadir })
+})
+
+const failed = (recipe: Recipe, detail: string) => localServerError([{ setting: recipe.name, detail }])
+
+const io = <A>(recipe: Recipe, evaluate: () => Promise<A>) =>
+  Effect.tryPromise({ try: evaluate, catch: (cause) => failed(recipe, String(cause)) })
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const probe = createServer()
+    probe.once("error", reject)
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address()
+      probe.close(() => typeof address === "object" && address !== null ? resolve(address.port) : reject(address))
+    })
+  })
+
+/** What can be done with the server of that URL. */
+const describe = (url: URL) => {
+  const address = {
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port === "" ? 3306 : Number(url.port),
+    user: decodeURIComponent(url.username)
+  }
+  const password = decodeURIComponent(url.password)
+  /** Fails with what went wrong, in the words of the driver. */
+  const execute = (sql: string): Effect.Effect<void, string> =>
+    Effect.acquireUseRelease(
+      Effect.tryPromise(() => createConnection({ ...address, password, connectTimeout: 2000 })),
+      (connection) => Effect.tryPromise(() => connection.query({ sql, timeout: 10_000 })),
+      (connection) => Effect.sync(() => connection.destroy())
+    ).pipe(
+      Effect.mapError(({ error }) => {
+        const { code, message } = error as NodeJS.ErrnoException
+        return message === "" ? String(code) : message // Node leaves that of a refused connection empty
+      }),
+      Effect.asVoid
+    )
+  return {
+    ping: execute("SELECT 1"),
+    mysql: (process: Pick<LocalMysql, "pid" | "datadir">): LocalMysql => ({
+      ...address,
+      password: Redacted.make(password),
+      url: (database) => {
+        const target = new URL(url)
+        target.pathname = `/${encodeURIComponent(database)}`
+        return Redacted.make(target.href)
+      },
+      createDatabase: (name) =>
+        Effect.mapError(
+          execute(`CREATE DATABASE IF NOT EXISTS \`${name.replaceAll("`", "``")}\` CHARACTER SET utf8mb4`),
+          (reason) => localServerError([{ setting: name, detail: `this database could not be made: ${reason}` }])
+        ),
+      ...process
+    })
+  }
+}
