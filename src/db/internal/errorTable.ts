@@ -4,6 +4,7 @@
  * The driver's names of the server's errors are not used: some are missing and some are wrong.
  */
 import type { DatabaseReason } from "../../Errors.ts"
+import { badValue, checkOf, duplicate, fixed, foreignKeyOf, keep, keyOf, masked, misfit, syntax } from "./errorText.ts"
 
 export interface Classification {
   readonly reason: DatabaseReason
@@ -40,56 +41,6 @@ const rolledBack: Fate = { ...again, transaction: "gone" }
 const lost: Fate = { retryable: true, discard: true, transaction: "gone", fleet: false }
 const refused: Fate = { ...lost, retryable: false }
 
-/** For messages that hold identifiers, accounts and addresses only. */
-export const keep = (original: string): string => original
-
-const fixed = (text: string) => (): string => text
-
-/**
- * Takes out all between the first quotation mark and the last, because a quoted value may hold such marks itself; if
- * their number is odd, all that follows the first. The apostrophe of "can't" is none. For numbers that nobody listed.
- */
-export const masked = (original: string): string => {
-  const marks = Array.from(original.matchAll(/(?<!n)'|'(?!t\b)|["`´‘’“”„«»]/g), ({ index }) => index)
-  const [first] = marks
-  if (first === undefined) return original
-  const end = marks.length % 2 === 0 ? (marks.at(-1) ?? first) + 1 : original.length
-  return `${original.slice(0, first)}'?'${original.slice(end)}`
-}
-
-// Patterns are anchored at the end: what the server quotes comes before, and could look like anything.
-const keyOf = (original: string): string | undefined =>
-  /for key '(?:[^']*\.)?([^'.]+)'$/.exec(original)?.[1]
-
-const columnOf = (original: string): string | undefined => {
-  const [, quoted, ticked] = /for column (?:'([^']+)'|(?:`[^`]+`\.)*`([^`]+)`) at row \d+$/.exec(original) ?? []
-  return quoted ?? ticked
-}
-
-const foreignKeyOf = (original: string): string | undefined =>
-  /CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY/.exec(original)?.[1]?.replaceAll("``", "`")
-
-const checkOf = (original: string): string | undefined =>
-  /^Check constraint '([^']+)' is violated/.exec(original)?.[1]
-    ?? /^CONSTRAINT [`'](?:[^`']*\.)?([^`'.]+)[`'] failed for/.exec(original)?.[1]
-
-const duplicate = (original: string): string => {
-  const key = keyOf(original)
-  return key === undefined ? "a row with the same unique key exists" : `a row with the same value of the key '${key}' exists`
-}
-
-const badValue = (original: string): string => {
-  const column = columnOf(original)
-  return column === undefined
-    ? "a value is not valid for the type that the statement needs"
-    : `the value is not valid for the column '${column}'`
-}
-
-const syntax = (original: string): string => {
-  const line = /at line (\d+)$/.exec(original)?.[1]
-  return `the server does not understand the statement${line === undefined ? "" : ` (line ${line} of it)`}`
-}
-
 export const unlisted: Row = {
   reason: "Unknown",
   ...kept,
@@ -102,8 +53,18 @@ export const rows: ReadonlyArray<Row> = [
   {
     errnos: [2002, 2003, 2005, 3032],
     codes: [
-      "ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA", "EHOSTUNREACH", "EHOSTDOWN",
-      "ENETUNREACH", "ENETDOWN", "EADDRNOTAVAIL", "EMFILE", "ENFILE"
+      "ECONNREFUSED",
+      "ENOTFOUND",
+      "EAI_AGAIN",
+      "EAI_FAIL",
+      "EAI_NODATA",
+      "EHOSTUNREACH",
+      "EHOSTDOWN",
+      "ENETUNREACH",
+      "ENETDOWN",
+      "EADDRNOTAVAIL",
+      "EMFILE",
+      "ENFILE"
     ],
     reason: "Unreachable",
     ...lost,
@@ -136,9 +97,19 @@ export const rows: ReadonlyArray<Row> = [
   {
     errnos: [3159],
     codes: [
-      "SELF_SIGNED_CERT_IN_CHAIN", "DEPTH_ZERO_SELF_SIGNED_CERT", "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-      "UNABLE_TO_GET_ISSUER_CERT", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID",
-      "CERT_REVOKED", "CERT_UNTRUSTED", "INVALID_CA", "HOSTNAME_MISMATCH", "EPROTO", "HANDSHAKE_NO_SSL_SUPPORT",
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "UNABLE_TO_GET_ISSUER_CERT",
+      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      "CERT_HAS_EXPIRED",
+      "CERT_NOT_YET_VALID",
+      "CERT_REVOKED",
+      "CERT_UNTRUSTED",
+      "INVALID_CA",
+      "HOSTNAME_MISMATCH",
+      "EPROTO",
+      "HANDSHAKE_NO_SSL_SUPPORT",
       "HANDSHAKE_SSL_ERROR"
     ],
     reason: "Tls",
@@ -156,13 +127,37 @@ export const rows: ReadonlyArray<Row> = [
   },
   {
     errnos: [
-      1047, 1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2014, 2055, 3169,
+      1047,
+      1053,
+      1077,
+      1078,
+      1079,
+      1080,
+      1152,
+      1158,
+      1159,
+      1160,
+      1161,
+      1184,
+      1927,
+      2006,
+      2013,
+      2014,
+      2055,
+      3169,
       4031
     ],
     states: ["08"],
     codes: [
-      "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "ENOTCONN", "ERR_STREAM_DESTROYED",
-      "ERR_STREAM_WRITE_AFTER_END", "ERR_SOCKET_CLOSED", "ERR_STREAM_PREMATURE_CLOSE"
+      "ECONNRESET",
+      "ECONNABORTED",
+      "EPIPE",
+      "ETIMEDOUT",
+      "ENOTCONN",
+      "ERR_STREAM_DESTROYED",
+      "ERR_STREAM_WRITE_AFTER_END",
+      "ERR_SOCKET_CLOSED",
+      "ERR_STREAM_PREMATURE_CLOSE"
     ],
     reason: "ConnectionLost",
     ...lost,
@@ -196,14 +191,14 @@ export const rows: ReadonlyArray<Row> = [
     constraint: checkOf
   },
   {
-    errnos: [1264, 1265, 1365, 1406],
+    errnos: [1264, 1265, 1406],
     reason: "InvalidData",
     ...kept,
-    message: keep,
+    message: misfit,
     advice: "check the value against the column's type"
   },
   {
-    errnos: [1292, 1300, 1366, 1367, 1411, 1525, 1690],
+    errnos: [1292, 1300, 1365, 1366, 1367, 1411, 1525, 1690],
     states: ["22"],
     reason: "InvalidData",
     ...kept,
@@ -233,7 +228,7 @@ export const rows: ReadonlyArray<Row> = [
   },
   { errnos: [1064, 1149], reason: "Syntax", ...kept, message: syntax, advice: "correct the statement" },
   {
-    errnos: [1052, 1055, 1056, 1058, 1065, 1066, 1093, 1110, 1111, 1136, 1140, 1222, 1235, 1241, 1247, 1248, 1295],
+    errnos: [1052, 1055, 1058, 1065, 1066, 1093, 1110, 1111, 1136, 1140, 1222, 1235, 1241, 1248, 1295],
     reason: "Syntax",
     ...kept,
     message: keep,

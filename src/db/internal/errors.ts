@@ -3,7 +3,8 @@
  * parameter. No server is needed to test any of it.
  */
 import { DatabaseError, type DatabaseReason } from "../../Errors.ts"
-import { type Classification, keep, masked, type Row, rows, unlisted } from "./errorTable.ts"
+import { type Classification, type Row, rows, unlisted } from "./errorTable.ts"
+import { keep, masked } from "./errorText.ts"
 
 export type { Classification } from "./errorTable.ts"
 
@@ -135,8 +136,7 @@ const ofDatabaseError = (error: DatabaseError): Row => ({
 const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? unlisted
 
 /** What @effect/sql wrapped is what counts. */
-const unwrap = (cause: unknown): unknown =>
-  field(cause, "_tag") === "SqlError" ? unwrap(field(cause, "cause")) : cause
+const unwrap = (cause: unknown): unknown => field(cause, "_tag") === "SqlError" ? unwrap(field(cause, "cause")) : cause
 
 const mysqlError = (facts: Facts): Error =>
   Object.assign(new Error(facts.message), {

@@ -3,14 +3,16 @@ import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
+import { X509Certificate } from "node:crypto"
 import * as Fs from "node:fs/promises"
-import * as Tls from "node:tls"
 import { ConfigurationError } from "../../Errors.ts"
-import { load, type Problem } from "../../internal/settings.ts"
-import { booleanOf } from "./urlOptions.ts"
+import { load, type Problem, problems as problemsOf } from "../../internal/settings.ts"
 import * as Url from "./url.ts"
+import { booleanOf } from "./urlOptions.ts"
 
 export type IsolationLevel = "READ UNCOMMITTED" | "READ COMMITTED" | "REPEATABLE READ" | "SERIALIZABLE"
 
@@ -89,17 +91,17 @@ export interface Ssl {
  * true/false, 1/0, yes/no or on/off.
  */
 export const fromEnv = (name: string, prefix: string): Effect.Effect<Settings, ConfigurationError> =>
-  Effect.flatMap(load(name, environment(prefix)), (given) => validate(name, prefix, given, false))
+  Effect.flatMap(read(environment(prefix)), (found) => validate(name, prefix, found))
 
 /** The same; none where the URL is unset or blank, whatever the other settings say. */
 export const fromEnvOptional = (
   name: string,
   prefix: string
 ): Effect.Effect<Option.Option<Settings>, ConfigurationError> =>
-  Effect.flatMap(load(name, environment(prefix)), (given) =>
-    given.url === undefined
+  Effect.flatMap(read(environment(prefix)), (found) =>
+    found.given.url === undefined && !found.unread.has("url")
       ? Effect.succeedNone
-      : Effect.asSome(validate(name, prefix, given, false)))
+      : Effect.asSome(validate(name, prefix, found)))
 
 /** The same of values that the caller built; problems name the variable that would set it, and the field. */
 export const fromConfig = (
@@ -107,7 +109,12 @@ export const fromConfig = (
   prefix: string,
   config: Config.Config.Wrap<DatabaseConfig>
 ): Effect.Effect<Settings, ConfigurationError> =>
-  Effect.flatMap(load(name, Config.unwrap(config)), (given) => validate(name, prefix, given, true))
+  Effect.flatMap(
+    Config.isConfig(config)
+      ? Effect.map(load(name, Config.unwrap(config)), (given): Found => ({ given, problems: [], unread: new Set() }))
+      : read(Record.map(config as Readonly<Record<string, Config.Config<unknown>>>, (leaf) => Config.unwrap(leaf))),
+    (found) => validate(name, prefix, found, (field) => ` (given as ${field})`)
+  )
 
 /** Before checking: texts where they come from the environment, values of any kind where the caller gave them. */
 type Given = { readonly [K in keyof DatabaseConfig]?: unknown }
@@ -128,33 +135,49 @@ const variables: Readonly<Record<Field, string>> = {
   leakThreshold: "LEAK_THRESHOLD"
 }
 
-const environment = (prefix: string): Config.Config<Given> =>
-  Config.all({
-    url: Config.map(Config.option(Config.redacted(`${prefix}_URL`)), (url) =>
-      Option.getOrUndefined(Option.filter(url, (text) => Redacted.value(text).trim() !== ""))),
-    ...Object.fromEntries(
-      Object.entries(variables).map(([field, suffix]) => [
-        field,
-        Config.map(Config.option(Config.string(`${prefix}_${suffix}`)), (text) =>
-          Option.getOrUndefined(Option.filter(text, (value) => value.trim() !== "")))
-      ])
-    )
+const environment = (prefix: string): Readonly<Record<string, Config.Config<unknown>>> => ({
+  url: unlessBlank(Config.redacted(`${prefix}_URL`), Redacted.value),
+  ...Record.map(variables, (suffix) => unlessBlank(Config.string(`${prefix}_${suffix}`), (text) => text))
+})
+
+const unlessBlank = <A>(config: Config.Config<A>, text: (value: A) => string): Config.Config<A | undefined> =>
+  Config.map(
+    Config.option(config),
+    (value) => Option.getOrUndefined(Option.filter(value, (found) => text(found).trim() !== ""))
+  )
+
+interface Found {
+  readonly given: Given
+  /** Of the configs that failed. */
+  readonly problems: ReadonlyArray<Problem>
+  readonly unread: ReadonlySet<string>
+}
+
+/** Each config by itself, so that one that fails hides nothing of the others. */
+const read = (configs: Readonly<Record<string, Config.Config<unknown>>>): Effect.Effect<Found> =>
+  Effect.map(Effect.all(Record.map(configs, (config) => Effect.either(config))), (results) => {
+    const [failed, given] = Record.separate(results)
+    return { given, problems: Object.values(failed).flatMap(problemsOf), unread: new Set(Object.keys(failed)) }
   })
 
-const validate = Effect.fnUntraced(function*(name: string, prefix: string, given: Given, named: boolean) {
-  const problems: Array<Problem> = []
+const validate = Effect.fnUntraced(function*(
+  name: string,
+  prefix: string,
+  found: Found,
+  origin: (field: Field) => string = () => ""
+) {
+  const problems: Array<Problem> = [...found.problems]
   const urlSetting = `${prefix}_URL`
-  const setting = <A>(field: Field, otherwise: A, check: (value: unknown) => Either.Either<A, string>): A => {
-    const value = given[field]
+  const setting = <A>(field: Field, otherwise: A, check: Check<A>): A => {
+    const value = found.given[field]
     if (value === undefined || value === null) return otherwise
     const checked = check(value)
     if (Either.isRight(checked)) return checked.right
-    const origin = named ? ` (given as ${field})` : ""
-    problems.push({ setting: `${prefix}_${variables[field]}`, detail: `${checked.left}${origin}` })
+    problems.push({ setting: `${prefix}_${variables[field]}`, detail: `${checked.left}${origin(field)}` })
     return otherwise
   }
 
-  const url = readUrl(given.url)
+  const url = found.unread.has("url") ? Either.left([]) : readUrl(found.given.url)
   if (Either.isLeft(url)) problems.push(...url.left.map((detail) => ({ setting: urlSetting, detail })))
   const target = Either.getOrUndefined(url)
   const settings = {
@@ -178,7 +201,18 @@ const validate = Effect.fnUntraced(function*(name: string, prefix: string, given
   const { database, host, password, port, user } = target
   const { charset, dates, multipleStatements, timezone } = target.options
   return {
-    name, host, port, user, password, database, charset, timezone, dates, ssl: ssl.right, multipleStatements, ...settings
+    name,
+    host,
+    port,
+    user,
+    password,
+    database,
+    charset,
+    timezone,
+    dates,
+    ssl: ssl.right,
+    multipleStatements,
+    ...settings
   } satisfies Settings as Settings
 })
 
@@ -196,16 +230,18 @@ const readSsl = (options: Url.UrlOptions): Effect.Effect<Ssl | undefined, string
   if (path === undefined) return Effect.succeed({ ca: undefined, ...flags })
   return Effect.tryPromise({
     try: () => Fs.readFile(path, "utf8"),
-    catch: (error) => `the file of ssl-ca, ${path}, cannot be read (${codeOf(error)}); check the path and its permissions`
+    catch: (error) =>
+      `the file of ssl-ca, ${path}, cannot be read (${codeOf(error)}); check the path and its permissions`
   }).pipe(
-    Effect.flatMap((ca) => {
-      const unusable = `the file of ssl-ca, ${path}, holds no certificate in PEM form`
-      return ca.includes("-----BEGIN CERTIFICATE-----")
-        // The driver would do this in the middle of a dial, where a throw reaches nobody.
-        ? Effect.try({ try: () => (Tls.createSecureContext({ ca }), { ca, ...flags }), catch: () => unusable })
-        : Effect.fail(unusable)
-    })
+    // Node passes over what it cannot read, and then trusts nobody; here it is still known which file is at fault.
+    Effect.filterOrFail(holdsCertificates, () => `the file of ssl-ca, ${path}, holds no certificates in PEM form`),
+    Effect.map((ca) => ({ ca, ...flags }))
   )
+}
+
+const holdsCertificates = (pem: string): boolean => {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []
+  return blocks.length > 0 && blocks.every((block) => Either.isRight(Either.try(() => new X509Certificate(block))))
 }
 
 const codeOf = (error: unknown): string =>
@@ -243,10 +279,14 @@ const oneOf = <const A extends string>(names: ReadonlyArray<A>): Check<A> => (va
 /** Milliseconds; `undefined` where the value is no duration. A number in a text is seconds. */
 const millisOf = (value: unknown): number | undefined => {
   if (typeof value === "number") return Number.isNaN(value) ? undefined : value
-  if (typeof value !== "string") return Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+  if (typeof value !== "string") {
+    return Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+  }
   const text = value.trim()
   if (/^[+-]?(?:\d+(?:\.\d+)?|infinity)$/i.test(text)) return Number(text.replace(/infinity/i, "Infinity")) * 1000
-  return text.startsWith("-") ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(text), Duration.toMillis))
+  return text.startsWith("-")
+    ? undefined
+    : Option.getOrUndefined(Option.map(Duration.decodeUnknown(text), Duration.toMillis))
 }
 
 const duration = (wanted: string, convert: (millis: number) => number | undefined): Check<number> => (value) => {
@@ -259,7 +299,10 @@ const duration = (wanted: string, convert: (millis: number) => number | undefine
 
 const day = 86_400_000
 
-const deadline = duration("a time above zero, of a day at most", (millis) => millis > 0 && millis <= day ? millis : undefined)
+const deadline = duration(
+  "a time above zero, of a day at most",
+  (millis) => millis > 0 && millis <= day ? millis : undefined
+)
 
 const recycle = duration(
   "a time above zero, or -1 for never",
@@ -274,6 +317,10 @@ const threshold = duration(
 )
 
 const show = (value: unknown): string => {
-  const text = typeof value === "string" ? JSON.stringify(value) : Duration.isDuration(value) ? Duration.format(value) : String(value)
+  const text = typeof value === "string"
+    ? JSON.stringify(value)
+    : Duration.isDuration(value)
+    ? Duration.format(value)
+    : Inspectable.toStringUnknown(value, 0)
   return text.length <= 40 ? text : `${text.slice(0, 37)}...`
 }

@@ -59,17 +59,16 @@ export const parse = (url: string): Either.Either<DatabaseUrl, ReadonlyArray<str
   const reading = readings[0] ?? standardReading(body)
   const user = decode("user", reading.user, problems)
   const password = decode("password", reading.password, problems)
-  const host = readHost(reading.host, problems)
-  const port = readPort(reading.port, problems)
+  const { host, port } = readAddress(reading, problems)
   const database = decode("database", reading.database, problems)
   if (reading.user === "") problems.push(`the user is missing; it has to look like ${shape}`)
   if (reading.database === "") problems.push(`the database is missing; it has to look like ${shape}`)
   else if (!databaseName.test(reading.database)) {
     problems.push("the database is not a name; percent-encode what is special in it, and in the password ('/' is %2F)")
   }
-  // Of a URL that could not be split with certainty, what looks like an option may be a piece of the password.
-  const certain = readings.length === 1 || /^[^@?]*@[^@]*$/.test(body)
-  const options = parseOptions(certain ? reading.query : "")
+  // Where the URL could not be split with certainty, what looks like an option may be a piece of the password.
+  const certain = readings.length === 1
+  const options = parseOptions(certain || /^[^@?]*@[^@]*$/.test(body) ? reading.query : "", certain)
   if (Either.isLeft(options)) {
     return Either.left([...problems, ...options.left])
   }
@@ -136,28 +135,25 @@ const withZone = (address: string): string => address.replace("%25", "%")
 
 const isPort = (port: string): boolean => /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65535
 
-const readHost = (host: string, problems: Array<string>): string => {
-  if (isBracketed(host)) return withZone(host.slice(1, -1))
-  if (host === "") {
-    problems.push(`the host is missing; it has to look like ${shape}`)
-  } else if (!hostName.test(host)) {
-    problems.push(
-      "the host is neither a name nor an address; an IPv6 address goes in brackets, and what is special in the password "
-        + "has to be percent-encoded"
-    )
+const readAddress = ({ host, port }: Reading, problems: Array<string>): Pick<DatabaseUrl, "host" | "port"> => {
+  if (Net.isIPv6(`${host}:${port}`)) {
+    problems.push("the host is an IPv6 address, which goes in brackets: [::1]:3306")
+  } else {
+    if (host === "") {
+      problems.push(`the host is missing; it has to look like ${shape}`)
+    } else if (!hostName.test(host) && !isBracketed(host)) {
+      problems.push(
+        "the host is neither a name nor an address; what is special in the password is to be percent-encoded"
+      )
+    }
+    if (port !== undefined && !isPort(port)) {
+      problems.push(
+        "the port is not a whole number from 1 to 65535; if what follows the ':' is the password, an '@' and the host are "
+          + "missing after it"
+      )
+    }
   }
-  return host
-}
-
-const readPort = (port: string | undefined, problems: Array<string>): number => {
-  if (port === undefined) return 3306
-  if (!isPort(port)) {
-    problems.push(
-      "the port is not a whole number from 1 to 65535; if what follows the ':' is the password, an '@' and the host are "
-        + "missing after it"
-    )
-  }
-  return Number(port)
+  return { host: isBracketed(host) ? withZone(host.slice(1, -1)) : host, port: Number(port ?? 3306) }
 }
 
 const decode = (part: string, text: string, problems: Array<string>): string =>

@@ -20,11 +20,14 @@ export interface UrlOptions {
   readonly connectTimeout: number | undefined
 }
 
-/** Reads `a=1&b=2`; the left side lists every problem. Names are of any case, with `-` or `_`; values are form-encoded. */
-export const parseOptions = (query: string): Either.Either<UrlOptions, ReadonlyArray<string>> => {
+/**
+ * Reads `a=1&b=2`; the left side lists every problem. Names are of any case, with `-` or `_`; values are form-encoded.
+ * Unless this is `certain` to be a list of options, the problems quote no name that is not one of ours.
+ */
+export const parseOptions = (query: string, certain: boolean): Either.Either<UrlOptions, ReadonlyArray<string>> => {
   const problems: Array<string> = []
-  const given = collect(query, problems)
-  const values: { -readonly [K in keyof UrlOptions]?: UrlOptions[K] } = {}
+  const given = collect(query, certain, problems)
+  const values: Values = {}
   for (const [name, value] of given) {
     const problem = readers[name]?.(value, values)
     if (problem !== undefined) problems.push(`the option ${name} ${problem}`)
@@ -43,7 +46,7 @@ export const parseOptions = (query: string): Either.Either<UrlOptions, ReadonlyA
 }
 
 /** The options by their canonical names, each once. */
-const collect = (query: string, problems: Array<string>): ReadonlyMap<string, string> => {
+const collect = (query: string, certain: boolean, problems: Array<string>): ReadonlyMap<string, string> => {
   const given = new Map<string, string>()
   for (const item of query.split("&")) {
     if (item === "") continue
@@ -52,7 +55,8 @@ const collect = (query: string, problems: Array<string>): ReadonlyMap<string, st
     const name = canonical(written)
     const value = Either.try(() => decodeURIComponent(item.slice(written.length + 1).replaceAll("+", " ")).trim())
     if (readers[name] === undefined) {
-      problems.push(`the option ${abbreviate(written)} is not known; ${hint(name)}known are ${known}`)
+      const which = certain && equals > 0 ? `the option ${abbreviate(written)}` : "an option"
+      problems.push(`${which} is not known; ${hint(name)}known are ${known}`)
     } else if (Either.isLeft(value)) {
       problems.push(`the option ${name} holds a '%' that begins no percent-escape of UTF-8 text; write '%' as %25`)
     } else if (given.has(name) && given.get(name) !== value.right) {
@@ -177,7 +181,10 @@ const hints: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(ssl-verify-cert|verifyservercertificate)$/, "say ssl-mode=VERIFY_CA"],
   [/^(ssl|tls|usessl|ssl-disabled|sslmode)$/, "say ssl-mode=REQUIRED, VERIFY_CA or VERIFY_IDENTITY"],
   [/^(use-unicode|binary-prefix|cursorclass|conv|echo)$/, "it has no meaning here: leave it out"],
-  [/^(pool-.*|max-overflow|isolation-level)$/, "the pool and the isolation level have settings of their own, beside the URL"],
+  [
+    /^(pool-.*|max-overflow|isolation-level)$/,
+    "the pool and the isolation level have settings of their own, beside the URL"
+  ],
   [/^(servertimezone|tz)$/, "say timezone"],
   [/^(multi-statements|allowmultiqueries|multiplestatements)$/, "say multiple-statements"],
   [/^(connection-timeout|connecttimeout)$/, "say connect-timeout"],
