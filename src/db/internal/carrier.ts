@@ -7,6 +7,7 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Request from "effect/Request"
 import * as Stream from "effect/Stream"
 
 const KEY = SqlClient.TransactionConnection.key
@@ -51,6 +52,16 @@ export const withSlot = <R>(context: Context.Context<R>, slot: unknown): Context
     : Context.add(context, SqlClient.TransactionConnection, slot as never) as Context.Context<R>
 
 export const slotOf = (context: Context.Context<never>): unknown => context.unsafeMap.get(KEY)
+
+/**
+ * The body of a transaction takes no answers from the request cache that were cached outside of it (the default cache is
+ * the whole process's), and leaves none there that may be rolled back.
+ */
+export const withOwnRequestCache = <A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Request.makeCache({ capacity: 65_536, timeToLive: "60 seconds" }),
+    (cache) => Effect.withRequestCache(body, cache)
+  )
 
 /** Whether any transaction is open here, of any database. */
 export const inAnyTransaction = (context: Context.Context<never>): boolean => context.unsafeMap.has(KEY)

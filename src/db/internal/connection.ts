@@ -7,7 +7,7 @@ import type { Dialled } from "./pool.ts"
 import type { Settings } from "./settings.ts"
 
 /** How long an interrupted statement may take to stop (side connection, KILL QUERY and both replies) before its connection is cut. */
-export const CANCEL_DEADLINE = 1_000
+const CANCEL_DEADLINE = 1_000
 
 /** Server-side statements kept per connection: the default limit of a whole server is 16,382 (max_prepared_stmt_count). */
 const MAX_PREPARED_STATEMENTS = 128

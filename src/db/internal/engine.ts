@@ -9,6 +9,8 @@ import type { DatabaseError } from "../../Errors.ts"
 import { Connection } from "./connection.ts"
 import type { Classification } from "./errors.ts"
 import { makeError, toDatabaseError } from "./errors.ts"
+import type { PoolMetrics } from "./metrics.ts"
+import * as Metrics from "./metrics.ts"
 import type { AcquireFailure, Driver, Slot, Stats, Surroundings } from "./pool.ts"
 import { Pool } from "./pool.ts"
 import type { Settings } from "./settings.ts"
@@ -46,12 +48,14 @@ export class Engine implements Lender {
   readonly name: string
   readonly settings: Settings
   readonly pool: Pool<Connection>
+  readonly metrics: PoolMetrics
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
 
   constructor(settings: Settings, random: () => number, onLeak: (slot: Slot<unknown>, heldFor: number) => void) {
     this.name = settings.name
     this.settings = settings
-    this.pool = new Pool(driver(settings, (connection) => this.pool.lost(connection)), surroundings(random), {
+    this.metrics = Metrics.make(settings.name)
+    this.pool = new Pool(driver(settings, this), surroundings(random), {
       size: settings.poolSize,
       overflow: settings.maxOverflow,
       acquireTimeout: settings.poolTimeout,
@@ -79,10 +83,18 @@ export class Engine implements Lender {
     onLease: (lease: Lease) => void,
     onFailure: (error: DatabaseError) => void
   ): () => void {
+    const asked = performance.now()
     return this.pool.acquire({
       label: context,
-      onSlot: (slot) => onLease(new PoolLease(this, slot)),
-      onFailure: (failure) => onFailure(this.acquireError(failure))
+      onSlot: (slot) => {
+        this.metrics.waited(slot.borrowedAt - asked)
+        this.metrics.update(this.pool)
+        onLease(new PoolLease(this, slot))
+      },
+      onFailure: (failure) => {
+        this.metrics.update(this.pool)
+        onFailure(this.acquireError(failure))
+      }
     })
   }
 
@@ -121,7 +133,7 @@ export class Engine implements Lender {
 }
 
 /** A connection of the pool, lent for one statement or for a whole transaction. */
-export class PoolLease implements Lease {
+class PoolLease implements Lease {
   readonly #engine: Engine
   readonly #slot: Slot<Connection>
   #ended = false
@@ -138,8 +150,8 @@ export class PoolLease implements Lease {
   end({ changedSession, failure, inTransaction }: Outcome): void {
     if (this.#ended) throw new Error("A pooled connection was released twice")
     this.#ended = true
-    const { pool } = this.#engine
-    const { connection } = this.#slot
+    const { metrics, pool } = this.#engine
+    const { borrowedAt, connection } = this.#slot
     if (failure?.classification.fleet === true) pool.invalidate()
     else if (failure?.classification.reason === "ConnectionLost") pool.suspect()
     pool.release(
@@ -150,6 +162,8 @@ export class PoolLease implements Lease {
         ? "reset"
         : "clean"
     )
+    metrics.used(performance.now() - borrowedAt)
+    metrics.update(pool)
   }
 }
 
@@ -208,15 +222,22 @@ const reportLeak = (
   )
 }
 
-const driver = (settings: Settings, lost: (connection: Connection) => void): Driver<Connection> => ({
-  dial: (done) =>
-    Connection.dial(settings, (result) => {
+const driver = (settings: Settings, engine: Engine): Driver<Connection> => ({
+  dial: (done) => {
+    const started = performance.now()
+    return Connection.dial(settings, (result) => {
       if (result._tag === "Connected") {
         const { connection } = result
-        connection.onIdleDeath = () => lost(connection)
+        connection.onIdleDeath = () => {
+          engine.pool.lost(connection)
+          engine.metrics.update(engine.pool)
+        }
+        engine.metrics.dialled(performance.now() - started)
       }
       done(result)
-    }),
+      engine.metrics.update(engine.pool)
+    })
+  },
   ping: (connection, done) => connection.ping(done),
   reset: (connection, done) => connection.reset(done),
   close: (connection) => connection.close(),

@@ -36,7 +36,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const withTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.contextWithEffect((outer: Context.Context<R>) =>
       isolated(client.withTransaction(
-        Effect.mapInputContext(effect, (inner: Context.Context<R>) =>
+        Effect.mapInputContext(Carrier.withOwnRequestCache(effect), (inner: Context.Context<R>) =>
           // The body runs where it was written, all open transactions with it, and this one added.
           Carrier.add(
             Carrier.withSlot(inner, Carrier.slotOf(outer)),

@@ -48,7 +48,7 @@ export class Lock {
   close(onFree: () => void): void {
     this.#onFree = onFree
     for (const waiter of [...this.#waiting]) {
-      this.#waiting.delete(waiter)
+      if (!this.#waiting.delete(waiter)) continue
       clearTimeout(waiter.timer)
       waiter.refused("closed")
     }

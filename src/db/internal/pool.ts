@@ -46,7 +46,8 @@ export interface Options {
 
 export interface Slot<C> {
   readonly connection: C
-  readonly openedAt: number
+  /** How often the pool had been invalidated when it was opened. */
+  readonly generation: number
   readonly expiresAt: number
   lastUsed: number
   borrowedAt: number
@@ -69,21 +70,28 @@ export interface AcquireFailure {
   readonly cause: unknown
 }
 
-/** Numbers of one pool at one moment; `size` counts the slots in existence, `max` how many there may be. */
-export interface Stats {
+/** Of one pool at one moment. */
+export interface Levels {
   readonly idle: number
   readonly active: number
   readonly dialling: number
   readonly waiting: number
-  readonly size: number
-  readonly overflow: number
-  readonly max: number
-  /** Since the start of the pool: */
+}
+
+/** Of one pool since its start. */
+export interface Counts {
   readonly opened: number
   readonly dialFailures: number
   readonly timeouts: number
   readonly recycled: number
   readonly discarded: Readonly<Record<DiscardReason, number>>
+}
+
+/** Numbers of one pool; `size` counts the slots in existence, `overflow` those beyond the pool's size, `max` how many there may be. */
+export interface Stats extends Levels, Counts {
+  readonly size: number
+  readonly overflow: number
+  readonly max: number
 }
 
 export type DiscardReason = "broken" | "pingFailed" | "resetFailed" | "overflow" | "invalidated"
@@ -101,6 +109,7 @@ const LOGIN_RETRY_FIRST = 1_000
 const LOGIN_RETRY_MOST = 30_000
 
 interface Waiter<C> extends Borrower<C> {
+  readonly arrivedAt: number
   readonly deadline: number
 }
 
@@ -119,13 +128,14 @@ export class Pool<C> {
   #checking = 0
 
   #suspectBefore = -1
-  #invalidBefore = -1
+  #generation = 0
 
   #outageSince: number | undefined
   #failedDials = 0
   #lastDialFailure: unknown
-  #blockedUntil = -1
-  #blockedBy: unknown
+  #failedAt = -1
+  /** The server has refused the login a moment ago. */
+  #refusal: { readonly cause: unknown } | undefined
 
   #cancelDeadlineTimer: (() => void) | undefined
   #cancelRedialTimer: (() => void) | undefined
@@ -134,16 +144,12 @@ export class Pool<C> {
   #closed = false
   #onDrained: (() => void) | undefined
 
-  #opened = 0
-  #dialFailures = 0
-  #timeouts = 0
-  #recycled = 0
-  readonly #discarded: Record<DiscardReason, number> = {
-    broken: 0,
-    pingFailed: 0,
-    resetFailed: 0,
-    overflow: 0,
-    invalidated: 0
+  readonly #counts = {
+    opened: 0,
+    dialFailures: 0,
+    timeouts: 0,
+    recycled: 0,
+    discarded: { broken: 0, pingFailed: 0, resetFailed: 0, overflow: 0, invalidated: 0 }
   }
 
   constructor(driver: Driver<C>, around: Surroundings, options: Options) {
@@ -153,21 +159,29 @@ export class Pool<C> {
     this.#max = options.size + options.overflow
   }
 
-  get stats(): Stats {
-    const size = this.#slots()
+  /** What has happened since the start: the pool's own numbers, not a copy. */
+  get counts(): Counts {
+    return this.#counts
+  }
+
+  get levels(): Levels {
     return {
       idle: this.#idle.length,
       active: this.#active.size,
       dialling: this.#dials.size,
-      waiting: this.#waiters.size,
+      waiting: this.#waiters.size
+    }
+  }
+
+  get stats(): Stats {
+    const size = this.#slots()
+    return {
+      ...this.levels,
       size,
       overflow: Math.max(0, size - this.#options.size),
       max: this.#max,
-      opened: this.#opened,
-      dialFailures: this.#dialFailures,
-      timeouts: this.#timeouts,
-      recycled: this.#recycled,
-      discarded: { ...this.#discarded }
+      ...this.#counts,
+      discarded: { ...this.#counts.discarded }
     }
   }
 
@@ -188,13 +202,12 @@ export class Pool<C> {
         this.#hand(slot, borrower, now)
         return ignore
       }
-      // The server refused this login a moment ago and nobody holds a connection that could come back.
-      if (now < this.#blockedUntil && this.#slots() === 0) {
-        borrower.onFailure(this.#failure("DialFailed", this.#blockedBy))
+      if (this.#refusal !== undefined && this.#slots() === 0) {
+        borrower.onFailure(this.#failure("DialFailed", this.#refusal.cause))
         return ignore
       }
     }
-    const waiter: Waiter<C> = { ...borrower, deadline: now + this.#options.acquireTimeout }
+    const waiter: Waiter<C> = { ...borrower, arrivedAt: now, deadline: now + this.#options.acquireTimeout }
     this.#waiters.add(waiter)
     this.#armDeadline()
     this.#pump()
@@ -210,9 +223,7 @@ export class Pool<C> {
     const now = this.#around.now()
     if (how === "discard") {
       this.#destroy(slot, "broken")
-    } else if (this.#closed) {
-      this.#close(slot)
-    } else if (how === "reset") {
+    } else if (how === "reset" && !this.#closed) {
       this.#reset(slot)
     } else {
       this.#giveBack(slot, now)
@@ -242,7 +253,7 @@ export class Pool<C> {
 
   /** Every connection opened before now is closed: idle ones at once, borrowed ones when they come back. */
   invalidate(): void {
-    this.#invalidBefore = this.#around.now()
+    this.#generation++
     while (this.#idle.length > 0) this.#destroy(this.#idle.pop()!, "invalidated")
     this.#checkDrained()
   }
@@ -259,9 +270,7 @@ export class Pool<C> {
       this.#dials.delete(giveUp)
       giveUp()
     }
-    const waiters = [...this.#waiters]
-    this.#waiters.clear()
-    for (const waiter of waiters) waiter.onFailure(this.#failure("Closed"))
+    this.#failWaiters("Closed", this.#lastDialFailure)
     while (this.#idle.length > 0) this.#close(this.#idle.pop()!)
     if (this.#active.size > 0) {
       this.#cancelDeadlineTimer = this.#around.schedule(grace, () => {
@@ -294,11 +303,11 @@ export class Pool<C> {
       const stale = this.#idle.pop()
       if (stale !== undefined) {
         this.#check(stale)
-      } else if (this.#mayDial(now)) {
+      } else if (this.#mayDial()) {
         this.#dial(now)
       } else {
         // Nothing is left that could come back, and the login is known to be refused.
-        if (now < this.#blockedUntil && this.#slots() === 0) this.#failWaiters("DialFailed", this.#blockedBy)
+        if (this.#refusal !== undefined && this.#slots() === 0) this.#failWaiters("DialFailed", this.#refusal.cause)
         return
       }
     }
@@ -311,7 +320,7 @@ export class Pool<C> {
       if (slot === undefined) return undefined
       if (slot.expiresAt <= now) {
         this.#idle.pop()
-        this.#recycled++
+        this.#counts.recycled++
         this.#close(slot)
       } else if (this.#needsPing(slot, now)) {
         return undefined
@@ -324,7 +333,7 @@ export class Pool<C> {
 
   #needsPing(slot: Slot<C>, now: number): boolean {
     return this.#options.prePing
-      && (slot.openedAt <= this.#suspectBefore || now - slot.lastUsed >= this.#options.pingSkip)
+      && (slot.lastUsed <= this.#suspectBefore || now - slot.lastUsed >= this.#options.pingSkip)
   }
 
   #check(slot: Slot<C>): void {
@@ -335,8 +344,7 @@ export class Pool<C> {
       this.#checking--
       this.#retire(slot)
       const now = this.#around.now()
-      if (answer === true && !this.#closed) {
-        slot.lastUsed = now
+      if (answer === true) {
         this.#giveBack(slot, now)
       } else {
         this.#destroy(slot, "pingFailed")
@@ -354,7 +362,7 @@ export class Pool<C> {
     this.#bounded(RESET_DEADLINE, (done) => this.#driver.reset(slot.connection, done), (answer) => {
       if (slot.state === "gone") return
       this.#retire(slot)
-      if (answer === true && !this.#closed) this.#giveBack(slot, this.#around.now())
+      if (answer === true) this.#giveBack(slot, this.#around.now())
       else this.#destroy(slot, "resetFailed")
       this.#pump()
       this.#checkDrained()
@@ -378,9 +386,8 @@ export class Pool<C> {
     step(finish)
   }
 
-  #mayDial(now: number): boolean {
+  #mayDial(): boolean {
     if (this.#slots() >= this.#max || this.#cancelRedialTimer !== undefined) return false
-    if (now < this.#blockedUntil) return false
     return this.#dials.size < (this.#failedDials > 0 ? 1 : MAX_DIALS)
   }
 
@@ -407,16 +414,17 @@ export class Pool<C> {
 
   #dialled(connection: C): void {
     const now = this.#around.now()
-    this.#opened++
+    this.#counts.opened++
     this.#failedDials = 0
     this.#outageSince = undefined
     this.#lastDialFailure = undefined
-    this.#blockedUntil = -1
-    this.#blockedBy = undefined
+    this.#refusal = undefined
+    this.#cancelRedialTimer?.()
+    this.#cancelRedialTimer = undefined
     const life = this.#options.recycle * (1 - RECYCLE_JITTER * this.#around.random())
     this.#giveBack({
       connection,
-      openedAt: now,
+      generation: this.#generation,
       expiresAt: now + life,
       lastUsed: now,
       borrowedAt: now,
@@ -428,23 +436,30 @@ export class Pool<C> {
 
   #dialFailed(startedAt: number, { cause, kind }: Dialled<C> & { readonly _tag: "Failed" }): void {
     const now = this.#around.now()
-    this.#dialFailures++
-    this.#failedDials++
+    this.#counts.dialFailures++
+    // What several dials under way find out at once is one failure.
+    if (startedAt >= this.#failedAt) this.#failedDials++
+    this.#failedAt = now
     this.#lastDialFailure = cause
     this.#outageSince ??= startedAt
     if (kind === "permanent") {
-      this.#blockedUntil = now + this.#backoff(LOGIN_RETRY_FIRST, LOGIN_RETRY_MOST)
-      this.#blockedBy = cause
-      this.#failWaiters("DialFailed", cause)
-      return
+      this.#refusal = { cause }
+      this.#redialAfter(this.#backoff(LOGIN_RETRY_FIRST, LOGIN_RETRY_MOST))
+      return this.#failWaiters("DialFailed", cause)
     }
+    this.#redialAfter(this.#backoff(REDIAL_FIRST, REDIAL_MOST))
     // While connections are out, one may come back before the deadline; a full server frees places in its own time.
     const hopeless = kind === "transient" && this.#active.size === 0
       && now - this.#outageSince >= this.#options.connectTimeout
-    if (hopeless) this.#failWaiters("DialFailed", cause)
+    // Who came later than this dial began may find the server back: the next dial tells.
+    if (hopeless) this.#failWaiters("DialFailed", cause, startedAt)
+  }
+
+  #redialAfter(pause: number): void {
     this.#cancelRedialTimer?.()
-    this.#cancelRedialTimer = this.#around.schedule(this.#backoff(REDIAL_FIRST, REDIAL_MOST), () => {
+    this.#cancelRedialTimer = this.#around.schedule(pause, () => {
       this.#cancelRedialTimer = undefined
+      this.#refusal = undefined
       this.#pump()
     })
   }
@@ -455,24 +470,28 @@ export class Pool<C> {
     return full / 2 + this.#around.random() * full / 2
   }
 
-  #failWaiters(tag: AcquireFailure["_tag"], cause: unknown): void {
-    const waiters = [...this.#waiters]
-    this.#waiters.clear()
+  /** Fails all who wait now; not who comes meanwhile, nor who takes the request back meanwhile. */
+  #failWaiters(tag: AcquireFailure["_tag"], cause: unknown, arrivedBy = Infinity): void {
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.arrivedAt > arrivedBy) break
+      if (this.#waiters.delete(waiter)) waiter.onFailure(this.#failure(tag, cause))
+    }
     this.#armDeadline()
-    for (const waiter of waiters) waiter.onFailure(this.#failure(tag, cause))
   }
 
   /** A usable connection: to the one who has waited longest, or to the idle ones, or away if those are enough. */
   #giveBack(slot: Slot<C>, now: number): void {
-    if (slot.expiresAt <= now) {
-      this.#recycled++
+    if (this.#closed) {
       this.#close(slot)
-    } else if (slot.openedAt <= this.#invalidBefore) {
+    } else if (slot.expiresAt <= now) {
+      this.#counts.recycled++
+      this.#close(slot)
+    } else if (slot.generation < this.#generation) {
       this.#destroy(slot, "invalidated")
     } else if (this.#waiters.size > 0) {
       this.#handToFirst(slot, now)
     } else if (this.#idle.length >= this.#options.size) {
-      this.#discarded.overflow++
+      this.#counts.discarded.overflow++
       this.#close(slot)
     } else {
       slot.state = "idle"
@@ -518,7 +537,7 @@ export class Pool<C> {
   #destroy(slot: Slot<C>, reason: DiscardReason): void {
     if (slot.state === "gone") return
     slot.state = "gone"
-    this.#discarded[reason]++
+    this.#counts.discarded[reason]++
     this.#driver.destroy(slot.connection)
   }
 
@@ -542,8 +561,8 @@ export class Pool<C> {
       for (const waiter of [...this.#waiters]) {
         if (waiter.deadline > now) break
         const failure = this.#failure("Timeout")
-        this.#waiters.delete(waiter)
-        this.#timeouts++
+        if (!this.#waiters.delete(waiter)) continue
+        this.#counts.timeouts++
         waiter.onFailure(failure)
       }
       this.#armDeadline()

@@ -5,14 +5,12 @@
  */
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../Errors.ts"
 import type { Request } from "./connection.ts"
 import { inTransaction } from "./connection.ts"
@@ -20,10 +18,11 @@ import type { Engine, Lease, Lender } from "./engine.ts"
 import { classify, makeError, toDatabaseError } from "./errors.ts"
 import * as Parameters from "./parameters.ts"
 import * as Reader from "./reader.ts"
-import { fromSqlError, toSqlError } from "./sqlError.ts"
+import * as Spans from "./spans.ts"
+import { toSqlError } from "./sqlError.ts"
 import type { StatementText } from "./statementText.ts"
 import { inspect } from "./statementText.ts"
-import { frameOf } from "./transaction.ts"
+import { Frame, frameOf } from "./transaction.ts"
 
 export type Transform = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
@@ -49,13 +48,11 @@ export const run = (
   const context = fiber.currentContext
   const work = (): Effect.Effect<unknown, SqlError> =>
     runOn(engine, frameOf(engine, context), mode, sql, params, context)
-  return Context.get(fiber.currentDefaultServices, Tracer.Tracer) === nativeTracer
-    ? work()
-    : traced(engine, operation, sql, work)
+  return Spans.isTraced(fiber) ? Spans.statement(engine, operation, sql, work) : work()
 }
 
 /** Runs a statement on the connection of one lender, or of the pool. */
-export const runOn = (
+const runOn = (
   engine: Engine,
   lender: Lender | undefined,
   mode: Mode,
@@ -63,7 +60,7 @@ export const runOn = (
   params: ReadonlyArray<unknown>,
   context: Context.Context<never>
 ): Effect.Effect<unknown, SqlError> => {
-  const prepared = prepare(engine, lender !== undefined, mode, sql, params)
+  const prepared = prepare(engine, lender instanceof Frame, mode, sql, params)
   if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
   return Effect.async<unknown, SqlError>((resume) => {
     const operation = new Operation(engine, prepared.right.request, prepared.right.text, resume)
@@ -84,14 +81,14 @@ export const stream = (
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   const context = fiber.currentContext
   const work = streamOn(engine, frameOf(engine, context), sql, params, transform, context)
-  if (Context.get(fiber.currentDefaultServices, Tracer.Tracer) === nativeTracer) return work
+  if (!Spans.isTraced(fiber)) return work
   return Effect.tap(
     Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
-    (span) => Effect.sync(() => describe(engine, span, "executeStream", sql))
+    (span) => Effect.sync(() => Spans.describe(engine, span, "executeStream", sql))
   ).pipe(Effect.zipRight(work))
 }
 
-export const streamOn = (
+const streamOn = (
   engine: Engine,
   lender: Lender | undefined,
   sql: string,
@@ -99,7 +96,7 @@ export const streamOn = (
   transform: Transform,
   context: Context.Context<never>
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
-  const prepared = prepare(engine, lender !== undefined, PREPARED, sql, params)
+  const prepared = prepare(engine, lender instanceof Frame, PREPARED, sql, params)
   if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
   return Reader.open(engine, lender ?? engine, prepared.right.request, prepared.right.text, transform, context)
 }
@@ -216,32 +213,6 @@ class Operation {
 
 /** What `@effect/sql` calls a result: rows; an INSERT has none (its counts are in `.raw` and `Database.write`). */
 export const rows = (result: unknown): ReadonlyArray<any> => Array.isArray(result) ? result : []
-
-const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-/** A span by OpenTelemetry's database conventions. Nobody could ever see one of the native tracer: it gets none. */
-const traced = <A>(
-  engine: Engine,
-  operation: string,
-  sql: string,
-  work: () => Effect.Effect<A, SqlError>
-): Effect.Effect<A, SqlError> =>
-  Effect.useSpan("sql.execute", { kind: "client", captureStackTrace: false }, (span) => {
-    describe(engine, span, operation, sql)
-    return Effect.tapError(work(), (error) => Effect.sync(() => describeFailure(engine, span, error)))
-  })
-
-const describe = (engine: Engine, span: Tracer.Span, operation: string, sql: string): void => {
-  for (const [key, value] of engine.spanAttributes) span.attribute(key, value)
-  span.attribute("db.operation.name", operation)
-  span.attribute("db.query.text", sql)
-}
-
-const describeFailure = (engine: Engine, span: Tracer.Span, error: SqlError): void => {
-  const { errno, reason } = fromSqlError(engine.name, error)
-  span.attribute("error.type", reason)
-  if (errno !== undefined) span.attribute("db.response.status_code", String(errno))
-}
 
 /** What generic code over `@effect/sql` sees as a connection. Without a lender it finds its transaction anew each time. */
 export const connection = (engine: Engine, lender?: Lender): SqlConnection.Connection => {

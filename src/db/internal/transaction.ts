@@ -11,6 +11,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { DatabaseError } from "../../Errors.ts"
 import * as Carrier from "./carrier.ts"
@@ -20,6 +21,7 @@ import type { Engine, Lease, Lender, Outcome } from "./engine.ts"
 import { makeError, toDatabaseError } from "./errors.ts"
 import { Lock } from "./lock.ts"
 import type { IsolationLevel } from "./settings.ts"
+import * as Spans from "./spans.ts"
 import { toSqlError } from "./sqlError.ts"
 
 /** What can be asked of one transaction. */
@@ -91,6 +93,9 @@ class Root {
         "ImplicitCommit",
         "a statement ended the transaction on the server; what ran before it may be committed"
       )
+    } else if (this.aborted === undefined) {
+      // The body got over the failure, and went on.
+      this.retryable = undefined
     }
     this.noteDeath()
   }
@@ -166,13 +171,19 @@ export class Frame implements Lender {
   enter(onEntered: (leave: () => void) => void, onFailure: (error: DatabaseError) => void): () => void {
     const { root } = this
     const leave = (): void => this.lock.release()
-    return this.lock.acquire(root.engine.settings.poolTimeout, () => {
+    let takenBack = false
+    const takeBack = this.lock.acquire(root.engine.settings.poolTimeout, () => {
       root.whenSure(() => {
+        if (takenBack) return leave()
         if (root.aborted === undefined) return onEntered(leave)
         leave()
         onFailure(root.refusal())
       })
     }, (why) => onFailure(why === "closed" ? this.#closedError() : root.engine.busyError("the connection of the transaction")))
+    return () => {
+      takenBack = true
+      takeBack()
+    }
   }
 
   /**
@@ -197,8 +208,10 @@ export class Frame implements Lender {
         finish()
       }, deadline)
     }
-    if (wait) drain(engine.settings.poolTimeout)
-    else connection.stop(() => drain(ROLLBACK_DEADLINE))
+    if (wait) return drain(engine.settings.poolTimeout)
+    // Or else those that wait would begin as soon as the running one has stopped.
+    this.lock.close(() => {})
+    connection.stop(() => drain(ROLLBACK_DEADLINE))
   }
 
   #closedError(): DatabaseError {
@@ -223,9 +236,10 @@ export const withTransaction = <A, E, R>(
       const misfit = unsuitable(parent.root, options)
       return misfit === undefined ? nested(parent, body) : Effect.fail(toSqlError(misfit))
     }
-    return options.retries === undefined || options.retries <= 0
+    const work = options.retries === undefined || options.retries <= 0
       ? outermost(engine, body, options, () => {})
       : retrying(engine, body, options, options.retries)
+    return Spans.isTraced(fiber) ? Spans.transaction(engine, work) : work
   })
 
 /** Bounds the body of a transaction of the database `name`. */
@@ -262,7 +276,7 @@ const outermost = <A, E, R>(
   engine: Engine,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
-  onEnd: (root: Root) => void
+  onEnd: (retryable: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.contextWithEffect((context: Context.Context<R>) => {
@@ -275,6 +289,7 @@ const outermost = <A, E, R>(
           onFailure: (cause) => {
             // Interrupted between the server's answer and ours.
             if (begun !== undefined) abandon(begun.lease)
+            onEnd(lostBeforeBegin(cause))
             return Effect.failCause(cause)
           },
           onSuccess: (root) => {
@@ -283,7 +298,7 @@ const outermost = <A, E, R>(
               Effect.exit(restore(inFrame(effect, context, frame))),
               (exit) => {
                 const end = finish(frame, exit)
-                return Effect.ensuring(end, Effect.sync(() => onEnd(root)))
+                return Effect.ensuring(end, Effect.sync(() => onEnd(root.retryable !== undefined)))
               }
             )
           }
@@ -297,7 +312,7 @@ const inFrame = <A, E, R>(
   context: Context.Context<R>,
   frame: Frame
 ): Effect.Effect<A, E> =>
-  Effect.provide(effect, Carrier.add(context, frame.root.engine, frame))
+  Carrier.withOwnRequestCache(Effect.provide(effect, Carrier.add(context, frame.root.engine, frame)))
 
 /** Borrows a connection and begins, in one asynchronous step. Whatever goes wrong here, the connection is not used again. */
 const begin = (
@@ -308,12 +323,14 @@ const begin = (
 ): Effect.Effect<Root, SqlError> =>
   Effect.async<Root, SqlError>((resume) => {
     let lease: Lease | undefined
+    let begun = false
     let cancelled = false
     const takeBack = engine.lend(context, (granted) => {
       lease = granted
       const root = new Root(engine, granted, options)
       const next = ([sql, ...rest]: ReadonlyArray<string>): void => {
         if (sql === undefined) {
+          begun = true
           onBegun(root)
           return resume(Effect.succeed(root))
         }
@@ -329,9 +346,13 @@ const begin = (
     return Effect.sync(() => {
       cancelled = true
       if (lease === undefined) takeBack()
-      else abandon(lease)
+      else if (!begun) abandon(lease)
     })
   })
+
+/** An idle connection can have died unnoticed: then nothing of the transaction has reached the server. */
+const lostBeforeBegin = (cause: Cause.Cause<SqlError>): boolean =>
+  Option.exists(Cause.failureOption(cause), ({ cause }) => (cause as DatabaseError).reason === "ConnectionLost")
 
 /** SET TRANSACTION without SESSION holds for the next transaction alone: there is nothing to restore. */
 const opening = ({ isolation, readOnly }: TransactionOptions): ReadonlyArray<string> => {
@@ -472,8 +493,8 @@ const retrying = <A, E, R>(
   const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
     let retryable = false
     return Effect.catchAllCause(
-      outermost(engine, effect, options, (root) => {
-        retryable = root.retryable !== undefined
+      outermost(engine, effect, options, (known) => {
+        retryable = known
       }),
       (cause) =>
         retryable && number < retries && !Cause.isInterrupted(cause) && Cause.isFailure(cause)

@@ -1,0 +1,202 @@
+/**
+ * Rows as models of `@effect/sql`: a repository with typed errors, and data loaders that respect open transactions.
+ *
+ * ```ts
+ * class File extends Model.Class<File>("File")({ id: Model.Generated(Schema.Number), name: Schema.String }) {}
+ *
+ * const files = yield* Repository.make(MainDb, File, { tableName: "files", idColumn: "id", spanPrefix: "Files" })
+ * const file = yield* files.insert(File.insert.make({ name: "scan.pdf" }))
+ * ```
+ */
+import type { Any } from "@effect/sql/Model"
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { SqlRequest, SqlResolver } from "@effect/sql/SqlResolver"
+import type * as Context from "effect/Context"
+import type { DurationInput } from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as RequestResolver from "effect/RequestResolver"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { DatabaseError } from "../Errors.ts"
+import { type DatabaseTag, write } from "./Database.ts"
+import * as Carrier from "./internal/carrier.ts"
+import { makeError } from "./internal/errors.ts"
+import * as Loader from "./internal/loader.ts"
+
+/**
+ * The rows of one table as a model. Every method works in the open transaction of its database, if there is one.
+ *
+ * A record that its schema refuses fails with `InvalidParameter` before anything is sent, a row that does not fit the
+ * model with `InvalidData`; both name the columns and show no value.
+ */
+export interface Repository<S extends Any, Id extends keyof S["Type"] & keyof S["update"]["Type"] & keyof S["fields"]> {
+  /**
+   * Inserts and gives the row as the database has it, both in one transaction. The row is found by the id in the record
+   * or else by the AUTO_INCREMENT value; where there is neither, nothing is inserted and it fails with
+   * `InvalidParameter`.
+   */
+  readonly insert: (
+    insert: S["insert"]["Type"]
+  ) => Effect.Effect<S["Type"], DatabaseError, S["Context"] | S["insert"]["Context"]>
+
+  /** Inserts with a single statement. */
+  readonly insertVoid: (
+    insert: S["insert"]["Type"]
+  ) => Effect.Effect<void, DatabaseError, S["insert"]["Context"]>
+
+  /**
+   * Updates the row with the id of the record and gives it as the database has it then, both in one transaction; none
+   * where no row has that id.
+   */
+  readonly update: (
+    update: S["update"]["Type"]
+  ) => Effect.Effect<Option.Option<S["Type"]>, DatabaseError, S["Context"] | S["update"]["Context"]>
+
+  /** Updates with a single statement. Where no row has that id nothing changes: to know of it, use `update`. */
+  readonly updateVoid: (
+    update: S["update"]["Type"]
+  ) => Effect.Effect<void, DatabaseError, S["update"]["Context"]>
+
+  /** The row with that id, or none. */
+  readonly findById: (
+    id: Schema.Schema.Type<S["fields"][Id]>
+  ) => Effect.Effect<Option.Option<S["Type"]>, DatabaseError, S["Context"] | Schema.Schema.Context<S["fields"][Id]>>
+
+  /** Deletes the row with that id. To delete what is not there is no failure. */
+  readonly delete: (
+    id: Schema.Schema.Type<S["fields"][Id]>
+  ) => Effect.Effect<void, DatabaseError, Schema.Schema.Context<S["fields"][Id]>>
+}
+
+/** What a repository needs of a database: `MainDb`, or any other tag that `Database.Tag` made. */
+export type Database<Self> =
+  & Context.Tag<Self, SqlClient.SqlClient>
+  & Pick<DatabaseTag<Self, string>, "use" | "withTransaction">
+
+/**
+ * The repository of a table of that database. Unlike `Model.makeRepository` it needs no `multiple-statements`, its
+ * failures are typed, and its spans (`{spanPrefix}.insert` and so on) hold no record and no id.
+ */
+export const make = <
+  Self,
+  S extends Any,
+  Id extends keyof S["Type"] & keyof S["update"]["Type"] & keyof S["fields"]
+>(
+  database: Database<Self>,
+  model: S,
+  options: { readonly tableName: string; readonly idColumn: Id; readonly spanPrefix: string }
+): Effect.Effect<Repository<S, Id>, never, Self> =>
+  Effect.map(database, (sql) => {
+    const { spanPrefix, tableName } = options
+    const idColumn = options.idColumn as string
+    const name = database.key.slice(database.key.lastIndexOf("/") + 1)
+    const table = sql(tableName)
+    const encoder = (schema: Schema.Schema.Any) => (value: unknown): Effect.Effect<any, DatabaseError> =>
+      Effect.catchAll(
+        Schema.encodeUnknown(schema as Schema.Schema.AnyNoContext)(value),
+        (error) => misfit(error, name, "InvalidParameter", `the record for ${tableName} is not valid`)
+      )
+    const encodeInsert = encoder(model.insert)
+    const encodeUpdate = encoder(model.update)
+    const encodeId = encoder(model.fields[options.idColumn] as Schema.Schema.Any)
+    const decode = Schema.decodeUnknown(model as unknown as Schema.Schema.AnyNoContext)
+
+    const find = (id: unknown) =>
+      Effect.flatMap(sql`SELECT * FROM ${table} WHERE ${sql(idColumn)} = ${id}`, ([row]) =>
+        row === undefined ? Effect.succeedNone : Effect.asSome(
+          Effect.catchAll(
+            decode(row),
+            (error) => misfit(error, name, "InvalidData", `a row of ${tableName} does not fit its model`)
+          )
+        ))
+
+    const insert = (record: object) => sql`INSERT INTO ${table} ${sql.insert(record as Record<string, unknown>)}`
+
+    const update = (record: Record<string, unknown>) =>
+      write(sql`UPDATE ${table} SET ${sql.update(record, [idColumn])} WHERE ${sql(idColumn)} = ${record[idColumn]}`)
+
+    const insertAndFind = Effect.fnUntraced(function*(record: Record<string, unknown>) {
+      const { insertId } = yield* write(insert(record))
+      const id = record[idColumn] ?? (insertId === 0 ? undefined : insertId)
+      const found = id === undefined ? Option.none() : yield* find(id)
+      if (Option.isSome(found)) return found.value
+      return yield* makeError(
+        name,
+        "InvalidParameter",
+        `the row inserted into ${tableName} cannot be found by ${idColumn}: put the id into the record, or use insertVoid`
+      )
+    })
+
+    /** One span, one kind of failure, and the client that was there when the repository was made. */
+    const method = <I, A>(
+      operation: string,
+      transaction: boolean,
+      encode: (input: I) => Effect.Effect<any, DatabaseError>,
+      work: (encoded: any) => Effect.Effect<A, SqlError | DatabaseError>
+    ) =>
+    (input: I): Effect.Effect<A, DatabaseError> =>
+      Effect.flatMap(encode(input), (encoded) =>
+        transaction ? database.withTransaction(work(encoded)) : database.use(() => work(encoded))).pipe(
+          Effect.provideService(database, sql),
+          Effect.withSpan(`${spanPrefix}.${operation}`, { captureStackTrace: false })
+        )
+
+    // The schemas run in the context of the caller: what they require is in the types of the interface.
+    return {
+      insert: method("insert", true, encodeInsert, insertAndFind),
+      insertVoid: method("insertVoid", false, encodeInsert, (record) => Effect.asVoid(insert(record))),
+      update: method("update", true, encodeUpdate, (record) =>
+        Effect.zipRight(update(record), find(record[idColumn]))),
+      updateVoid: method("updateVoid", false, encodeUpdate, (record) => Effect.asVoid(update(record))),
+      findById: method("findById", false, encodeId, find),
+      delete: method("delete", false, encodeId, (id) =>
+        Effect.asVoid(sql`DELETE FROM ${table} WHERE ${sql(idColumn)} = ${id}`))
+    } as Repository<S, Id>
+  })
+
+/** The message of a ParseError quotes values; only the columns are told. */
+const misfit = (
+  { issue }: ParseResult.ParseError,
+  name: string,
+  reason: "InvalidParameter" | "InvalidData",
+  what: string
+): Effect.Effect<never, DatabaseError> =>
+  Effect.flatMap(ParseResult.ArrayFormatter.formatIssue(issue), (issues) => {
+    const columns = [...new Set(issues.flatMap(({ path }) => path.slice(0, 1).map(String)))]
+    return Effect.fail(
+      makeError(name, reason, columns.length === 0 ? what : `${what}: check ${columns.join(", ")}`)
+    )
+  })
+
+/**
+ * Gathers the requests of many fibers into batches: those that arrive within `window`, at most `maxBatchSize` of them
+ * (default: no limit). Whatever is done inside an open transaction, of any database, is done there at once, and sees and
+ * shares the fate of that transaction. A batch that nobody waits for any more is stopped on the server.
+ *
+ * Its span, unlike that of `resolver.execute`, does not hold the input. When the scope closes, requests that wait are
+ * interrupted.
+ */
+export const dataLoader = <T extends string, I, A, E, R>(
+  resolver: SqlResolver<T, I, A, E, R>,
+  options: { readonly window: DurationInput; readonly maxBatchSize?: number | undefined }
+): Effect.Effect<(input: I) => Effect.Effect<A, E | ParseResult.ParseError, R>, never, Scope.Scope> =>
+  Effect.contextWithEffect((context: Context.Context<Scope.Scope>) => {
+    const outside = Carrier.withSlot(context, undefined) as Context.Context<never>
+    const batched = RequestResolver.provideContext(resolver, outside)
+    // Resolvers with the same tag are one and the same to Effect, whatever database they belong to: so an identity for each.
+    const self = {}
+    const inside = (slot: unknown) =>
+      RequestResolver.provideContext(resolver, Carrier.withSlot(outside, slot)).identified(self, slot)
+    const request = (input: I): Effect.Effect<SqlRequest<T, A, E>, ParseResult.ParseError, R> => resolver.request(input)
+    const loader = Loader.make<A, E | ParseResult.ParseError, SqlRequest<T, A, E>>(batched, options)
+    return Effect.map(loader, (load) => (input: I) =>
+      Effect.flatMap(request(input), (made) =>
+        Effect.withFiberRuntime<A, E | ParseResult.ParseError>(({ currentContext }) =>
+          Carrier.inAnyTransaction(currentContext)
+            ? Effect.request(made, inside(Carrier.slotOf(currentContext))).pipe(Effect.withRequestCaching(false))
+            : load(made)
+        )).pipe(Effect.withSpan("Repository.dataLoader", { kind: "client", captureStackTrace: false })))
+  })
