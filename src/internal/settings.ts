@@ -3,6 +3,7 @@ import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import { ConfigurationError } from "../Errors.ts"
 
 export interface Problem {
@@ -43,7 +44,8 @@ export const checked = <A, B>(
   config: Config.Config<A>,
   check: (value: A) => Either.Either<B, ReadonlyArray<string>>
 ): Config.Config<B> =>
-  Config.mapOrFail(config, (value) =>
+  // The map between keeps Effect from naming the setting twice: it adds the name of what it fails on to our own.
+  Config.mapOrFail(Config.map(config, identity), (value) =>
     Either.mapLeft(check(value), (details) =>
       details.map((detail) => ConfigError.InvalidData([setting], detail)).reduce((left, right) =>
         ConfigError.And(left, right)
