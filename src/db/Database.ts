@@ -35,9 +35,6 @@ export type { DatabaseConfig, IsolationLevel, Stats, TransactionOptions }
 
 /** The tag of one database, and everything that can be done with it without naming it again. */
 export interface DatabaseTag<Self, Name extends string> extends Context.TagClass<Self, Name, SqlClient.SqlClient> {
-  /** Allows `class MyDb extends Database.Tag("MyDb", { prefix: "MY_DB" })<MyDb>() {}`. */
-  <Tagged>(): DatabaseTag<Tagged, Name>
-
   /**
    * The database of the environment's settings, `{PREFIX}_URL` first of all. With `{PREFIX}_STARTUP=verify`, the default,
    * one connection is opened while the layer is built; with `lazy` none before the first use. Closing the layer waits
@@ -89,6 +86,12 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
   readonly stats: Effect.Effect<Stats, never, Self>
 }
 
+/** A tag as {@link Tag} makes it: usable as it is, or as the base of a class that names itself. */
+export interface NewDatabaseTag<Name extends string> extends DatabaseTag<Database<Name>, Name> {
+  /** `class MyDb extends Database.Tag("MyDb", { prefix: "MY_DB" })<MyDb>() {}` */
+  <Self>(): DatabaseTag<Self, Name>
+}
+
 /**
  * Makes the tag of a database. `prefix` begins the names of its settings: `Database.Tag("MainDb", { prefix: "MAIN_DB" })`
  * reads `MAIN_DB_URL`, `MAIN_DB_POOL_SIZE` and so on.
@@ -96,12 +99,12 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
 export const Tag = <const Name extends string>(
   name: Name,
   { prefix }: { readonly prefix: string }
-): DatabaseTag<Database<Name>, Name> => {
+): NewDatabaseTag<Name> => {
   type Self = Database<Name>
   // A function that gives itself back: usable as a tag as it is, and as the base of a class with a Self of its own.
   const tag = function() {
     return tag
-  } as unknown as DatabaseTag<Self, Name>
+  } as unknown as NewDatabaseTag<Name>
   const generic = Context.GenericTag<Self, SqlClient.SqlClient>(`@betterai/infrastructure/${name}`)
   Object.setPrototypeOf(tag, Object.getPrototypeOf(generic))
   const make = (
@@ -171,8 +174,11 @@ export interface WriteResult {
  * ```
  */
 export const write = <A>(statement: Statement<A>): Effect.Effect<WriteResult, SqlError> =>
-  Effect.map(statement.raw, (result) =>
-    isOk(result) ? { affectedRows: result.affectedRows, insertId: result.insertId } : { affectedRows: 0, insertId: 0 })
+  Effect.map(
+    statement.raw,
+    (result) =>
+      isOk(result) ? { affectedRows: result.affectedRows, insertId: result.insertId } : { affectedRows: 0, insertId: 0 }
+  )
 
 /** The engines behind our own clients. A foreign client has none. */
 const engines = new WeakMap<object, Engine.Engine>()
@@ -180,9 +186,10 @@ const engines = new WeakMap<object, Engine.Engine>()
 const open = (
   settings: Settings
 ): Effect.Effect<SqlClient.SqlClient, DatabaseError, Scope.Scope | Reactivity.Reactivity> =>
-  Effect.flatMap(Engine.make(settings), (engine) =>
-    Effect.tap(Client.make(engine), (client) =>
-      Effect.sync(() => engines.set(client, engine))))
+  Effect.flatMap(
+    Engine.make(settings),
+    (engine) => Effect.tap(Client.make(engine), (client) => Effect.sync(() => engines.set(client, engine)))
+  )
 
 const transact = <A, E, R>(
   name: string,

@@ -12,6 +12,7 @@ import type { Any } from "@effect/sql/Model"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { SqlRequest, SqlResolver } from "@effect/sql/SqlResolver"
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import type { DurationInput } from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -109,11 +110,13 @@ export const make = <
         row === undefined ? Effect.succeedNone : Effect.asSome(
           Effect.catchAll(
             decode(row),
-            (error) => misfit(error, name, "InvalidData", `a row of ${tableName} does not fit its model`)
+            (error) =>
+              misfit(error, name, "InvalidData", `a row of ${tableName} does not fit its model`)
           )
         ))
 
-    const insert = (record: object) => sql`INSERT INTO ${table} ${sql.insert(record as Record<string, unknown>)}`
+    const insert = (record: object) =>
+      sql`INSERT INTO ${table} ${sql.insert(record as Record<string, unknown>)}`
 
     const update = (record: Record<string, unknown>) =>
       write(sql`UPDATE ${table} SET ${sql.update(record, [idColumn])} WHERE ${sql(idColumn)} = ${record[idColumn]}`)
@@ -139,7 +142,9 @@ export const make = <
     ) =>
     (input: I): Effect.Effect<A, DatabaseError> =>
       Effect.flatMap(encode(input), (encoded) =>
-        transaction ? database.withTransaction(work(encoded)) : database.use(() => work(encoded))).pipe(
+        transaction ? database.withTransaction(work(encoded)) : database.use(() =>
+          work(encoded)
+        )).pipe(
           Effect.provideService(database, sql),
           Effect.withSpan(`${spanPrefix}.${operation}`, { captureStackTrace: false })
         )
@@ -148,8 +153,7 @@ export const make = <
     return {
       insert: method("insert", true, encodeInsert, insertAndFind),
       insertVoid: method("insertVoid", false, encodeInsert, (record) => Effect.asVoid(insert(record))),
-      update: method("update", true, encodeUpdate, (record) =>
-        Effect.zipRight(update(record), find(record[idColumn]))),
+      update: method("update", true, encodeUpdate, (record) => Effect.zipRight(update(record), find(record[idColumn]))),
       updateVoid: method("updateVoid", false, encodeUpdate, (record) => Effect.asVoid(update(record))),
       findById: method("findById", false, encodeId, find),
       delete: method("delete", false, encodeId, (id) =>
@@ -192,11 +196,29 @@ export const dataLoader = <T extends string, I, A, E, R>(
       RequestResolver.provideContext(resolver, Carrier.withSlot(outside, slot)).identified(self, slot)
     const request = (input: I): Effect.Effect<SqlRequest<T, A, E>, ParseResult.ParseError, R> => resolver.request(input)
     const loader = Loader.make<A, E | ParseResult.ParseError, SqlRequest<T, A, E>>(batched, options)
-    return Effect.map(loader, (load) => (input: I) =>
-      Effect.flatMap(request(input), (made) =>
-        Effect.withFiberRuntime<A, E | ParseResult.ParseError>(({ currentContext }) =>
-          Carrier.inAnyTransaction(currentContext)
-            ? Effect.request(made, inside(Carrier.slotOf(currentContext))).pipe(Effect.withRequestCaching(false))
-            : load(made)
-        )).pipe(Effect.withSpan("Repository.dataLoader", { kind: "client", captureStackTrace: false })))
+    return Effect.map(
+      loader,
+      (load) => (input: I) =>
+        Effect.flatMap(
+          request(input),
+          (made) =>
+            Effect.withFiberRuntime<A, E | ParseResult.ParseError>(({ currentContext }) =>
+              Carrier.inAnyTransaction(currentContext)
+                ? atOnce(made, inside(Carrier.slotOf(currentContext)))
+                : load(made)
+            )
+        ).pipe(Effect.withSpan("Repository.dataLoader", { kind: "client", captureStackTrace: false }))
+    )
   })
+
+/** `SqlResolver.findById` answers only one of several equal requests of a batch and interrupts the others: they go alone. */
+const atOnce = <A, E, T extends string>(
+  request: SqlRequest<T, A, E>,
+  resolver: RequestResolver.RequestResolver<SqlRequest<T, A, E>>
+): Effect.Effect<A, E | ParseResult.ParseError> => {
+  const once = Effect.withRequestCaching(Effect.request(request, resolver), false)
+  return Effect.catchAllCause(
+    once,
+    (cause) => Cause.isInterruptedOnly(cause) ? Effect.withRequestBatching(once, false) : Effect.failCause(cause)
+  )
+}

@@ -30,7 +30,8 @@ type PrimitiveClass = new(
   transformRows: undefined
 ) => Primitive
 
-const PrimitiveStatement = Statement.make(Effect.never, compiler, [], undefined).unsafe("").constructor as PrimitiveClass
+const PrimitiveStatement = Statement.make(Effect.never, compiler, [], undefined).unsafe("")
+  .constructor as PrimitiveClass
 
 export const make = (engine: Engine): Effect.Effect<SqlClient.SqlClient, never, Reactivity.Reactivity> =>
   Effect.map(Reactivity.Reactivity, (reactivity) => {

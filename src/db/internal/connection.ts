@@ -4,7 +4,7 @@ import * as Mysql from "mysql2"
 import * as Net from "node:net"
 import { isPermanent, isTooManyConnections } from "./errors.ts"
 import type { Dialled } from "./pool.ts"
-import type { Settings } from "./settings.ts"
+import type { Settings, Ssl } from "./settings.ts"
 
 /** How long an interrupted statement may take to stop (side connection, KILL QUERY and both replies) before its connection is cut. */
 const CANCEL_DEADLINE = 1_000
@@ -45,8 +45,10 @@ export const inTransaction = (result: unknown): boolean | undefined => {
   return isOk(last) ? (last.serverStatus & IN_TRANSACTION) !== 0 : undefined
 }
 
+/** A row is a plain object, whatever its columns are called; the driver's result header has a class of its own. */
 export const isOk = (result: unknown): result is Ok =>
   typeof result === "object" && result !== null && !Array.isArray(result) && "serverStatus" in result
+  && Object.getPrototypeOf(result) !== Object.prototype
 
 /** The parts of the driver's connection that its own types leave out. */
 type Raw = Mysql.Connection & {
@@ -138,10 +140,14 @@ export class Connection {
     if (finish === undefined) return
     try {
       const options = { sql: request.sql, values: request.values } as Mysql.QueryOptions
-      const command = (request.prepared ? this.#raw.execute(options) : this.#raw.query(options)) as unknown as RawCommand
+      const command =
+        (request.prepared ? this.#raw.execute(options) : this.#raw.query(options)) as unknown as RawCommand
       let failure: unknown = null
       command.on("result", (row) => {
-        if (!isOk(row) && !sink.onRow(row)) this.#raw.pause()
+        if (isOk(row)) return
+        // The rows of a stopped statement are read to the last, so that the connection can be used again.
+        if (this.#stopping !== undefined) failure ??= interrupted()
+        else if (!sink.onRow(row)) this.#raw.pause()
       })
       command.on("error", (error) => {
         failure = error
@@ -201,7 +207,11 @@ export class Connection {
   reset(done: (clean: boolean) => void): void {
     this.#command((finish) => this.#raw.reset(finish), (error) => {
       if (error !== null) return done(false)
-      this.#setUp((failure) => done(failure === null))
+      // The server keeps the default database that a USE has left.
+      this.#text(`USE \`${this.#settings.database.replaceAll("`", "``")}\``, (failure) => {
+        if (failure !== null) return done(false)
+        this.#setUp((failure) => done(failure === null))
+      })
     })
   }
 
@@ -314,16 +324,28 @@ const open = (settings: Settings, address: string | undefined): Raw => {
     connectTimeout: 0,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY,
     ...(address === undefined ? {} : { stream: () => Net.connect(settings.port, address).setNoDelay(true) }),
-    ...(settings.ssl === undefined ? {} : {
-      ssl: {
-        ...(settings.ssl.ca === undefined ? {} : { ca: settings.ssl.ca }),
-        rejectUnauthorized: settings.ssl.verifyCa,
-        verifyIdentity: settings.ssl.verifyIdentity
-      }
-    })
+    ...(settings.ssl === undefined ? {} : { ssl: tlsOf(settings.ssl) })
   })
   return raw as unknown as Raw
 }
+
+/**
+ * One object for all connections of a database: the driver keeps with it what it made of the certificates, which takes
+ * tens of milliseconds for the bundle of a large provider, and the TLS session that new connections resume.
+ */
+const tlsOf = (ssl: Ssl): Mysql.SslOptions => {
+  const known = tlsOptions.get(ssl)
+  if (known !== undefined) return known
+  const options: Mysql.SslOptions = {
+    ...(ssl.ca === undefined ? {} : { ca: ssl.ca }),
+    rejectUnauthorized: ssl.verifyCa,
+    verifyIdentity: ssl.verifyIdentity
+  }
+  tlsOptions.set(ssl, options)
+  return options
+}
+
+const tlsOptions = new WeakMap<Ssl, Mysql.SslOptions>()
 
 /** The driver's own `destroy` only half-closes the socket. */
 const cut = (raw: Raw): void => {
@@ -334,6 +356,9 @@ const cut = (raw: Raw): void => {
 
 const connectionLost = (): Error =>
   Object.assign(new Error("The connection was closed"), { code: "PROTOCOL_CONNECTION_LOST" })
+
+const interrupted = (): Error =>
+  Object.assign(new Error("Query execution was interrupted"), { errno: 1317, sqlState: "70100" })
 
 const connectTimeout = (after: number): Error =>
   Object.assign(new Error(`The server did not let us in within ${after} ms`), { code: "CONNECT_TIMEOUT" })

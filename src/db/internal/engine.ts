@@ -114,7 +114,11 @@ export class Engine implements Lender {
       case "DialFailed":
         return last!
       case "Closed":
-        return makeError(this.name, "PoolClosed", "the pool is closed; use the database only within the scope of its layer")
+        return makeError(
+          this.name,
+          "PoolClosed",
+          "the pool is closed; use the database only within the scope of its layer"
+        )
       case "Timeout": {
         const { poolSize, maxOverflow, poolTimeout } = this.settings
         return makeError(
@@ -253,4 +257,3 @@ const surroundings = (random: () => number): Surroundings => ({
     return () => clearTimeout(timer)
   }
 })
-

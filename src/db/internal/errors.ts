@@ -136,7 +136,8 @@ const ofDatabaseError = (error: DatabaseError): Row => ({
 const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? unlisted
 
 /** What @effect/sql wrapped is what counts. */
-const unwrap = (cause: unknown): unknown => field(cause, "_tag") === "SqlError" ? unwrap(field(cause, "cause")) : cause
+const unwrap = (cause: unknown): unknown =>
+  field(cause, "_tag") === "SqlError" && field(cause, "cause") !== undefined ? unwrap(field(cause, "cause")) : cause
 
 const mysqlError = (facts: Facts): Error =>
   Object.assign(new Error(facts.message), {

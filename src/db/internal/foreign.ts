@@ -3,7 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../../Errors.ts"
 import * as Carrier from "./carrier.ts"
@@ -28,21 +28,26 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
 
   /** The client's work sees in the slot what the client itself has put there for this database, and nothing of the others. */
   const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.mapInputContext(effect, (context: Context.Context<R>) =>
-      Carrier.withSlot(context, Carrier.entryOf(context, database)))
+    Effect.mapInputContext(
+      effect,
+      (context: Context.Context<R>) => Carrier.withSlot(context, Carrier.entryOf(context, database))
+    )
 
   const acquirer = isolated(inside.acquirer)
 
   const withTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.contextWithEffect((outer: Context.Context<R>) =>
       isolated(client.withTransaction(
-        Effect.mapInputContext(Carrier.withOwnRequestCache(effect), (inner: Context.Context<R>) =>
-          // The body runs where it was written, all open transactions with it, and this one added.
-          Carrier.add(
-            Carrier.withSlot(inner, Carrier.slotOf(outer)),
-            database,
-            Carrier.slotOf(inner) as Slot
-          ))
+        Effect.mapInputContext(
+          Effect.withRequestCache(effect, Carrier.ownRequestCache()),
+          (inner: Context.Context<R>) =>
+            // The body runs where it was written, all open transactions with it, and this one added.
+            Carrier.add(
+              Carrier.withSlot(inner, Carrier.slotOf(outer)),
+              database,
+              Carrier.slotOf(inner) as Slot
+            )
+        )
       ))
     )
 

@@ -4,6 +4,7 @@ import type { DurationInput } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import type * as Request from "effect/Request"
@@ -45,8 +46,8 @@ export const make = <A, E, Req extends Request.Request<A, E>>(
     const open = (): Batch<A, E, Req> => {
       const batch: Batch<A, E, Req> = {
         items: new Set(),
-        full: Effect.runSync(Deferred.make<void>()),
-        abandoned: Effect.runSync(Deferred.make<void>()),
+        full: Deferred.unsafeMake<void>(FiberId.none),
+        abandoned: Deferred.unsafeMake<void>(FiberId.none),
         fiber: undefined
       }
       batches.add(batch)
@@ -59,13 +60,16 @@ export const make = <A, E, Req extends Request.Request<A, E>>(
       const abandoned = Deferred.await(batch.abandoned)
       // Effect does not interrupt requests that run together before they are done. So they are ended from inside.
       const abandonable = RequestResolver.makeWithEntry<Req, never>((requests) =>
-        Effect.raceFirst(resolver.runAll(requests), abandoned))
+        Effect.raceFirst(resolver.runAll(requests), abandoned)
+      )
       return Effect.raceFirst(Effect.sleep(window), Effect.raceFirst(Deferred.await(batch.full), abandoned)).pipe(
         Effect.zipRight(Effect.suspend(() => {
           take(batch)
           const items = [...batch.items]
           return Effect.map(
-            Effect.forEach(items, ({ request }) => Effect.exit(Effect.request(request, abandonable)), { batching: true }),
+            Effect.forEach(items, ({ request }) => Effect.exit(Effect.request(request, abandonable)), {
+              batching: true
+            }),
             (exits) => answer(items, exits as ReadonlyArray<Exit.Exit<A, E>>)
           )
         })),

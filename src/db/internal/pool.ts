@@ -298,7 +298,7 @@ export class Pool<C> {
         this.#handToFirst(fresh, now)
         continue
       }
-      // Every ping and dial under way will serve one waiter.
+      // Every ping, reset and dial under way will serve one waiter.
       if (this.#checking + this.#dials.size >= this.#waiters.size) return
       const stale = this.#idle.pop()
       if (stale !== undefined) {
@@ -359,8 +359,10 @@ export class Pool<C> {
 
   #reset(slot: Slot<C>): void {
     this.#enter(slot, undefined, this.#around.now())
+    this.#checking++
     this.#bounded(RESET_DEADLINE, (done) => this.#driver.reset(slot.connection, done), (answer) => {
       if (slot.state === "gone") return
+      this.#checking--
       this.#retire(slot)
       if (answer === true) this.#giveBack(slot, this.#around.now())
       else this.#destroy(slot, "resetFailed")
@@ -451,8 +453,8 @@ export class Pool<C> {
     // While connections are out, one may come back before the deadline; a full server frees places in its own time.
     const hopeless = kind === "transient" && this.#active.size === 0
       && now - this.#outageSince >= this.#options.connectTimeout
-    // Who came later than this dial began may find the server back: the next dial tells.
-    if (hopeless) this.#failWaiters("DialFailed", cause, startedAt)
+    // Who came only towards the end of this dial may find the server back: the next one tells.
+    if (hopeless) this.#failWaiters("DialFailed", cause, Math.max(startedAt, now - this.#options.connectTimeout / 2))
   }
 
   #redialAfter(pause: number): void {

@@ -50,6 +50,8 @@ class Reader {
   #paused = false
   #closing = false
   #ended = false
+  /** How the server ended a statement that was being closed: a deadlock, say, is not to be overlooked. */
+  #lastWord: unknown = null
   #failure: SqlError | undefined
   #wake: (() => void) | undefined
 
@@ -64,12 +66,14 @@ class Reader {
     const ready = this.#take()
     if (ready !== undefined) return ready
     return Effect.async<Chunk.Chunk<any>, Option.Option<SqlError>>((resume) => {
-      this.#wake = () => {
-        const ready = this.#take()
-        if (ready === undefined) return
+      // Taking lets the driver go on, which may bring more rows and the end at once: those are for the next pull.
+      const wake = (): void => {
         this.#wake = undefined
-        resume(ready)
+        const ready = this.#take()
+        if (ready === undefined) this.#wake = wake
+        else resume(ready)
       }
+      this.#wake = wake
       if (!this.#started) this.#start(lender, context)
       return Effect.sync(() => {
         this.#wake = undefined
@@ -91,7 +95,7 @@ class Reader {
       lease.connection.stop(() => {
         if (!this.#ended) {
           this.#ended = true
-          lease.end({ failure: undefined, inTransaction: undefined, changedSession: this.#text.changesSession })
+          this.#end(lease, this.#lastWord)
         }
         resume(Effect.void)
       })
@@ -113,7 +117,10 @@ class Reader {
         },
         onEnd: (error) => {
           // While closing, the connection is kept until the KILL has been answered too.
-          if (this.#closing) return
+          if (this.#closing) {
+            this.#lastWord = error
+            return
+          }
           this.#ended = true
           this.#end(lease, error)
           this.#wake?.()

@@ -12,6 +12,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DatabaseError } from "../../Errors.ts"
+import { cancellable } from "./async.ts"
 import type { Request } from "./connection.ts"
 import { inTransaction } from "./connection.ts"
 import type { Engine, Lease, Lender } from "./engine.ts"
@@ -62,11 +63,14 @@ const runOn = (
 ): Effect.Effect<unknown, SqlError> => {
   const prepared = prepare(engine, lender instanceof Frame, mode, sql, params)
   if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
-  return Effect.async<unknown, SqlError>((resume) => {
-    const operation = new Operation(engine, prepared.right.request, prepared.right.text, resume)
-    operation.start(lender ?? engine, context)
-    return Effect.suspend(() => operation.cancel())
-  })
+  const operation = new Operation(engine, prepared.right.request, prepared.right.text)
+  return Effect.uninterruptibleMask((restore) =>
+    cancellable<unknown, SqlError>(
+      restore,
+      (resume) => operation.start(lender ?? engine, context, resume),
+      () => operation.cancel()
+    )
+  )
 }
 
 type Rows = Stream.Stream<any, SqlError>
@@ -142,35 +146,35 @@ class Operation {
   readonly #engine: Engine
   readonly #request: Request
   readonly #text: StatementText
-  readonly #resume: (effect: Effect.Effect<unknown, SqlError>) => void
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
   #cancelled = false
   #reply: { readonly error: unknown; readonly result: unknown } | undefined
 
-  constructor(
-    engine: Engine,
-    request: Request,
-    text: StatementText,
-    resume: (effect: Effect.Effect<unknown, SqlError>) => void
-  ) {
+  constructor(engine: Engine, request: Request, text: StatementText) {
     this.#engine = engine
     this.#request = request
     this.#text = text
-    this.#resume = resume
   }
 
-  start(lender: Lender, context: Context.Context<never>): void {
+  start(
+    lender: Lender,
+    context: Context.Context<never>,
+    resume: (effect: Effect.Effect<unknown, SqlError>) => void
+  ): void {
     this.#takeBack = lender.lend(context, (lease) => {
       this.#lease = lease
       lease.connection.run(this.#request, (error, result) => {
         this.#reply = { error, result }
         // A cancelled statement keeps its connection until the KILL that was meant for it has been answered.
-        if (!this.#cancelled) this.#finish(lease, error, result)
+        if (this.#cancelled) return
+        const failure = this.#end(lease, error, result)
+        resume(failure === undefined ? Effect.succeed(result) : Effect.fail(toSqlError(failure)))
       })
-    }, (error) => this.#resume(Effect.fail(toSqlError(error))))
+    }, (error) => resume(Effect.fail(toSqlError(error))))
   }
 
+  /** Does nothing once the answer is there. */
   cancel(): Effect.Effect<void> {
     const lease = this.#lease
     if (lease === undefined) {
@@ -185,11 +189,6 @@ class Operation {
         resume(Effect.void)
       })
     })
-  }
-
-  #finish(lease: Lease, error: unknown, result: unknown): void {
-    const failure = this.#end(lease, error, result)
-    this.#resume(failure === undefined ? Effect.succeed(result) : Effect.fail(toSqlError(failure)))
   }
 
   #end(lease: Lease, error: unknown, result: unknown): DatabaseError | undefined {

@@ -11,9 +11,11 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { DatabaseError } from "../../Errors.ts"
+import type { Restore } from "./async.ts"
+import { cancellable } from "./async.ts"
 import * as Carrier from "./carrier.ts"
 import type { Connection } from "./connection.ts"
 import { inTransaction } from "./connection.ts"
@@ -64,6 +66,7 @@ class Root {
   changedSession = false
   /** The failure after which the whole transaction may be tried again. */
   retryable: DatabaseError | undefined
+  #neverBegan = false
   #savepoints = 0
 
   constructor(engine: Engine, lease: Lease, options: TransactionOptions) {
@@ -125,12 +128,29 @@ class Root {
 
   refusal(): DatabaseError {
     const { aborted, engine } = this
+    if (this.#neverBegan) return aborted!
     return makeError(
       engine.name,
       "TransactionAborted",
       `the transaction is over (${aborted!.reason}); nothing more can run in it. Let it fail, and try the whole again`,
       { retryable: aborted!.retryable, cause: aborted }
     )
+  }
+
+  /** Sends what begins the transaction. If that fails, so does its first statement, or else its end. */
+  begin(done: () => void): void {
+    const next = ([sql, ...rest]: ReadonlyArray<string>): void => {
+      if (sql === undefined) return done()
+      this.send(sql, BEGIN_DEADLINE, (error) => {
+        if (error === null) return next(rest)
+        this.#neverBegan = true
+        this.aborted = toDatabaseError(this.engine.name, error, sql)
+        if (this.aborted.retryable) this.retryable = this.aborted
+        this.connection.destroy()
+        done()
+      })
+    }
+    next(opening(this.options))
   }
 
   /** Sends one statement of ours; `undefined` means success. After `deadline` the connection is cut. */
@@ -150,6 +170,12 @@ export class Frame implements Lender {
 
   constructor(root: Root) {
     this.root = root
+  }
+
+  /** Begins; statements wait for it in the lock. */
+  open(): this {
+    this.lock.acquire(0, () => this.root.begin(() => this.lock.release()), () => {})
+    return this
   }
 
   lend(
@@ -172,14 +198,19 @@ export class Frame implements Lender {
     const { root } = this
     const leave = (): void => this.lock.release()
     let takenBack = false
-    const takeBack = this.lock.acquire(root.engine.settings.poolTimeout, () => {
-      root.whenSure(() => {
-        if (takenBack) return leave()
-        if (root.aborted === undefined) return onEntered(leave)
-        leave()
-        onFailure(root.refusal())
-      })
-    }, (why) => onFailure(why === "closed" ? this.#closedError() : root.engine.busyError("the connection of the transaction")))
+    const takeBack = this.lock.acquire(
+      root.engine.settings.poolTimeout,
+      () => {
+        root.whenSure(() => {
+          if (takenBack) return leave()
+          if (root.aborted === undefined) return onEntered(leave)
+          leave()
+          onFailure(root.refusal())
+        })
+      },
+      (why) =>
+        onFailure(why === "closed" ? this.#closedError() : root.engine.busyError("the connection of the transaction"))
+    )
     return () => {
       takenBack = true
       takeBack()
@@ -234,11 +265,11 @@ export const withTransaction = <A, E, R>(
     const body = options.timeout === undefined ? effect : withDeadline(engine.name, effect, options.timeout)
     if (parent !== undefined) {
       const misfit = unsuitable(parent.root, options)
-      return misfit === undefined ? nested(parent, body) : Effect.fail(toSqlError(misfit))
+      return misfit === undefined ? nested(fiber, parent, body) : Effect.fail(toSqlError(misfit))
     }
     const work = options.retries === undefined || options.retries <= 0
-      ? outermost(engine, body, options, () => {})
-      : retrying(engine, body, options, options.retries)
+      ? outermost(fiber, engine, body, options, () => {})
+      : retrying(fiber, engine, body, options, options.retries)
     return Spans.isTraced(fiber) ? Spans.transaction(engine, work) : work
   })
 
@@ -273,86 +304,48 @@ const unsuitable = (root: Root, { isolation, readOnly }: TransactionOptions): Da
 }
 
 const outermost = <A, E, R>(
+  fiber: Fiber.RuntimeFiber<any, any>,
   engine: Engine,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
   onEnd: (retryable: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.contextWithEffect((context: Context.Context<R>) => {
-      let begun: Root | undefined
-      return Effect.matchCauseEffect(
-        restore(begin(engine, options, context, (root) => {
-          begun = root
-        })),
-        {
-          onFailure: (cause) => {
-            // Interrupted between the server's answer and ours.
-            if (begun !== undefined) abandon(begun.lease)
-            onEnd(lostBeforeBegin(cause))
-            return Effect.failCause(cause)
-          },
-          onSuccess: (root) => {
-            const frame = new Frame(root)
-            return Effect.flatMap(
-              Effect.exit(restore(inFrame(effect, context, frame))),
-              (exit) => {
-                const end = finish(frame, exit)
-                return Effect.ensuring(end, Effect.sync(() => onEnd(root.retryable !== undefined)))
-              }
-            )
-          }
-        }
-      )
-    })
+    Effect.flatMap(begin(engine, options, fiber.currentContext, restore), (frame) =>
+      Effect.flatMap(
+        Carrier.exitOf(fiber, effect, engine, frame, restore),
+        (exit) => finish(frame, exit, onEnd)
+      ))
   )
 
-const inFrame = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  context: Context.Context<R>,
-  frame: Frame
-): Effect.Effect<A, E> =>
-  Carrier.withOwnRequestCache(Effect.provide(effect, Carrier.add(context, frame.root.engine, frame)))
-
-/** Borrows a connection and begins, in one asynchronous step. Whatever goes wrong here, the connection is not used again. */
+/** Borrows a connection and begins on it. The answer to BEGIN is waited for by the first statement, not here. */
 const begin = (
   engine: Engine,
   options: TransactionOptions,
   context: Context.Context<never>,
-  onBegun: (root: Root) => void
-): Effect.Effect<Root, SqlError> =>
-  Effect.async<Root, SqlError>((resume) => {
-    let lease: Lease | undefined
-    let begun = false
-    let cancelled = false
-    const takeBack = engine.lend(context, (granted) => {
-      lease = granted
-      const root = new Root(engine, granted, options)
-      const next = ([sql, ...rest]: ReadonlyArray<string>): void => {
-        if (sql === undefined) {
-          begun = true
-          onBegun(root)
-          return resume(Effect.succeed(root))
-        }
-        root.send(sql, BEGIN_DEADLINE, (error) => {
-          if (cancelled) return
-          if (error === null) return next(rest)
-          abandon(granted)
-          resume(Effect.fail(toSqlError(toDatabaseError(engine.name, error, sql))))
-        })
-      }
-      next(opening(options))
-    }, (error) => resume(Effect.fail(toSqlError(error))))
-    return Effect.sync(() => {
-      cancelled = true
-      if (lease === undefined) takeBack()
-      else if (!begun) abandon(lease)
-    })
-  })
-
-/** An idle connection can have died unnoticed: then nothing of the transaction has reached the server. */
-const lostBeforeBegin = (cause: Cause.Cause<SqlError>): boolean =>
-  Option.exists(Cause.failureOption(cause), ({ cause }) => (cause as DatabaseError).reason === "ConnectionLost")
+  restore: Restore
+): Effect.Effect<Frame, SqlError> => {
+  let takeBack: (() => void) | undefined
+  let lease: Lease | undefined
+  let now: Effect.Effect<Frame, SqlError> | undefined
+  let later: ((effect: Effect.Effect<Frame, SqlError>) => void) | undefined
+  const answer = (effect: Effect.Effect<Frame, SqlError>): void => {
+    if (later === undefined) now = effect
+    else later(effect)
+  }
+  takeBack = engine.lend(context, (granted) => {
+    lease = granted
+    answer(Effect.succeed(new Frame(new Root(engine, granted, options)).open()))
+  }, (error) => answer(Effect.fail(toSqlError(error))))
+  if (now !== undefined) return now
+  return cancellable<Frame, SqlError>(
+    restore,
+    (resume) => {
+      later = resume
+    },
+    () => Effect.sync(() => lease === undefined ? takeBack() : abandon(lease))
+  )
+}
 
 /** SET TRANSACTION without SESSION holds for the next transaction alone: there is nothing to restore. */
 const opening = ({ isolation, readOnly }: TransactionOptions): ReadonlyArray<string> => {
@@ -366,9 +359,17 @@ const abandon = (lease: Lease): void => {
 }
 
 /** Ends the outermost transaction as its body ended. Not interruptible, and bounded by the deadlines of its steps. */
-const finish = <A, E>(frame: Frame, exit: Exit.Exit<A, E>): Effect.Effect<A, E | SqlError> =>
-  Effect.async<A, E | SqlError>((resume) => {
+const finish = <A, E>(
+  frame: Frame,
+  exit: Exit.Exit<A, E>,
+  onEnd: (retryable: boolean) => void
+): Effect.Effect<A, E | SqlError> =>
+  Effect.async<A, E | SqlError>((answer) => {
     const { root } = frame
+    const resume = (result: Effect.Effect<A, E | SqlError>): void => {
+      onEnd(root.retryable !== undefined)
+      answer(result)
+    }
     const rollBack = (then: Effect.Effect<A, E | SqlError>): void => {
       const end = (): void => {
         root.lease.end({ failure: undefined, inTransaction: undefined, changedSession: root.changedSession })
@@ -419,46 +420,45 @@ const commitFailure = (engine: Engine, cause: unknown): DatabaseError => {
   }
 }
 
-const nested = <A, E, R>(parent: Frame, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+const nested = <A, E, R>(
+  fiber: Fiber.RuntimeFiber<any, any>,
+  parent: Frame,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.contextWithEffect((context: Context.Context<R>) => {
-      let leave: (() => void) | undefined
-      return Effect.matchCauseEffect(
-        restore(enter(parent, (entered) => {
-          leave = entered
-        })),
-        {
-          onFailure: (cause) => {
-            leave?.()
-            return Effect.failCause(cause)
-          },
-          onSuccess: () => Effect.ensuring(savepoint(parent.root, effect, context, restore), Effect.sync(() => leave?.()))
-        }
-      )
-    })
+    Effect.flatMap(
+      enter(parent, restore),
+      (leave) => Effect.ensuring(savepoint(fiber, parent.root, effect, restore), Effect.sync(leave))
+    )
   )
 
-const enter = (parent: Frame, onEntered: (leave: () => void) => void): Effect.Effect<void, SqlError> =>
-  Effect.async<void, SqlError>((resume) => {
-    const takeBack = parent.enter((leave) => {
-      onEntered(leave)
-      resume(Effect.void)
-    }, (error) => resume(Effect.fail(toSqlError(error))))
-    return Effect.sync(takeBack)
-  })
+const enter = (parent: Frame, restore: Restore): Effect.Effect<() => void, SqlError> => {
+  let takeBack: (() => void) | undefined
+  let leave: (() => void) | undefined
+  return cancellable<() => void, SqlError>(
+    restore,
+    (resume) => {
+      takeBack = parent.enter((entered) => {
+        leave = entered
+        resume(Effect.succeed(entered))
+      }, (error) => resume(Effect.fail(toSqlError(error))))
+    },
+    () => Effect.sync(() => leave === undefined ? takeBack?.() : leave())
+  )
+}
 
 const savepoint = <A, E, R>(
+  fiber: Fiber.RuntimeFiber<any, any>,
   root: Root,
   effect: Effect.Effect<A, E, R>,
-  context: Context.Context<R>,
-  restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>
+  restore: Restore
 ): Effect.Effect<A, E | SqlError> => {
   const name = root.nextSavepoint()
   const frame = new Frame(root)
   return Effect.flatMap(
     step(root, `SAVEPOINT ${name}`),
     () =>
-      Effect.flatMap(Effect.exit(restore(inFrame(effect, context, frame))), (exit) =>
+      Effect.flatMap(Carrier.exitOf(fiber, effect, root.engine, frame, restore), (exit) =>
         Effect.zipRight(
           Effect.async<void>((resume) => frame.close(Exit.isSuccess(exit), () => resume(Effect.void))),
           Exit.isSuccess(exit)
@@ -485,6 +485,7 @@ const step = (root: Root, sql: string): Effect.Effect<void, SqlError> =>
 
 /** Repeats the whole transaction while the server is known to have rolled it back; never after an unknown outcome. */
 const retrying = <A, E, R>(
+  fiber: Fiber.RuntimeFiber<any, any>,
   engine: Engine,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
@@ -493,7 +494,7 @@ const retrying = <A, E, R>(
   const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
     let retryable = false
     return Effect.catchAllCause(
-      outermost(engine, effect, options, (known) => {
+      outermost(fiber, engine, effect, options, (known) => {
         retryable = known
       }),
       (cause) =>

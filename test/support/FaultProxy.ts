@@ -1,0 +1,200 @@
+/** A TCP proxy in front of a real server that does to its connections what networks do. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
+
+/** What happens to a new connection: all is passed on; nothing ever comes; one chunk (the greeting) comes; it is reset. */
+export type Welcome = "pass" | "silent" | "greetOnly" | "reset"
+
+/**
+ * What happens when a client's bytes hold a pattern: the server gets them, and its reply is dropped (`swallow`) or
+ * dropped and the connection reset (`lose`); or the connection is reset before the server gets them (`reset`).
+ */
+export type Trap = "swallow" | "lose" | "reset"
+
+export interface FaultProxy {
+  readonly host: string
+  readonly port: number
+  /** The same URL by way of the proxy. */
+  readonly through: (url: string) => string
+  readonly welcome: (how: Welcome) => Effect.Effect<void>
+  /** The next `count` connections are reset, those after them are passed on. */
+  readonly resetNext: (count: number) => Effect.Effect<void>
+  /** Nobody listens any more; connections that are open stay. */
+  readonly refuse: Effect.Effect<void>
+  readonly accept: Effect.Effect<void>
+  /** Ends all connections: by RST, or by FIN. */
+  readonly reset: Effect.Effect<void>
+  readonly finish: Effect.Effect<void>
+  /** The connections that are open now stay open, and nothing passes in either direction. */
+  readonly halfOpen: Effect.Effect<void>
+  /** Every chunk is held back for so many milliseconds, in both directions. */
+  readonly delay: (millis: number) => Effect.Effect<void>
+  /** Sets a trap for one use. */
+  readonly trap: (pattern: string, what: Trap) => Effect.Effect<void>
+  readonly disarm: Effect.Effect<void>
+  /** Connections accepted since the start, and when (milliseconds of the process). */
+  readonly accepted: Effect.Effect<ReadonlyArray<number>>
+  /** Bytes that clients were given since the start. */
+  readonly delivered: Effect.Effect<number>
+  /** Connections open now. */
+  readonly open: Effect.Effect<number>
+}
+
+interface Link {
+  readonly client: Socket
+  readonly server: Socket | undefined
+  muted: boolean
+  greeted: boolean
+  readonly greetOnly: boolean
+  trapped: "swallow" | "lose" | undefined
+}
+
+export const make = (
+  target: { readonly host: string; readonly port: number }
+): Effect.Effect<FaultProxy, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(Effect.promise(() => start(target)), (proxy) => Effect.promise(() => proxy.stop())),
+    (
+      proxy
+    ) => proxy.api
+  )
+
+const start = async (target: { readonly host: string; readonly port: number }) => {
+  const links = new Set<Link>()
+  const accepted: Array<number> = []
+  const traps = new Map<string, Trap>()
+  let welcome: Welcome = "pass"
+  let resets = 0
+  let delay = 0
+  let delivered = 0
+
+  const drop = (link: Link): void => {
+    links.delete(link)
+    link.client.resetAndDestroy()
+    link.server?.destroy()
+  }
+
+  /** In order, later by the delay, and no faster than the receiver reads. */
+  const pass = (from: Socket, to: Socket, chunk: Buffer): void => {
+    const write = (): void => {
+      if (to.destroyed || to.writableEnded || to.write(chunk)) return
+      from.pause()
+      to.once("drain", () => from.resume())
+    }
+    if (delay === 0) write()
+    else setTimeout(write, delay)
+  }
+
+  const trapFor = (chunk: Buffer): Trap | undefined => {
+    for (const [pattern, what] of traps) {
+      if (chunk.includes(pattern)) {
+        traps.delete(pattern)
+        return what
+      }
+    }
+    return undefined
+  }
+
+  const onClient = (client: Socket): void => {
+    accepted.push(performance.now())
+    client.on("error", () => {})
+    if (welcome === "reset" || resets > 0) {
+      resets = Math.max(0, resets - 1)
+      client.resetAndDestroy()
+      return
+    }
+    const server = welcome === "silent" ? undefined : connect(target.port, target.host).setNoDelay(true)
+    client.setNoDelay(true)
+    const link: Link = {
+      client,
+      server,
+      muted: false,
+      greeted: false,
+      greetOnly: welcome === "greetOnly",
+      trapped: undefined
+    }
+    links.add(link)
+    client.on("data", (chunk: Buffer) => {
+      if (link.muted || server === undefined) return
+      const trap = trapFor(chunk)
+      if (trap === "reset") return drop(link)
+      if (trap !== undefined) link.trapped = trap
+      pass(client, server, chunk)
+    })
+    client.on("end", () => {
+      if (link.muted || server === undefined) client.end()
+      else server.end()
+    })
+    client.on("close", () => {
+      links.delete(link)
+      server?.destroy()
+    })
+    server?.on("data", (chunk: Buffer) => {
+      if (link.muted || link.trapped === "swallow" || (link.greetOnly && link.greeted)) return
+      if (link.trapped === "lose") return drop(link)
+      link.greeted = true
+      delivered += chunk.length
+      pass(server, client, chunk)
+    })
+    server?.on("end", () => client.end())
+    server?.on("error", () => drop(link))
+    server?.on("close", () => {
+      if (!link.muted) client.destroySoon()
+    })
+  }
+
+  let listener = createServer({ allowHalfOpen: true }, onClient)
+  const listen = (port: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      listener = createServer({ allowHalfOpen: true }, onClient)
+      listener.once("error", reject)
+      listener.listen(port, "127.0.0.1", () => resolve())
+    })
+  await listen(0)
+  const { port } = listener.address() as AddressInfo
+
+  const each = (work: (link: Link) => void): Effect.Effect<void> =>
+    Effect.sync(() => {
+      for (const link of [...links]) work(link)
+    })
+  const api: FaultProxy = {
+    host: "127.0.0.1",
+    port,
+    through: (url) => {
+      const changed = new URL(url)
+      changed.host = `127.0.0.1:${port}`
+      return changed.href
+    },
+    welcome: (how) =>
+      Effect.sync(() => {
+        welcome = how
+      }),
+    resetNext: (count) =>
+      Effect.sync(() => {
+        resets = count
+      }),
+    refuse: Effect.sync(() => void listener.close()),
+    accept: Effect.promise(() => listener.listening ? Promise.resolve() : listen(port)),
+    reset: each(drop),
+    finish: each(({ client }) => client.end()),
+    halfOpen: each((link) => {
+      link.muted = true
+    }),
+    delay: (millis) =>
+      Effect.sync(() => {
+        delay = millis
+      }),
+    trap: (pattern, what) => Effect.sync(() => void traps.set(pattern, what)),
+    disarm: Effect.sync(() => traps.clear()),
+    accepted: Effect.sync(() => [...accepted]),
+    delivered: Effect.sync(() => delivered),
+    open: Effect.sync(() => links.size)
+  }
+  const stop = async (): Promise<void> => {
+    for (const link of [...links]) drop(link)
+    if (!listener.listening) return
+    await new Promise<void>((resolve) => listener.close(() => resolve()))
+  }
+  return { api, stop }
+}
