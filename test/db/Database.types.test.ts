@@ -1,0 +1,145 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import { describe, expect, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { expectTypeOf } from "vitest"
+import type { IsolationLevel, Stats, TransactionOptions } from "../../src/db/Database.ts"
+import * as Database from "../../src/db/Database.ts"
+import { BloodDb, GarminDb, MainDb, UfcDb } from "../../src/db/Database.ts"
+import type { ConfigurationError, DatabaseError } from "../../src/Errors.ts"
+
+const Fifth = Database.Tag("FifthDb", { prefix: "FIFTH_DB" })
+class SixthDb extends Database.Tag("SixthDb", { prefix: "SIXTH_DB" })<SixthDb>() {}
+
+class Mine extends Error {
+  readonly _tag = "Mine"
+}
+class Needed extends Context.Tag("Needed")<Needed, number>() {}
+
+type Channels = ConfigurationError | DatabaseError
+
+const mine = Effect.zipRight(Needed, Effect.fail(new Mine()))
+const both: Effect.Effect<string, Mine | SqlError, Needed> = Effect.zipRight(
+  mine,
+  Effect.fail(new SqlError({ cause: 0 }))
+)
+
+describe("the types of a database", () => {
+  it("are those of a tag whose service is the client", () => {
+    expectTypeOf<Context.Tag.Service<typeof MainDb>>().toEqualTypeOf<SqlClient.SqlClient>()
+    expectTypeOf<Context.Tag.Identifier<typeof MainDb>>().toEqualTypeOf<MainDb>()
+    expectTypeOf<Effect.Effect.Success<typeof MainDb>>().toEqualTypeOf<SqlClient.SqlClient>()
+    expectTypeOf<Effect.Effect.Context<typeof MainDb>>().toEqualTypeOf<MainDb>()
+    expectTypeOf<Effect.Effect.Error<typeof MainDb>>().toEqualTypeOf<never>()
+  })
+
+  it("tell the databases apart", () => {
+    const all = Effect.all([MainDb, GarminDb, BloodDb, UfcDb, SixthDb])
+    expectTypeOf<Effect.Effect.Context<typeof all>>().toEqualTypeOf<MainDb | GarminDb | BloodDb | UfcDb | SixthDb>()
+    expectTypeOf(GarminDb.layer).toEqualTypeOf<Layer.Layer<GarminDb, Channels>>()
+    // @ts-expect-error a layer of one database does not provide another
+    const wrong: Layer.Layer<MainDb, Channels> = GarminDb.layer
+    expect(wrong).toBe(GarminDb.layer)
+  })
+
+  it("of layers", () => {
+    expectTypeOf(MainDb.layer).toEqualTypeOf<Layer.Layer<MainDb, Channels>>()
+    expectTypeOf(MainDb.layerConfig).toEqualTypeOf<
+      (config: Config.Config.Wrap<Database.DatabaseConfig>) => Layer.Layer<MainDb, Channels>
+    >()
+    expectTypeOf(MainDb.layerOptional).toEqualTypeOf<Layer.Layer<never, Channels>>()
+    expectTypeOf(MainDb.fromSqlClient).toEqualTypeOf<Layer.Layer<MainDb, never, SqlClient.SqlClient>>()
+    expectTypeOf(MainDb.layerConfig({ url: Config.redacted("URL"), poolSize: Config.succeed(2) })).toEqualTypeOf(
+      MainDb.layer
+    )
+    // @ts-expect-error the URL is required
+    expectTypeOf(MainDb.layerConfig).toBeCallableWith({})
+    // @ts-expect-error a plain text would be shown in logs
+    expectTypeOf<Database.DatabaseConfig>().toMatchTypeOf<{ readonly url: string }>()
+  })
+
+  it("of require and stats", () => {
+    expectTypeOf(MainDb.require).toEqualTypeOf<Effect.Effect<SqlClient.SqlClient, ConfigurationError>>()
+    expectTypeOf(MainDb.stats).toEqualTypeOf<Effect.Effect<Stats, never, MainDb>>()
+  })
+
+  it("of use: SqlError becomes DatabaseError, all else stays", () => {
+    expectTypeOf(MainDb.use((sql) => sql<{ a: number }>`SELECT 1 AS a`)).toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<{ a: number }>, DatabaseError, MainDb>
+    >()
+    expectTypeOf(MainDb.use(() => both)).toEqualTypeOf<Effect.Effect<string, Mine | DatabaseError, MainDb | Needed>>()
+    expectTypeOf(MainDb.use(() => Effect.void)).toEqualTypeOf<Effect.Effect<void, DatabaseError, MainDb>>()
+  })
+
+  it("of withTransaction, data-first and data-last", () => {
+    type Expected = Effect.Effect<string, Mine | DatabaseError, MainDb | Needed>
+    expectTypeOf(MainDb.withTransaction(both)).toEqualTypeOf<Expected>()
+    expectTypeOf(MainDb.withTransaction(both, { isolation: "SERIALIZABLE", retries: 2 })).toEqualTypeOf<Expected>()
+    expectTypeOf(both.pipe(MainDb.withTransaction())).toEqualTypeOf<Expected>()
+    expectTypeOf(both.pipe(MainDb.withTransaction({ readOnly: true, timeout: "1 second" }))).toEqualTypeOf<Expected>()
+    expectTypeOf(MainDb.withTransaction(Effect.succeed(1))).toEqualTypeOf<
+      Effect.Effect<number, DatabaseError, MainDb>
+    >()
+    const two = GarminDb.withTransaction(MainDb.withTransaction(Effect.void))
+    expectTypeOf(two).toEqualTypeOf<Effect.Effect<void, DatabaseError, MainDb | GarminDb>>()
+    expectTypeOf<NonNullable<TransactionOptions["isolation"]>>().toEqualTypeOf<IsolationLevel>()
+    // @ts-expect-error there is no such level
+    const level = MainDb.withTransaction(Effect.void, { isolation: "SNAPSHOT" })
+    // @ts-expect-error there is no such option
+    const option = MainDb.withTransaction(Effect.void, { retry: 1 })
+    expect([level, option].every(Effect.isEffect)).toBe(true)
+  })
+
+  it("of write", () => {
+    expectTypeOf(MainDb.use((sql) => Database.write(sql`DELETE FROM a`))).toEqualTypeOf<
+      Effect.Effect<Database.WriteResult, DatabaseError, MainDb>
+    >()
+  })
+})
+
+describe("a fifth database is one line", () => {
+  it("as a plain tag", () => {
+    type Self = Database.Database<"FifthDb">
+    expectTypeOf(Fifth.layer).toEqualTypeOf<Layer.Layer<Self, Channels>>()
+    expectTypeOf<Effect.Effect.Context<typeof Fifth>>().toEqualTypeOf<Self>()
+    expectTypeOf<Effect.Effect.Success<typeof Fifth>>().toEqualTypeOf<SqlClient.SqlClient>()
+    expectTypeOf(Fifth.use((sql) => sql`SELECT 1`)).toMatchTypeOf<Effect.Effect<unknown, DatabaseError, Self>>()
+    expectTypeOf<Database.Database<"FifthDb">>().not.toEqualTypeOf<Database.Database<"Other">>()
+    // @ts-expect-error a layer of one database does not provide another
+    const wrong: Layer.Layer<Database.Database<"Other">, Channels> = Fifth.layer
+    expect(wrong).toBe(Fifth.layer)
+    expect(Fifth.key).toBe("@betterai/infrastructure/FifthDb")
+    expect(Context.isTag(Fifth)).toBe(true)
+  })
+
+  it("as the base of a class", () => {
+    expectTypeOf(SixthDb.layer).toEqualTypeOf<Layer.Layer<SixthDb, Channels>>()
+    expectTypeOf(SixthDb.withTransaction(Effect.void)).toEqualTypeOf<Effect.Effect<void, DatabaseError, SixthDb>>()
+    expectTypeOf<Effect.Effect.Context<typeof SixthDb>>().toEqualTypeOf<SixthDb>()
+    expect(SixthDb.key).toBe("@betterai/infrastructure/SixthDb")
+    expect(Context.isTag(SixthDb)).toBe(true)
+  })
+
+  it.effect("both say which setting is missing, and where nobody provided them", () =>
+    Effect.gen(function*() {
+      for (const [tag, setting] of [[Fifth, "FIFTH_DB_URL"], [SixthDb, "SIXTH_DB_URL"]] as const) {
+        const error = yield* Effect.flip(tag.require)
+        expect(error).toMatchObject({ _tag: "ConfigurationError", reason: "NotConfigured" })
+        expect(error.problems.map((problem) => problem.setting)).toEqual([setting])
+      }
+    }))
+
+  it.effect("a service is found by either form of the tag", () =>
+    Effect.gen(function*() {
+      const client = { fake: true } as unknown as SqlClient.SqlClient
+      expect(yield* Effect.provideService(Fifth, Fifth, client)).toBe(client)
+      expect(yield* Effect.provideService(SixthDb, SixthDb, client)).toBe(client)
+      expect(yield* Effect.provideService(SixthDb.require, SixthDb, client)).toBe(client)
+      expect(yield* Effect.provideService(Fifth.use((sql) => Effect.succeed(sql)), Fifth, client)).toBe(client)
+      const missing = yield* Effect.flip(Effect.provideService(MainDb.require, SixthDb, client))
+      expect(missing.service).toBe("MainDb")
+    }))
+})
