@@ -47,7 +47,9 @@ export const checked = <A, B>(
   // The map between keeps Effect from naming the setting twice: it adds the name of what it fails on to our own.
   Config.mapOrFail(Config.map(config, identity), (value) =>
     Either.mapLeft(check(value), (details) =>
-      details.map((detail) => ConfigError.InvalidData([setting], detail)).reduce((left, right) =>
+      details.map((detail) =>
+        ConfigError.InvalidData([setting], detail)
+      ).reduce((left, right) =>
         ConfigError.And(left, right)
       )))
 

@@ -34,7 +34,7 @@ const oneOf = <A extends string>(setting: string, values: readonly [A, ...Readon
   )
 
 /** An http(s) URL without user, query and fragment. */
-export const httpUrl = (value: string): Either.Either<URL, string> => {
+const httpUrl = (value: string): Either.Either<URL, string> => {
   if (!URL.canParse(value)) return Either.left("must be a URL such as https://host/path")
   const url = new URL(value)
   if (url.protocol !== "https:" && url.protocol !== "http:") return Either.left("must begin with https:// or http://")
@@ -49,7 +49,7 @@ export const bucketName = (value: string): Either.Either<string, ReadonlyArray<s
     ? Either.right(value)
     : Either.left(["must be 3-63 lower-case letters, digits, dots and hyphens, and nothing else"])
 
-export const regionName = (value: string): Either.Either<string, ReadonlyArray<string>> =>
+const regionName = (value: string): Either.Either<string, ReadonlyArray<string>> =>
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)
     ? Either.right(value)
     : Either.left(["must be the name of a region such as eu-west-1"])

@@ -1,0 +1,89 @@
+/** Measures several ways of doing the same work, in turn, in one process: rounds of A B C A B C …, medians and ratios. */
+import * as Effect from "effect/Effect"
+
+/** One way of doing the work. `run` does it `count` times. */
+export interface Contender {
+  readonly name: string
+  readonly run: (count: number) => Promise<void>
+}
+
+export interface Row {
+  readonly work: string
+  /** The first contender is the one that the others are compared with. */
+  readonly contenders: ReadonlyArray<Contender>
+  readonly count: number
+  readonly rounds?: number
+}
+
+interface Sample {
+  readonly userMicros: number
+  readonly perSecond: number
+}
+
+/** User CPU of this process per operation, and operations per second; the servers are other processes or counted in both. */
+const measure = async (contender: Contender, count: number): Promise<Sample> => {
+  const cpu = process.cpuUsage()
+  const start = performance.now()
+  await contender.run(count)
+  const elapsed = performance.now() - start
+  return { userMicros: process.cpuUsage(cpu).user / count, perSecond: count / elapsed * 1000 }
+}
+
+export const compare = async ({ contenders, count, rounds = 9, work }: Row): Promise<void> => {
+  for (const contender of contenders) await contender.run(Math.ceil(count / 2))
+  const samples = new Map<string, Array<Sample>>(contenders.map(({ name }) => [name, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) samples.get(contender.name)!.push(await measure(contender, count))
+  }
+  const base = samples.get(contenders[0]!.name)!
+  console.log(`\n${work} (${count} × ${rounds} rounds)`)
+  console.log(columns("", "user µs/op", "ratio", "spread", "op/s", "ratio", "spread"))
+  for (const { name } of contenders) {
+    const own = samples.get(name)!
+    const cpu = spread(own.map((sample, i) => sample.userMicros / base[i]!.userMicros))
+    const speed = spread(own.map((sample, i) => sample.perSecond / base[i]!.perSecond))
+    console.log(columns(
+      name,
+      median(own.map((sample) => sample.userMicros)).toFixed(1),
+      cpu.median,
+      cpu.range,
+      median(own.map((sample) => sample.perSecond)).toFixed(0),
+      speed.median,
+      speed.range
+    ))
+  }
+}
+
+/** Runs `count` effects on `fibers` fibers. */
+export const onFibers = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  count: number,
+  fibers: number
+): Effect.Effect<void, E, R> =>
+  Effect.forEach(
+    Array.from({ length: fibers }),
+    () => Effect.repeatN(effect, Math.ceil(count / fibers) - 1),
+    { concurrency: "unbounded", discard: true }
+  )
+
+/** The same for promises. */
+export const onLoops = async (task: () => Promise<unknown>, count: number, loops: number): Promise<void> => {
+  await Promise.all(
+    Array.from({ length: loops }, async () => {
+      for (let i = 0; i < Math.ceil(count / loops); i++) await task()
+    })
+  )
+}
+
+export const median = (values: ReadonlyArray<number>): number => {
+  const sorted = [...values].sort((left, right) => left - right)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+const spread = (ratios: ReadonlyArray<number>): { readonly median: string; readonly range: string } => ({
+  median: median(ratios).toFixed(2),
+  range: `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`
+})
+
+const columns = (name: string, ...cells: ReadonlyArray<string>): string =>
+  name.padEnd(34) + cells.map((cell) => cell.padStart(12)).join("")

@@ -1,0 +1,25 @@
+/**
+ * `npm run bench [database|aws|imports]`: ours against what a user would pick instead. It measures the built package on
+ * local servers; user CPU is that of this process, in which the local S3 and SQS servers run too.
+ */
+import { Infrastructure } from "@betterai/infrastructure"
+import { LocalStack } from "@betterai/infrastructure/local"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Redacted from "effect/Redacted"
+import * as Aws from "./aws.ts"
+import * as Database from "./database.ts"
+import * as Imports from "./imports.ts"
+
+const chosen = process.argv.slice(2)
+const wanted = (name: string): boolean => chosen.length === 0 || chosen.includes(name)
+
+const runtime = ManagedRuntime.make(Infrastructure.layer.pipe(Layer.provideMerge(LocalStack.layer)))
+try {
+  const { settings } = await runtime.runPromise(LocalStack)
+  if (wanted("database")) await Database.run(Redacted.value(settings.MAIN_DB_URL))
+  if (wanted("aws")) await Aws.run(settings, runtime)
+  if (wanted("imports")) Imports.run()
+} finally {
+  await runtime.dispose()
+}

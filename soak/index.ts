@@ -1,0 +1,137 @@
+/**
+ * `npm run soak -- --minutes N`: money moves between accounts of two databases on many fibers while faults arrive at
+ * random. At the end the books must balance: every commit that was reported is there, every one that was reported as
+ * failed is not, an unknown outcome was reported as such, and nothing has leaked.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Config from "effect/Config"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import { GarminDb, MainDb } from "../src/db/Database.ts"
+import { adminOn } from "../test/support/admin.ts"
+import * as FaultProxy from "../test/support/FaultProxy.ts"
+import { PrivateServer } from "../test/support/privateServer.ts"
+import { ACCOUNTS, audit, type Entry, type Found, OPENING } from "./books.ts"
+import { faults } from "./faults.ts"
+import { type Ledgers, type Name, step } from "./workload.ts"
+
+const FIBERS = 30
+
+class Unsound extends Data.TaggedError("Unsound")<{ readonly findings: ReadonlyArray<string> }> {
+  override get message(): string {
+    return `${this.findings.length} things do not add up:\n${this.findings.slice(0, 50).join("\n")}`
+  }
+}
+
+const minutes = Number(process.argv[process.argv.indexOf("--minutes") + 1] ?? 1)
+if (!process.argv.includes("--minutes") || !(minutes > 0)) {
+  console.error("usage: npm run soak -- --minutes N")
+  process.exit(2)
+}
+
+const settings = (url: string) => ({
+  url: Redacted.make(url),
+  poolSize: 6,
+  maxOverflow: 4,
+  poolTimeout: Duration.seconds(5),
+  connectTimeout: Duration.millis(800),
+  startup: "lazy" as const
+})
+
+const program = Effect.gen(function*() {
+  const server = yield* PrivateServer
+  const admin = adminOn(server.at)
+  const proxy = yield* FaultProxy.make(server.at)
+  for (const name of ["main", "garmin"] satisfies Array<Name>) {
+    yield* admin(`CREATE DATABASE ${name}`)
+    yield* admin(`CREATE TABLE ${name}.accounts (id INT PRIMARY KEY, balance INT NOT NULL)`)
+    yield* admin(
+      `CREATE TABLE ${name}.transfers (id CHAR(36) PRIMARY KEY, source INT NOT NULL, target INT NOT NULL, amount INT NOT NULL)`
+    )
+    yield* admin(
+      `INSERT INTO ${name}.accounts VALUES ${
+        Array.from({ length: ACCOUNTS }, (_, id) => `(${id}, ${OPENING})`).join(",")
+      }`
+    )
+  }
+  const url = (name: Name) =>
+    proxy.through(`mysql://${server.at.user}:${server.at.password}@${server.at.host}:${server.at.port}/${name}`)
+  const databases = Layer.merge(
+    MainDb.layerConfig(Config.succeed(settings(url("main")))),
+    GarminDb.layerConfig(Config.succeed(settings(url("garmin"))))
+  )
+
+  const ledgers: Ledgers = { main: [], garmin: [] }
+  const wrong: Array<string> = []
+  const seen = new Map<string, number>()
+  yield* Effect.gen(function*() {
+    const stop = performance.now() + minutes * 60_000
+    const workers = yield* Effect.fork(Effect.all(
+      Array.from({ length: FIBERS }, () => Effect.repeat(step(ledgers), { while: () => performance.now() < stop })),
+      { concurrency: "unbounded", discard: true }
+    ))
+    const all = faults(server, proxy, admin)
+    yield* Effect.repeat(
+      Effect.gen(function*() {
+        yield* Effect.sleep(yield* Random.nextIntBetween(200, 1_500))
+        const fault = all[yield* Random.nextIntBetween(0, all.length)]!
+        seen.set(fault.name, (seen.get(fault.name) ?? 0) + 1)
+        yield* fault.run
+      }),
+      { while: () => performance.now() < stop }
+    )
+    yield* proxy.disarm
+    yield* Fiber.join(workers).pipe(
+      Effect.timeoutFail({ duration: "60 seconds", onTimeout: () => new Unsound({ findings: ["a fiber hangs"] }) })
+    )
+    for (const tag of [MainDb, GarminDb]) {
+      const stats = yield* tag.stats
+      if (stats.active !== 0 || stats.waiting !== 0 || stats.idle + stats.dialling !== stats.size) {
+        wrong.push(`${tag.key}: something leaked: ${JSON.stringify(stats)}`)
+      }
+      yield* tag.use((sql) => sql`SELECT 1`)
+    }
+  }).pipe(Effect.provide(databases))
+
+  const left = yield* Effect.delay(
+    admin("SELECT ID FROM information_schema.PROCESSLIST WHERE DB IN ('main', 'garmin')"),
+    "2 seconds"
+  )
+  if (left.length > 0) wrong.push(`${left.length} threads of ours are left on the server`)
+  for (const name of ["main", "garmin"] satisfies Array<Name>) {
+    const transfers = yield* admin(`SELECT id FROM ${name}.transfers`)
+    const accounts = yield* admin(`SELECT id, balance FROM ${name}.accounts`)
+    const found: Found = {
+      keys: new Set(transfers.map(({ id }) => String(id))),
+      balances: new Map(accounts.map(({ balance, id }) => [Number(id), Number(balance)]))
+    }
+    wrong.push(...audit(name, ledgers[name], found))
+    report(name, ledgers[name], found)
+  }
+  console.log(`faults: ${[...seen].map(([name, count]) => `${name} ${count}`).join(", ")}`)
+  if (wrong.length > 0) return yield* new Unsound({ findings: wrong })
+  console.log("the books balance, and nothing is left behind")
+})
+
+const report = (name: Name, entries: ReadonlyArray<Entry>, { keys }: Found): void => {
+  const count = (told: Entry["told"], there?: boolean): number =>
+    entries.filter((entry) => entry.told === told && (there === undefined || keys.has(entry.key) === there)).length
+  const reasons = new Map<string, number>()
+  for (const { error } of entries) {
+    if (error !== undefined) reasons.set(error.reason, (reasons.get(error.reason) ?? 0) + 1)
+  }
+  console.log(
+    `${name}: ${count("committed")} committed, ${count("refused")} refused, ${count("unknown")} unknown`
+      + ` (${count("unknown", true)} of them there), ${count("interrupted")} interrupted`
+      + ` (${count("interrupted", true)} of them there); ${
+        [...reasons].map(([reason, n]) => `${reason} ${n}`).join(", ")
+      }`
+  )
+}
+
+NodeRuntime.runMain(Effect.scoped(Effect.provide(program, PrivateServer.layer)))
