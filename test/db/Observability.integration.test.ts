@@ -137,13 +137,15 @@ describe("leaks", () => {
     })
     return Effect.gen(function*() {
       const sql = yield* Watched
-      const exit = yield* Effect.exit(Effect.scoped(
-        Effect.gen(function*() {
-          const connection = yield* sql.reserve
-          yield* Effect.sleep(500)
-          return yield* connection.execute("SELECT 1 AS one", [], undefined)
-        })
-      ).pipe(Effect.withSpan("the borrower")))
+      const exit = yield* Effect.exit(
+        Effect.scoped(
+          Effect.gen(function*() {
+            const connection = yield* sql.reserve
+            yield* Effect.sleep(500)
+            return yield* connection.execute("SELECT 1 AS one", [], undefined)
+          })
+        ).pipe(Effect.withSpan("the borrower"))
+      )
       expect(exit).toEqual(Exit.succeed([{ one: 1 }]))
       const leaks = logged.filter(({ message }) => message.includes("has been held"))
       expect(leaks).toHaveLength(1)
