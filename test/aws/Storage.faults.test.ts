@@ -12,7 +12,7 @@ import { S3 } from "../../src/aws/Clients.ts"
 import * as S3Store from "../../src/aws/internal/s3Store.ts"
 import { Storage, type UploadInput } from "../../src/aws/Storage.ts"
 import { fakeS3, type Operation } from "../support/aws/fakeS3.ts"
-import { type Answer, Faults, type FaultServer, s3Error, type Seen } from "../support/aws/faultServer.ts"
+import { type Answer, Faults, type FaultServer, s3Error } from "../support/aws/faultServer.ts"
 import { settings } from "../support/aws/fauxqs.ts"
 
 const mebibyte = 1024 * 1024
@@ -232,9 +232,9 @@ describe("an upload by parts", () => {
     operations: ReadonlyArray<Operation>
   ) => {
     expect(open.size).toBe(0)
-    expect(operations.at(-1)).toBe("Abort")
-    const last = server.seen.at(-1) as Seen
-    expect(last.method).toBe("DELETE")
+    // What an aborted part had sent by then may be seen after it: the server reads its sockets in any order.
+    expect(operations.filter((operation) => operation !== "Part").at(-1)).toBe("Abort")
+    expect(server.seen.filter(({ method }) => method === "DELETE")).toHaveLength(1)
   }
 
   for (

@@ -1,18 +1,14 @@
-/** One connection to a server: the only file that talks to the driver. Everything here is callbacks; deadlines are explicit. */
-import * as Redacted from "effect/Redacted"
-import * as Mysql from "mysql2"
-import * as Net from "node:net"
+/** One connection to a server. Everything here is callbacks; deadlines are explicit. */
+import type * as Mysql from "mysql2"
+import type { Raw } from "./driver.ts"
+import { cut, open } from "./driver.ts"
 import { isPermanent, isTooManyConnections } from "./errors.ts"
+import { kill } from "./kill.ts"
 import type { Dialled } from "./pool.ts"
-import type { Settings, Ssl } from "./settings.ts"
+import type { Settings } from "./settings.ts"
 
 /** How long an interrupted statement may take to stop (side connection, KILL QUERY and both replies) before its connection is cut. */
 const CANCEL_DEADLINE = 1_000
-
-/** Server-side statements kept per connection: the default limit of a whole server is 16,382 (max_prepared_stmt_count). */
-const MAX_PREPARED_STATEMENTS = 128
-
-const KEEP_ALIVE_DELAY = 30_000
 
 export interface Request {
   readonly sql: string
@@ -50,13 +46,9 @@ export const isOk = (result: unknown): result is Ok =>
   typeof result === "object" && result !== null && !Array.isArray(result) && "serverStatus" in result
   && Object.getPrototypeOf(result) !== Object.prototype
 
-/** The parts of the driver's connection that its own types leave out. */
-type Raw = Mysql.Connection & {
-  readonly stream: Net.Socket
-  readonly reset: (done: (error?: unknown) => void) => void
-}
-
 type RawCommand = {
+  /** What the driver makes rows with. */
+  _rowParser: { readonly next: () => unknown }
   readonly on: (event: "result" | "error" | "end", listener: (value: unknown) => void) => void
 }
 
@@ -146,8 +138,12 @@ export class Connection {
       command.on("result", (row) => {
         if (isOk(row)) return
         // The rows of a stopped statement are read to the last, so that the connection can be used again.
-        if (this.#stopping !== undefined) failure ??= interrupted()
-        else if (!sink.onRow(row)) this.#raw.pause()
+        if (this.#stopping !== undefined) {
+          failure ??= interrupted()
+          command._rowParser = SKIP_ROWS
+        } else if (!sink.onRow(row)) {
+          this.#raw.pause()
+        }
       })
       command.on("error", (error) => {
         failure = error
@@ -184,7 +180,7 @@ export class Connection {
       this.#afterReply = undefined
       clearTimeout(timer)
       if (!healthy) this.destroy()
-      killer.giveUp()
+      killer.end(healthy)
       for (const each of stopping) each(!this.dead)
     }
     const timer = setTimeout(() => finish(false), CANCEL_DEADLINE)
@@ -193,9 +189,8 @@ export class Connection {
       // A KILL that was not sent yet is not needed any more; one that was sent has to be waited for.
       if (!killer.pending()) finish(true)
     }
-    const killer = this.#kill(() => replied, (ok) => {
-      if (!ok || replied) finish(ok)
-    })
+    // The same server, not just the same name: behind a name with many addresses the thread id would mean another session.
+    const killer = kill(open(this.#settings, this.#address), this.threadId, () => replied, finish)
     this.resume()
   }
 
@@ -271,88 +266,10 @@ export class Connection {
     if (this.#running !== undefined) return this.#running(error, undefined)
     this.onIdleDeath?.()
   }
-
-  #kill(obsolete: () => boolean, done: (ok: boolean) => void): Killer {
-    // The same server, not just the same name: behind a name with many addresses the thread id would mean another session.
-    const raw = open(this.#settings, this.#address)
-    let pending = false
-    let finished = false
-    const finish = (ok: boolean): void => {
-      if (finished) return
-      finished = true
-      pending = false
-      cut(raw)
-      done(ok)
-    }
-    raw.on("error", () => finish(false))
-    raw.once("end", () => finish(false))
-    raw.once("connect", () => {
-      if (obsolete()) return finish(true)
-      pending = true
-      raw.query(`KILL QUERY ${this.threadId}`, (error: unknown) => {
-        // 1094 ER_NO_SUCH_THREAD: it ended by itself.
-        finish(error === null || (error as { errno?: number }).errno === 1094)
-      })
-    })
-    return { pending: () => pending, giveUp: () => finish(false) }
-  }
 }
 
-interface Killer {
-  /** The KILL has been sent and not been answered. */
-  readonly pending: () => boolean
-  readonly giveUp: () => void
-}
-
-const open = (settings: Settings, address: string | undefined): Raw => {
-  const raw = Mysql.createConnection({
-    host: settings.host,
-    port: settings.port,
-    user: settings.user,
-    password: Redacted.value(settings.password),
-    database: settings.database,
-    charset: settings.charset,
-    timezone: settings.timezone === "+00:00" ? "Z" : settings.timezone,
-    supportBigNumbers: true,
-    bigNumberStrings: true,
-    dateStrings: settings.dates === "string",
-    multipleStatements: settings.multipleStatements,
-    maxPreparedStatements: MAX_PREPARED_STATEMENTS,
-    // A server could otherwise ask for files of this machine (LOAD DATA LOCAL).
-    flags: ["-LOCAL_FILES"],
-    // Our own deadlines cover more than the driver's.
-    connectTimeout: 0,
-    keepAliveInitialDelay: KEEP_ALIVE_DELAY,
-    ...(address === undefined ? {} : { stream: () => Net.connect(settings.port, address).setNoDelay(true) }),
-    ...(settings.ssl === undefined ? {} : { ssl: tlsOf(settings.ssl) })
-  })
-  return raw as unknown as Raw
-}
-
-/**
- * One object for all connections of a database: the driver keeps with it what it made of the certificates, which takes
- * tens of milliseconds for the bundle of a large provider, and the TLS session that new connections resume.
- */
-const tlsOf = (ssl: Ssl): Mysql.SslOptions => {
-  const known = tlsOptions.get(ssl)
-  if (known !== undefined) return known
-  const options: Mysql.SslOptions = {
-    ...(ssl.ca === undefined ? {} : { ca: ssl.ca }),
-    rejectUnauthorized: ssl.verifyCa,
-    verifyIdentity: ssl.verifyIdentity
-  }
-  tlsOptions.set(ssl, options)
-  return options
-}
-
-const tlsOptions = new WeakMap<Ssl, Mysql.SslOptions>()
-
-/** The driver's own `destroy` only half-closes the socket. */
-const cut = (raw: Raw): void => {
-  raw.on("error", () => {})
-  raw.destroy()
-  raw.stream.destroy()
-}
+/** Megabytes of rows that nobody wants may be under way: they are passed over, which is quicker than reading them. */
+const SKIP_ROWS = { next: () => undefined }
 
 const connectionLost = (): Error =>
   Object.assign(new Error("The connection was closed"), { code: "PROTOCOL_CONNECTION_LOST" })
