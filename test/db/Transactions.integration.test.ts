@@ -39,7 +39,7 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly 
 
 const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
   Effect.repeat(effect, { until: holds, schedule: Schedule.spaced("10 millis") }).pipe(
-    Effect.timeout("5 seconds"),
+    Effect.timeout("15 seconds"),
     Effect.orDie,
     Effect.as(true)
   )

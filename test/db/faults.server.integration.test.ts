@@ -81,9 +81,9 @@ layer(PrivateServer.layer, { excludeTestServices: true })("a server of one's own
       {},
       (server) =>
         Effect.gen(function*() {
-          const plain = yield* Effect.fork(Effect.flip(MainDb.use((sql) => sql`SELECT SLEEP(20)`)))
+          const plain = yield* Effect.fork(Effect.flip(MainDb.use((sql) => sql`SELECT SLEEP(6)`)))
           const inTransaction = yield* Effect.fork(
-            Effect.flip(MainDb.withTransaction(MainDb.use((sql) => sql`SELECT SLEEP(20)`)))
+            Effect.flip(MainDb.withTransaction(MainDb.use((sql) => sql`SELECT SLEEP(6)`)))
           )
           yield* eventually(Effect.map(MainDb.stats, ({ active }) => expect(active).toBe(2)))
           yield* Effect.sleep("100 millis")

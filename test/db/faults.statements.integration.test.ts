@@ -43,7 +43,7 @@ describe("interrupting", () => {
       Effect.gen(function*() {
         const id = yield* connectionId
         for (let i = 0; i < 5; i++) {
-          const [exit, took] = yield* timed(Effect.exit(Effect.timeout(sleep(20), "200 millis")))
+          const [exit, took] = yield* timed(Effect.exit(Effect.timeout(sleep(6), "200 millis")))
           expect(Exit.isFailure(exit)).toBe(true)
           expect(took).toBeLessThan(450)
           const running = (yield* stage.threads).filter(({ info }) => String(info).includes("SLEEP"))
@@ -58,7 +58,7 @@ describe("interrupting", () => {
     Effect.gen(function*() {
       const id = yield* connectionId
       const [exit, took] = yield* timed(
-        Effect.exit(Effect.timeout(MainDb.withTransaction(Effect.zipRight(insert(1), sleep(20))), "200 millis"))
+        Effect.exit(Effect.timeout(MainDb.withTransaction(Effect.zipRight(insert(1), sleep(6))), "200 millis"))
       )
       expect(Exit.isFailure(exit)).toBe(true)
       expect(took).toBeLessThan(450)
@@ -70,7 +70,7 @@ describe("interrupting", () => {
     Effect.gen(function*() {
       yield* MainDb.withTransaction(Effect.gen(function*() {
         yield* insert(1)
-        expect(yield* Effect.timeoutOption(sleep(20), "100 millis")).toMatchObject({ _tag: "None" })
+        expect(yield* Effect.timeoutOption(sleep(6), "100 millis")).toMatchObject({ _tag: "None" })
         yield* insert(2)
       }))
       expect(yield* ids(stage)).toEqual([1, 2])
@@ -79,7 +79,7 @@ describe("interrupting", () => {
   fault("17 a hundred at once", { poolSize: 10, maxOverflow: 10 }, (stage) =>
     Effect.gen(function*() {
       const [, took] = yield* timed(Effect.all(
-        Array.from({ length: 100 }, () => Effect.exit(Effect.timeout(sleep(20), "300 millis"))),
+        Array.from({ length: 100 }, () => Effect.exit(Effect.timeout(sleep(6), "300 millis"))),
         { concurrency: "unbounded" }
       ))
       expect(took).toBeLessThan(1_600)
@@ -110,7 +110,7 @@ describe("interrupting", () => {
     Effect.gen(function*() {
       yield* connectionId
       yield* proxy.delay(50)
-      const [, took] = yield* timed(Effect.exit(Effect.timeout(sleep(20), "200 millis")))
+      const [, took] = yield* timed(Effect.exit(Effect.timeout(sleep(6), "200 millis")))
       expect(took).toBeLessThan(1_400)
       yield* proxy.delay(0)
     }))
