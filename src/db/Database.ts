@@ -24,11 +24,11 @@ import * as Client from "./internal/client.ts"
 import { isOk } from "./internal/connection.ts"
 import * as Engine from "./internal/engine.ts"
 import * as Foreign from "./internal/foreign.ts"
-import type { Stats } from "./internal/pool.ts"
+import type { TransactionOptions } from "./internal/frame.ts"
+import type { Stats } from "./internal/poolModel.ts"
 import type { DatabaseConfig, IsolationLevel, Settings } from "./internal/settings.ts"
 import * as SettingsOf from "./internal/settings.ts"
 import { mapSqlErrors } from "./internal/sqlError.ts"
-import type { TransactionOptions } from "./internal/transaction.ts"
 import * as Transaction from "./internal/transaction.ts"
 
 export type { DatabaseConfig, IsolationLevel, Stats, TransactionOptions }

@@ -1,5 +1,5 @@
 /** A clock and a database server that do only what a test tells them to, for the pool's state machine. */
-import type { DialFailure, Driver, Surroundings } from "../../src/db/internal/pool.ts"
+import type { DialFailure, Driver, Surroundings } from "../../src/db/internal/poolModel.ts"
 
 /** Time that passes when it is told to. Tasks run in the order of their times, then of their scheduling. */
 export class Time implements Surroundings {

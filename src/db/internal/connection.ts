@@ -4,7 +4,7 @@ import type { Raw } from "./driver.ts"
 import { cut, open } from "./driver.ts"
 import { isPermanent, isTooManyConnections } from "./errors.ts"
 import { kill } from "./kill.ts"
-import type { Dialled } from "./pool.ts"
+import type { Dialled } from "./poolModel.ts"
 import type { Settings } from "./settings.ts"
 
 /** How long an interrupted statement may take to stop (side connection, KILL QUERY and both replies) before its connection is cut. */

@@ -11,8 +11,8 @@ import type { Classification } from "./errors.ts"
 import { makeError, toDatabaseError } from "./errors.ts"
 import type { PoolMetrics } from "./metrics.ts"
 import * as Metrics from "./metrics.ts"
-import type { AcquireFailure, Driver, Slot, Stats, Surroundings } from "./pool.ts"
 import { Pool } from "./pool.ts"
+import type { AcquireFailure, Driver, Slot, Stats, Surroundings } from "./poolModel.ts"
 import type { Settings } from "./settings.ts"
 
 /** How long borrowed connections may take to come back when the database is closed; then they are cut. */

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../../Errors.ts"
 import * as Carrier from "./carrier.ts"
 import { makeError } from "./errors.ts"
-import type { TransactionOptions } from "./transaction.ts"
+import type { TransactionOptions } from "./frame.ts"
 import { withDeadline } from "./transaction.ts"
 
 /** What a statement of `@effect/sql` knows of its client, beyond its own types. */

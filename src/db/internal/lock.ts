@@ -1,8 +1,10 @@
+import { Line } from "./line.ts"
+
 /** A lock for callbacks: first come, first served; who waits can leave, and waits no longer than a deadline. */
 export class Lock {
   #held = false
   #onFree: (() => void) | undefined
-  readonly #waiting = new Set<Waiter>()
+  readonly #waiting = new Line<Waiter>()
 
   /**
    * `granted` is called when the lock is ours, perhaps at once; `refused` when it was closed or not free in time.
@@ -18,28 +20,23 @@ export class Lock {
       granted()
       return ignore
     }
-    const waiter: Waiter = {
-      granted,
-      refused,
-      timer: setTimeout(() => {
-        if (this.#waiting.delete(waiter)) refused("timeout")
-      }, deadline)
-    }
-    this.#waiting.add(waiter)
+    const timer = setTimeout(() => {
+      if (this.#waiting.leave(place)) refused("timeout")
+    }, deadline)
+    const place = this.#waiting.join({ granted, refused, timer })
     return () => {
-      clearTimeout(waiter.timer)
-      this.#waiting.delete(waiter)
+      clearTimeout(timer)
+      this.#waiting.leave(place)
     }
   }
 
   release(): void {
-    const { value: next } = this.#waiting.values().next()
+    const next = this.#waiting.shift()
     if (next === undefined) {
       this.#held = false
       this.#onFree?.()
       return
     }
-    this.#waiting.delete(next)
     clearTimeout(next.timer)
     next.granted()
   }
@@ -47,10 +44,10 @@ export class Lock {
   /** Refuses everyone who waits or comes later, and calls back when nobody holds the lock any more. */
   close(onFree: () => void): void {
     this.#onFree = onFree
-    for (const waiter of [...this.#waiting]) {
-      if (!this.#waiting.delete(waiter)) continue
-      clearTimeout(waiter.timer)
-      waiter.refused("closed")
+    for (const place of this.#waiting.places()) {
+      if (!this.#waiting.leave(place)) continue
+      clearTimeout(place.value.timer)
+      place.value.refused("closed")
     }
     if (!this.#held) onFree()
   }

@@ -7,7 +7,7 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
 import * as MetricLabel from "effect/MetricLabel"
-import type { Counts, Levels } from "./pool.ts"
+import type { Counts, Levels } from "./poolModel.ts"
 
 /** Seconds: from half a millisecond, doubling, to about 30 s. */
 const boundaries = MetricBoundaries.exponential({ start: 0.0005, factor: 2, count: 17 })

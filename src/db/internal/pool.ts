@@ -6,109 +6,29 @@
  * pinged or reset counts as active. All calls are synchronous; answers come by callback, exactly once.
  */
 
-/** What the pool needs of a connection. Each callback is called at most once; the pool puts the deadlines on them. */
-export interface Driver<C> {
-  /** Opens a connection and sets its session up. The function returned gives up on it, also after the answer was due. */
-  readonly dial: (done: (result: Dialled<C>) => void) => () => void
-  readonly ping: (connection: C, done: (alive: boolean) => void) => void
-  readonly reset: (connection: C, done: (clean: boolean) => void) => void
-  /** Says goodbye to the server. */
-  readonly close: (connection: C) => void
-  /** Cuts the socket at once. */
-  readonly destroy: (connection: C) => void
-}
-
-export type Dialled<C> =
-  | { readonly _tag: "Connected"; readonly connection: C }
-  | { readonly _tag: "Failed"; readonly cause: unknown; readonly kind: DialFailure }
-
-/** "permanent": a login or a database that will not work next time either; "full": the server has too many connections. */
-export type DialFailure = "permanent" | "full" | "transient"
-
-/** Time and chance, injected so that tests decide them. Milliseconds; `now` never goes back. */
-export interface Surroundings {
-  readonly now: () => number
-  readonly random: () => number
-  readonly schedule: (delay: number, task: () => void) => () => void
-}
-
-export interface Options {
-  readonly size: number
-  readonly overflow: number
-  readonly acquireTimeout: number
-  readonly connectTimeout: number
-  readonly recycle: number
-  readonly prePing: boolean
-  readonly pingSkip: number
-  readonly leakThreshold: number
-  readonly onLeak: (slot: Slot<unknown>, heldFor: number) => void
-}
-
-export interface Slot<C> {
-  readonly connection: C
-  /** How often the pool had been invalidated when it was opened. */
-  readonly generation: number
-  readonly expiresAt: number
-  lastUsed: number
-  borrowedAt: number
-  /** What the borrower wants to be found by if it leaks the connection. */
-  borrower: unknown
-  reported: boolean
-  state: "idle" | "active" | "gone"
-}
-
-export interface Borrower<C> {
-  readonly onSlot: (slot: Slot<C>) => void
-  readonly onFailure: (failure: AcquireFailure) => void
-  readonly label?: unknown
-}
-
-export interface AcquireFailure {
-  readonly _tag: "Timeout" | "Closed" | "DialFailed"
-  readonly stats: Stats
-  /** The last failed dial, where there has been one since the last successful one. */
-  readonly cause: unknown
-}
-
-/** Of one pool at one moment. */
-export interface Levels {
-  readonly idle: number
-  readonly active: number
-  readonly dialling: number
-  readonly waiting: number
-}
-
-/** Of one pool since its start. */
-export interface Counts {
-  readonly opened: number
-  readonly dialFailures: number
-  readonly timeouts: number
-  readonly recycled: number
-  readonly discarded: Readonly<Record<DiscardReason, number>>
-}
-
-/** Numbers of one pool; `size` counts the slots in existence, `overflow` those beyond the pool's size, `max` how many there may be. */
-export interface Stats extends Levels, Counts {
-  readonly size: number
-  readonly overflow: number
-  readonly max: number
-}
-
-export type DiscardReason = "broken" | "pingFailed" | "resetFailed" | "overflow" | "invalidated"
-
-/** How a borrower gives its connection back. */
-export type Return = "clean" | "reset" | "discard"
+import { Line } from "./line.ts"
+import type {
+  AcquireFailure,
+  Borrower,
+  Counts,
+  Dialled,
+  DiscardReason,
+  Driver,
+  Levels,
+  Options,
+  Return,
+  Slot,
+  Stats,
+  Surroundings
+} from "./poolModel.ts"
+import { Redial } from "./redial.ts"
 
 const PING_DEADLINE = 1_000
 const RESET_DEADLINE = 1_000
 const RECYCLE_JITTER = 0.1
-const MAX_DIALS = 4
-const REDIAL_FIRST = 10
-const REDIAL_MOST = 1_000
-const LOGIN_RETRY_FIRST = 1_000
-const LOGIN_RETRY_MOST = 30_000
 
-interface Waiter<C> extends Borrower<C> {
+interface Waiter<C> {
+  readonly borrower: Borrower<C>
   readonly arrivedAt: number
   readonly deadline: number
 }
@@ -123,22 +43,15 @@ export class Pool<C> {
   readonly #idle: Array<Slot<C>> = []
   readonly #active = new Set<Slot<C>>()
   readonly #dials = new Set<() => void>()
-  // A Set keeps the order of arrival and lets a waiter leave from the middle.
-  readonly #waiters = new Set<Waiter<C>>()
+  readonly #waiters = new Line<Waiter<C>>()
   #checking = 0
 
   #suspectBefore = -1
   #generation = 0
 
-  #outageSince: number | undefined
-  #failedDials = 0
-  #lastDialFailure: unknown
-  #failedAt = -1
-  /** The server has refused the login a moment ago. */
-  #refusal: { readonly cause: unknown } | undefined
+  readonly #redial: Redial
 
   #cancelDeadlineTimer: (() => void) | undefined
-  #cancelRedialTimer: (() => void) | undefined
   #cancelLeakTimer: (() => void) | undefined
 
   #closed = false
@@ -157,6 +70,7 @@ export class Pool<C> {
     this.#around = around
     this.#options = options
     this.#max = options.size + options.overflow
+    this.#redial = new Redial(around, () => this.#pump())
   }
 
   /** What has happened since the start: the pool's own numbers, not a copy. */
@@ -202,17 +116,16 @@ export class Pool<C> {
         this.#hand(slot, borrower, now)
         return ignore
       }
-      if (this.#refusal !== undefined && this.#slots() === 0) {
-        borrower.onFailure(this.#failure("DialFailed", this.#refusal.cause))
+      if (this.#redial.refusal !== undefined && this.#slots() === 0) {
+        borrower.onFailure(this.#failure("DialFailed", this.#redial.refusal.cause))
         return ignore
       }
     }
-    const waiter: Waiter<C> = { ...borrower, arrivedAt: now, deadline: now + this.#options.acquireTimeout }
-    this.#waiters.add(waiter)
+    const place = this.#waiters.join({ borrower, arrivedAt: now, deadline: now + this.#options.acquireTimeout })
     this.#armDeadline()
     this.#pump()
     return () => {
-      if (this.#waiters.delete(waiter)) this.#armDeadline()
+      if (this.#waiters.leave(place)) this.#armDeadline()
     }
   }
 
@@ -270,7 +183,7 @@ export class Pool<C> {
       this.#dials.delete(giveUp)
       giveUp()
     }
-    this.#failWaiters("Closed", this.#lastDialFailure)
+    this.#failWaiters("Closed", this.#redial.lastFailure)
     while (this.#idle.length > 0) this.#close(this.#idle.pop()!)
     if (this.#active.size > 0) {
       this.#cancelDeadlineTimer = this.#around.schedule(grace, () => {
@@ -307,7 +220,9 @@ export class Pool<C> {
         this.#dial(now)
       } else {
         // Nothing is left that could come back, and the login is known to be refused.
-        if (this.#refusal !== undefined && this.#slots() === 0) this.#failWaiters("DialFailed", this.#refusal.cause)
+        if (this.#redial.refusal !== undefined && this.#slots() === 0) {
+          this.#failWaiters("DialFailed", this.#redial.refusal.cause)
+        }
         return
       }
     }
@@ -389,8 +304,7 @@ export class Pool<C> {
   }
 
   #mayDial(): boolean {
-    if (this.#slots() >= this.#max || this.#cancelRedialTimer !== undefined) return false
-    return this.#dials.size < (this.#failedDials > 0 ? 1 : MAX_DIALS)
+    return this.#slots() < this.#max && this.#dials.size < this.#redial.limit
   }
 
   #dial(now: number): void {
@@ -417,12 +331,7 @@ export class Pool<C> {
   #dialled(connection: C): void {
     const now = this.#around.now()
     this.#counts.opened++
-    this.#failedDials = 0
-    this.#outageSince = undefined
-    this.#lastDialFailure = undefined
-    this.#refusal = undefined
-    this.#cancelRedialTimer?.()
-    this.#cancelRedialTimer = undefined
+    this.#redial.succeeded()
     const life = this.#options.recycle * (1 - RECYCLE_JITTER * this.#around.random())
     this.#giveBack({
       connection,
@@ -439,44 +348,20 @@ export class Pool<C> {
   #dialFailed(startedAt: number, { cause, kind }: Dialled<C> & { readonly _tag: "Failed" }): void {
     const now = this.#around.now()
     this.#counts.dialFailures++
-    // What several dials under way find out at once is one failure.
-    if (startedAt >= this.#failedAt) this.#failedDials++
-    this.#failedAt = now
-    this.#lastDialFailure = cause
-    this.#outageSince ??= startedAt
-    if (kind === "permanent") {
-      this.#refusal = { cause }
-      this.#redialAfter(this.#backoff(LOGIN_RETRY_FIRST, LOGIN_RETRY_MOST))
-      return this.#failWaiters("DialFailed", cause)
-    }
-    this.#redialAfter(this.#backoff(REDIAL_FIRST, REDIAL_MOST))
+    const failingFor = this.#redial.failed(cause, kind, startedAt)
+    if (kind === "permanent") return this.#failWaiters("DialFailed", cause)
     // While connections are out, one may come back before the deadline; a full server frees places in its own time.
-    const hopeless = kind === "transient" && this.#active.size === 0
-      && now - this.#outageSince >= this.#options.connectTimeout
+    const hopeless = kind === "transient" && this.#active.size === 0 && failingFor >= this.#options.connectTimeout
     // Who came only towards the end of this dial may find the server back: the next one tells.
     if (hopeless) this.#failWaiters("DialFailed", cause, Math.max(startedAt, now - this.#options.connectTimeout / 2))
   }
 
-  #redialAfter(pause: number): void {
-    this.#cancelRedialTimer?.()
-    this.#cancelRedialTimer = this.#around.schedule(pause, () => {
-      this.#cancelRedialTimer = undefined
-      this.#refusal = undefined
-      this.#pump()
-    })
-  }
-
-  /** Exponential with jitter: half of it certain, half of it chance. */
-  #backoff(first: number, most: number): number {
-    const full = Math.min(most, first * 2 ** (this.#failedDials - 1))
-    return full / 2 + this.#around.random() * full / 2
-  }
-
   /** Fails all who wait now; not who comes meanwhile, nor who takes the request back meanwhile. */
   #failWaiters(tag: AcquireFailure["_tag"], cause: unknown, arrivedBy = Infinity): void {
-    for (const waiter of [...this.#waiters]) {
-      if (waiter.arrivedAt > arrivedBy) break
-      if (this.#waiters.delete(waiter)) waiter.onFailure(this.#failure(tag, cause))
+    for (const place of this.#waiters.places()) {
+      const { arrivedAt, borrower } = place.value
+      if (arrivedAt > arrivedBy) break
+      if (this.#waiters.leave(place)) borrower.onFailure(this.#failure(tag, cause))
     }
     this.#armDeadline()
   }
@@ -502,10 +387,9 @@ export class Pool<C> {
   }
 
   #handToFirst(slot: Slot<C>, now: number): void {
-    const { value: first } = this.#waiters.values().next()
-    this.#waiters.delete(first!)
+    const first = this.#waiters.shift()
     this.#armDeadline()
-    this.#hand(slot, first!, now)
+    this.#hand(slot, first!.borrower, now)
   }
 
   #hand(slot: Slot<C>, borrower: Borrower<C>, now: number): void {
@@ -543,7 +427,7 @@ export class Pool<C> {
     this.#driver.destroy(slot.connection)
   }
 
-  #failure(tag: AcquireFailure["_tag"], cause: unknown = this.#lastDialFailure): AcquireFailure {
+  #failure(tag: AcquireFailure["_tag"], cause: unknown = this.#redial.lastFailure): AcquireFailure {
     return { _tag: tag, stats: this.stats, cause }
   }
 
@@ -556,16 +440,16 @@ export class Pool<C> {
       return
     }
     if (this.#cancelDeadlineTimer !== undefined) return
-    const { value: first } = this.#waiters.values().next()
-    this.#cancelDeadlineTimer = this.#around.schedule(first!.deadline - this.#around.now(), () => {
+    const { deadline } = this.#waiters.first!
+    this.#cancelDeadlineTimer = this.#around.schedule(deadline - this.#around.now(), () => {
       this.#cancelDeadlineTimer = undefined
       const now = this.#around.now()
-      for (const waiter of [...this.#waiters]) {
-        if (waiter.deadline > now) break
+      for (const place of this.#waiters.places()) {
+        if (place.value.deadline > now) break
         const failure = this.#failure("Timeout")
-        if (!this.#waiters.delete(waiter)) continue
+        if (!this.#waiters.leave(place)) continue
         this.#counts.timeouts++
-        waiter.onFailure(failure)
+        place.value.borrower.onFailure(failure)
       }
       this.#armDeadline()
     })
@@ -588,9 +472,9 @@ export class Pool<C> {
 
   #cancelTimers(): void {
     this.#cancelDeadlineTimer?.()
-    this.#cancelRedialTimer?.()
+    this.#redial.cancel()
     this.#cancelLeakTimer?.()
-    this.#cancelDeadlineTimer = this.#cancelRedialTimer = this.#cancelLeakTimer = undefined
+    this.#cancelDeadlineTimer = this.#cancelLeakTimer = undefined
   }
 
   #checkDrained(): void {

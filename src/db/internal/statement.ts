@@ -17,13 +17,14 @@ import type { Request } from "./connection.ts"
 import { inTransaction } from "./connection.ts"
 import type { Engine, Lease, Lender } from "./engine.ts"
 import { classify, makeError, toDatabaseError } from "./errors.ts"
+import { Frame } from "./frame.ts"
 import * as Parameters from "./parameters.ts"
 import * as Reader from "./reader.ts"
 import * as Spans from "./spans.ts"
 import { toSqlError } from "./sqlError.ts"
 import type { StatementText } from "./statementText.ts"
 import { inspect } from "./statementText.ts"
-import { Frame, frameOf } from "./transaction.ts"
+import { frameOf } from "./transaction.ts"
 
 export type Transform = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import type { DialFailure, Return, Slot } from "../../../src/db/internal/pool.ts"
 import { Pool } from "../../../src/db/internal/pool.ts"
+import type { DialFailure, Return, Slot } from "../../../src/db/internal/poolModel.ts"
 import { type Connection, Server, Time } from "../../support/simulation.ts"
 
 const SIZE = 2

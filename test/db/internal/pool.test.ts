@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import type { AcquireFailure, DialFailure, Options, Return, Slot } from "../../../src/db/internal/pool.ts"
 import { Pool } from "../../../src/db/internal/pool.ts"
+import type { AcquireFailure, DialFailure, Options, Return, Slot } from "../../../src/db/internal/poolModel.ts"
 import { type Connection, Server, Time } from "../../support/simulation.ts"
 
 interface Borrowed {
