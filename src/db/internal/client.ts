@@ -72,7 +72,7 @@ const statementClass = (engine: Engine): PrimitiveClass =>
       return Effect.withFiberRuntime<A, SqlError>((fiber) => {
         if (fiber.getFiberRef(Statement.currentTransformer)._tag === "Some") return upstream()
         const [sql, params] = this.compile(withoutTransform)
-        return Effect.map(run(engine, fiber, mode, operation, sql, params), select)
+        return run(engine, fiber, mode, operation, sql, params, select)
       })
     }
 

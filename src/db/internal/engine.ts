@@ -12,7 +12,7 @@ import { makeError, toDatabaseError } from "./errors.ts"
 import type { PoolMetrics } from "./metrics.ts"
 import * as Metrics from "./metrics.ts"
 import { Pool } from "./pool.ts"
-import type { AcquireFailure, Driver, Slot, Stats, Surroundings } from "./poolModel.ts"
+import type { AcquireFailure, Borrower, Driver, Slot, Stats, Surroundings } from "./poolModel.ts"
 import type { Settings } from "./settings.ts"
 
 /** How long borrowed connections may take to come back when the database is closed; then they are cut. */
@@ -83,19 +83,7 @@ export class Engine implements Lender {
     onLease: (lease: Lease) => void,
     onFailure: (error: DatabaseError) => void
   ): () => void {
-    const asked = performance.now()
-    return this.pool.acquire({
-      label: context,
-      onSlot: (slot) => {
-        this.metrics.waited(slot.borrowedAt - asked)
-        this.metrics.update(this.pool)
-        onLease(new PoolLease(this, slot))
-      },
-      onFailure: (failure) => {
-        this.metrics.update(this.pool)
-        onFailure(this.acquireError(failure))
-      }
-    })
+    return this.pool.acquire(new PoolLease(this, context, onLease, onFailure))
   }
 
   /** The one connection that a piece of work has is not free for the next of its statements. */
@@ -136,30 +124,57 @@ export class Engine implements Lender {
   }
 }
 
-/** A connection of the pool, lent for one statement or for a whole transaction. */
-class PoolLease implements Lease {
+/** A connection of the pool, asked for and lent for one statement or for a whole transaction. */
+class PoolLease implements Borrower<Connection>, Lease {
   readonly #engine: Engine
-  readonly #slot: Slot<Connection>
-  #ended = false
+  readonly #onLease: (lease: Lease) => void
+  readonly #onFailure: (error: DatabaseError) => void
+  readonly #asked = performance.now()
+  readonly label: Context.Context<never>
+  #slot: Slot<Connection> | undefined
+  #connection: Connection | undefined
 
-  constructor(engine: Engine, slot: Slot<Connection>) {
+  constructor(
+    engine: Engine,
+    context: Context.Context<never>,
+    onLease: (lease: Lease) => void,
+    onFailure: (error: DatabaseError) => void
+  ) {
     this.#engine = engine
-    this.#slot = slot
+    this.label = context
+    this.#onLease = onLease
+    this.#onFailure = onFailure
   }
 
+  onSlot(slot: Slot<Connection>): void {
+    const { metrics, pool } = this.#engine
+    this.#slot = slot
+    this.#connection = slot.connection
+    metrics.waited(slot.borrowedAt - this.#asked)
+    metrics.update(pool)
+    this.#onLease(this)
+  }
+
+  onFailure(failure: AcquireFailure): void {
+    this.#engine.metrics.update(this.#engine.pool)
+    this.#onFailure(this.#engine.acquireError(failure))
+  }
+
+  /** Also after the end: what was lent. */
   get connection(): Connection {
-    return this.#slot.connection
+    return this.#connection!
   }
 
   end({ changedSession, failure, inTransaction }: Outcome): void {
-    if (this.#ended) throw new Error("A pooled connection was released twice")
-    this.#ended = true
+    const slot = this.#slot
+    if (slot === undefined) throw new Error("A pooled connection was released twice")
+    this.#slot = undefined
     const { metrics, pool } = this.#engine
-    const { borrowedAt, connection } = this.#slot
+    const { borrowedAt, connection } = slot
     if (failure?.classification.fleet === true) pool.invalidate()
     else if (failure?.classification.reason === "ConnectionLost") pool.suspect()
     pool.release(
-      this.#slot,
+      slot,
       connection.dead || failure?.classification.discard === true
         ? "discard"
         : changedSession || inTransaction === true

@@ -18,11 +18,11 @@ export const statement = <A>(
   engine: Engine,
   operation: string,
   sql: string,
-  work: () => Effect.Effect<A, SqlError>
+  work: Effect.Effect<A, SqlError>
 ): Effect.Effect<A, SqlError> =>
   Effect.useSpan("sql.execute", { kind: "client", captureStackTrace: false }, (span) => {
     describe(engine, span, operation, sql)
-    return Effect.tapError(work(), (error) => Effect.sync(() => describeFailure(engine, span, error)))
+    return Effect.tapError(work, (error) => Effect.sync(() => describeFailure(engine, span, error)))
   })
 
 export const describe = (engine: Engine, span: Tracer.Span, operation: string, sql: string): void => {

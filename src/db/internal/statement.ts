@@ -11,7 +11,7 @@ import * as Either from "effect/Either"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { DatabaseError } from "../../Errors.ts"
+import { DatabaseError } from "../../Errors.ts"
 import { cancellable } from "./async.ts"
 import type { Request } from "./connection.ts"
 import { inTransaction } from "./connection.ts"
@@ -39,39 +39,40 @@ export const UNPREPARED: Mode = { prepared: false, rowsAsArray: false }
 export const ARRAYS: Mode = { prepared: true, rowsAsArray: true }
 
 /** Runs a statement where the fiber stands: in the open transaction of this database, or on a connection of the pool. */
-export const run = (
+export const run = <A>(
   engine: Engine,
   fiber: Fiber.RuntimeFiber<any, any>,
   mode: Mode,
   operation: string,
   sql: string,
-  params: ReadonlyArray<unknown>
-): Effect.Effect<unknown, SqlError> => {
+  params: ReadonlyArray<unknown>,
+  select: (result: unknown) => A
+): Effect.Effect<A, SqlError> => {
   const context = fiber.currentContext
-  const work = (): Effect.Effect<unknown, SqlError> =>
-    runOn(engine, frameOf(engine, context), mode, sql, params, context)
-  return Spans.isTraced(fiber) ? Spans.statement(engine, operation, sql, work) : work()
+  const work = runOn(engine, frameOf(engine, context), mode, sql, params, context, select)
+  return Spans.isTraced(fiber) ? Spans.statement(engine, operation, sql, work) : work
 }
 
 /** Runs a statement on the connection of one lender, or of the pool. */
-const runOn = (
+const runOn = <A>(
   engine: Engine,
   lender: Lender | undefined,
   mode: Mode,
   sql: string,
   params: ReadonlyArray<unknown>,
-  context: Context.Context<never>
-): Effect.Effect<unknown, SqlError> => {
+  context: Context.Context<never>,
+  select: (result: unknown) => A
+): Effect.Effect<A, SqlError> => {
   const prepared = prepare(engine, lender instanceof Frame, mode, sql, params)
-  if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
-  const operation = new Operation(engine, prepared.right.request, prepared.right.text)
-  return Effect.uninterruptibleMask((restore) =>
-    cancellable<unknown, SqlError>(
+  if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
+  return Effect.uninterruptibleMask((restore) => {
+    const operation = new Operation(engine, prepared, select)
+    return cancellable<A, SqlError>(
       restore,
       (resume) => operation.start(lender ?? engine, context, resume),
       () => operation.cancel()
     )
-  )
+  })
 }
 
 type Rows = Stream.Stream<any, SqlError>
@@ -102,8 +103,8 @@ const streamOn = (
   context: Context.Context<never>
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   const prepared = prepare(engine, lender instanceof Frame, PREPARED, sql, params)
-  if (Either.isLeft(prepared)) return Effect.fail(toSqlError(prepared.left))
-  return Reader.open(engine, lender ?? engine, prepared.right.request, prepared.right.text, transform, context)
+  if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
+  return Reader.open(engine, lender ?? engine, prepared.request, prepared.text, transform, context)
 }
 
 interface Prepared {
@@ -118,21 +119,19 @@ const prepare = (
   mode: Mode,
   sql: string,
   params: ReadonlyArray<unknown>
-): Either.Either<Prepared, DatabaseError> => {
+): Prepared | DatabaseError => {
   const text = inspect(sql)
   if (inTransaction && text.endsTransaction) {
-    return Either.left(makeError(
+    return makeError(
       engine.name,
       "ImplicitCommit",
       `${text.operation} would end the open transaction behind the back of withTransaction; run it outside`,
       { statement: sql }
-    ))
+    )
   }
   const values = Parameters.encode(params)
-  if (Either.isLeft(values)) {
-    return Either.left(makeError(engine.name, "InvalidParameter", values.left, { statement: sql }))
-  }
-  return Either.right({
+  if (Either.isLeft(values)) return makeError(engine.name, "InvalidParameter", values.left, { statement: sql })
+  return {
     text,
     request: {
       sql,
@@ -140,37 +139,37 @@ const prepare = (
       rowsAsArray: mode.rowsAsArray,
       prepared: mode.prepared && engine.settings.preparedStatements
     }
-  })
+  }
 }
 
-class Operation {
+class Operation<A> {
   readonly #engine: Engine
-  readonly #request: Request
-  readonly #text: StatementText
+  readonly #prepared: Prepared
+  readonly #select: (result: unknown) => A
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
   #cancelled = false
   #reply: { readonly error: unknown; readonly result: unknown } | undefined
 
-  constructor(engine: Engine, request: Request, text: StatementText) {
+  constructor(engine: Engine, prepared: Prepared, select: (result: unknown) => A) {
     this.#engine = engine
-    this.#request = request
-    this.#text = text
+    this.#prepared = prepared
+    this.#select = select
   }
 
   start(
     lender: Lender,
     context: Context.Context<never>,
-    resume: (effect: Effect.Effect<unknown, SqlError>) => void
+    resume: (effect: Effect.Effect<A, SqlError>) => void
   ): void {
     this.#takeBack = lender.lend(context, (lease) => {
       this.#lease = lease
-      lease.connection.run(this.#request, (error, result) => {
+      lease.connection.run(this.#prepared.request, (error, result) => {
         this.#reply = { error, result }
         // A cancelled statement keeps its connection until the KILL that was meant for it has been answered.
         if (this.#cancelled) return
         const failure = this.#end(lease, error, result)
-        resume(failure === undefined ? Effect.succeed(result) : Effect.fail(toSqlError(failure)))
+        resume(failure === undefined ? Effect.succeed(this.#select(result)) : Effect.fail(toSqlError(failure)))
       })
     }, (error) => resume(Effect.fail(toSqlError(error))))
   }
@@ -197,15 +196,15 @@ class Operation {
       lease.end({
         failure: undefined,
         inTransaction: inTransaction(result),
-        changedSession: this.#text.changesSession
+        changedSession: this.#prepared.text.changesSession
       })
       return undefined
     }
-    const failure = toDatabaseError(this.#engine.name, error, this.#request.sql)
+    const failure = toDatabaseError(this.#engine.name, error, this.#prepared.request.sql)
     lease.end({
       failure: { error: failure, classification: classify(error) },
       inTransaction: undefined,
-      changedSession: this.#text.changesSession
+      changedSession: this.#prepared.text.changesSession
     })
     return failure
   }
@@ -216,21 +215,24 @@ export const rows = (result: unknown): ReadonlyArray<any> => Array.isArray(resul
 
 /** What generic code over `@effect/sql` sees as a connection. Without a lender it finds its transaction anew each time. */
 export const connection = (engine: Engine, lender?: Lender): SqlConnection.Connection => {
-  const send = (operation: string, mode: Mode) => (sql: string, params: ReadonlyArray<unknown>) =>
-    Effect.withFiberRuntime<unknown, SqlError>((fiber) =>
+  const send = <A>(
+    operation: string,
+    mode: Mode,
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    select: (result: unknown) => A
+  ): Effect.Effect<A, SqlError> =>
+    Effect.withFiberRuntime<A, SqlError>((fiber) =>
       lender === undefined
-        ? run(engine, fiber, mode, operation, sql, params)
-        : runOn(engine, lender, mode, sql, params, fiber.currentContext)
+        ? run(engine, fiber, mode, operation, sql, params, select)
+        : runOn(engine, lender, mode, sql, params, fiber.currentContext, select)
     )
-  const execute = send("execute", PREPARED)
-  const executeUnprepared = send("executeUnprepared", UNPREPARED)
-  const executeValues = send("executeValues", ARRAYS)
   return {
-    execute: (sql, params, transform) => Effect.map(execute(sql, params), (result) => transformed(result, transform)),
+    execute: (sql, params, transform) => send("execute", PREPARED, sql, params, transforming(transform)),
     executeUnprepared: (sql, params, transform) =>
-      Effect.map(executeUnprepared(sql, params), (result) => transformed(result, transform)),
-    executeValues: (sql, params) => Effect.map(executeValues(sql, params), rows),
-    executeRaw: send("executeRaw", PREPARED),
+      send("executeUnprepared", UNPREPARED, sql, params, transforming(transform)),
+    executeValues: (sql, params) => send("executeValues", ARRAYS, sql, params, rows),
+    executeRaw: (sql, params) => send("executeRaw", PREPARED, sql, params, (result) => result),
     executeStream: (sql, params, transform) =>
       Stream.unwrapScoped(
         Effect.withFiberRuntime<Rows, SqlError, Scope.Scope>((fiber) =>
@@ -242,5 +244,5 @@ export const connection = (engine: Engine, lender?: Lender): SqlConnection.Conne
   }
 }
 
-const transformed = (result: unknown, transform: Transform): ReadonlyArray<any> =>
-  transform === undefined ? rows(result) : transform(rows(result))
+const transforming = (transform: Transform): (result: unknown) => ReadonlyArray<any> =>
+  transform === undefined ? rows : (result) => transform(rows(result))
