@@ -3,11 +3,14 @@ import { MainDb } from "@betterai/infrastructure/db/Database"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as SqlResolver from "@effect/sql/SqlResolver"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import type { ParseError } from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createPool as createCallbackPool, type Pool as CallbackPool } from "mysql2"
 import { createPool } from "mysql2/promise"
@@ -115,6 +118,7 @@ export const run = async (url: string): Promise<void> => {
   await raw.query("CREATE TABLE IF NOT EXISTS many (id INT PRIMARY KEY, name VARCHAR(40), amount INT)")
   await raw.query("REPLACE INTO many SELECT seq, CONCAT('name ', seq), seq * 2 FROM seq_1_to_100000")
   const many = "SELECT * FROM many"
+  await ours.runPromise(counted(sql))
   await compare({
     work: "100,000 rows read at once, per row",
     count: 100_000,
@@ -142,6 +146,35 @@ export const run = async (url: string): Promise<void> => {
 const drain = async (pool: CallbackPool, text: string): Promise<void> => {
   for await (const _ of pool.query(text).stream()) void _
 }
+
+/** How many statements the server is asked for what could be one by hand. */
+const counted = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError | ParseError> =>
+  Effect.gen(function*() {
+    const executed = Effect.map(
+      sql<{ Value: string }>`SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'`.unprepared,
+      ([row]) => Number(row!.Value)
+    )
+    const count = <A, E>(work: Effect.Effect<A, E>) =>
+      Effect.gen(function*() {
+        const before = yield* executed
+        yield* work
+        return (yield* executed) - before
+      })
+    const byId = yield* SqlResolver.findById("BenchMany", {
+      Id: Schema.Number,
+      Result: Schema.Struct({ id: Schema.Number }),
+      ResultId: ({ id }) => id,
+      execute: (ids) => sql`SELECT id FROM many WHERE ${sql.in("id", ids)}`
+    })
+    const ids = Array.from({ length: 10 }, (_, i) => i + 1)
+    const inserted = yield* count(
+      sql`REPLACE INTO bench ${sql.insert(ids.map((id) => ({ id, name: "x", amount: id })))}`
+    )
+    const found = yield* count(Effect.forEach(ids, (id) => byId.execute(id), { batching: true }))
+    console.log(
+      `\nstatements sent: ten-row insert ${inserted}, ten lookups by id through a resolver ${found} (by hand 1 and 1)`
+    )
+  })
 
 /** How unevenly 1,000 fibers get their turns: the fewest and the most statements that one of them has done in a second. */
 const fairness = (statement: Effect.Effect<unknown, SqlError>): Effect.Effect<void, SqlError> =>
