@@ -117,10 +117,18 @@ export class Connection {
   run(request: Request, done: Done): void {
     const finish = this.#begin(done)
     if (finish === undefined) return
-    const options = { sql: request.sql, values: request.values, rowsAsArray: request.rowsAsArray }
+    const { prepared, rowsAsArray, sql } = request
+    const values = request.values as Array<any>
     try {
-      if (request.prepared) this.#raw.execute(options as Mysql.QueryOptions, finish)
-      else this.#raw.query(options as Mysql.QueryOptions, finish)
+      if (rowsAsArray) {
+        const options: Mysql.QueryOptions = { sql, values, rowsAsArray }
+        if (prepared) this.#raw.execute(options, finish)
+        else this.#raw.query(options, finish)
+      } else {
+        // The driver copies options twice; without any it is quicker.
+        if (prepared) this.#raw.execute(sql, values, finish)
+        else this.#raw.query(sql, values, finish)
+      }
     } catch (error) {
       finish(error, undefined)
     }
