@@ -1,4 +1,8 @@
-/** One MySQL server for the whole run of vitest; it is gone with the run, also when that is interrupted or killed. */
+/**
+ * A MySQL server for each worker of vitest; they are gone with the run, also when that is interrupted or killed. One for all
+ * would let the tests of one file wait for those of another: MariaDB may hold up every KILL and every look at the list of
+ * threads while one KILL waits.
+ */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
@@ -17,13 +21,23 @@ export interface TestMysql {
 
 declare module "vitest" {
   interface ProvidedContext {
-    readonly mysql: TestMysql
+    readonly mysql: ReadonlyArray<TestMysql>
   }
 }
 
-export default async function({ provide }: TestProject): Promise<() => Promise<void>> {
+export default async function({ config, provide }: TestProject): Promise<() => Promise<void>> {
   const scope = Effect.runSync(Scope.make())
-  const { host, password, pid, port, user } = await Effect.runPromise(Scope.extend(make, scope))
-  provide("mysql", { host, port, user, password: Redacted.value(password), pid })
+  const start = Effect.map(make, ({ host, password, pid, port, user }) => ({
+    host,
+    port,
+    user,
+    password: Redacted.value(password),
+    pid
+  }))
+  // The first one may have to install the server.
+  const first = await Effect.runPromise(Scope.extend(start, scope))
+  const more = first.pid === undefined ? 0 : Number(config.maxWorkers ?? 1) - 1
+  const others = await Effect.runPromise(Scope.extend(Effect.all(Array.from({ length: more }, () => start)), scope))
+  provide("mysql", [first, ...others])
   return () => Effect.runPromise(Scope.close(scope, Exit.void))
 }

@@ -6,8 +6,11 @@ import { randomBytes } from "node:crypto"
 import { inject } from "vitest"
 import type { TestMysql } from "./globalSetup.ts"
 
-/** Where the server is, and the user with all privileges. */
-export const server: Effect.Effect<TestMysql> = Effect.sync(() => inject("mysql"))
+/** Where this worker's server is, and the user with all privileges. */
+export const server: Effect.Effect<TestMysql> = Effect.sync(() => {
+  const servers = inject("mysql")
+  return servers[Number(process.env["VITEST_POOL_ID"] ?? 1) % servers.length]!
+})
 
 /** Runs one statement on a connection of its own: the rows, or for a statement without rows an empty list. */
 export const admin = <Row extends object = Record<string, unknown>>(
