@@ -16,7 +16,7 @@ export default defineConfig({
     globalSetup: ["test/support/globalSetup.ts"],
     // Most tests wait, for servers and deadlines, rather than work.
     pool: "forks",
-    maxWorkers: 3,
+    maxWorkers: 2,
     minWorkers: 1,
     testTimeout: 30_000,
     hookTimeout: 60_000

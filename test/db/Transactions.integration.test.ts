@@ -134,7 +134,7 @@ describe("a transaction", () => {
           )
           expect(exit).toEqual(Exit.fail("late"))
           expect(took).toBeGreaterThan(190)
-          expect(took).toBeLessThan(400)
+          expect(took).toBeLessThan(1_000)
           expect((yield* threadsOf(database)).filter(({ info }) => info?.includes("SLEEP") === true)).toEqual([])
           expect(yield* ids).toEqual([])
         }
@@ -154,7 +154,7 @@ describe("a transaction", () => {
           yield* write(2)
           return waiting
         }))
-        expect(late[0]).toBeLessThan(300)
+        expect(late[0]).toBeLessThan(900)
         expect(Exit.isFailure(late[1])).toBe(true)
         expect(yield* ids, "an abandoned statement never runs").toEqual([2])
       }))
@@ -166,7 +166,7 @@ describe("a transaction", () => {
           yield* write(1)
           const slow = MainDb.use((sql) => sql`INSERT INTO records SELECT 2, SLEEP(3)`)
           const [took, exit] = yield* timed(Effect.timeout(slow, "150 millis"))
-          expect(took).toBeLessThan(400)
+          expect(took).toBeLessThan(1_000)
           expect(Exit.isFailure(exit)).toBe(true)
           yield* write(3)
           yield* Effect.raceFirst(
@@ -307,7 +307,7 @@ describe("a transaction", () => {
               timeout: "200 millis"
             })
           )
-          expect(took).toBeLessThan(400)
+          expect(took).toBeLessThan(1_000)
           expect(databaseError(exit).reason).toBe("TransactionTimeout")
           yield* write(3)
         }))
@@ -740,7 +740,7 @@ describe("fibers that outlive a transaction", () => {
           yield* Effect.fail("undo")
         })))
         expect(exit).toEqual(Exit.fail("undo"))
-        expect(took).toBeLessThan(1000)
+        expect(took).toBeLessThan(1_500)
         const reasons = yield* Effect.forEach(fibers, Fiber.join)
         expect(reasons.slice(1)).toEqual(["TransactionClosed", "TransactionClosed", "TransactionClosed"])
         expect(["Cancelled", "Success"]).toContain(reasons[0])
@@ -807,7 +807,7 @@ describe("options", () => {
         const work = Effect.zipRight(write(1), MainDb.use((sql) => sql`SELECT SLEEP(3)`))
         const [took, exit] = yield* timed(MainDb.withTransaction(work, { timeout: Duration.millis(200) }))
         expect(databaseError(exit)).toMatchObject({ reason: "TransactionTimeout", retryable: false })
-        expect(took).toBeLessThan(400)
+        expect(took).toBeLessThan(1_000)
         expect(yield* ids).toEqual([])
       }))
 

