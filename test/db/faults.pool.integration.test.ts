@@ -1,5 +1,5 @@
 /** FACTS of trusted pools: the faults of waiting, of holding, and of the end. Numbered as there. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,25 +10,8 @@ import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import { vi } from "vitest"
 import { MainDb } from "../../src/db/Database.ts"
-import { server } from "../support/mysql.ts"
-import { eventually, layerOf, onStage, type Options, type Stage, timed, withDatabase } from "../support/stage.ts"
-
-const connectionId = MainDb.use((sql) => sql<{ id: number }>`SELECT CONNECTION_ID() AS id`).pipe(
-  Effect.map(([row]) => row!.id)
-)
-const sleep = (seconds: number) => MainDb.use((sql) => sql`SELECT SLEEP(${seconds})`)
-
-const fault = (
-  name: string,
-  options: Options,
-  body: (stage: Stage) => Effect.Effect<unknown, unknown, MainDb | Scope.Scope>
-) => it.live(name, () => Effect.flatMap(server, (at) => withDatabase(at, options, body)))
-
-/** A test that opens and closes the database itself. */
-const ending = (name: string, body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
-  it.live(name, () => Effect.flatMap(server, (at) => onStage(at, body)))
-
-const inUse = (count: number) => eventually(Effect.map(MainDb.stats, ({ active }) => expect(active).toBe(count)))
+import { connectionId, ending, fault, inUse, sleep } from "../support/faults.ts"
+import { eventually, layerOf, type Options, timed } from "../support/stage.ts"
 
 describe("waiting", () => {
   const one: Options = { poolSize: 1, maxOverflow: 0 }

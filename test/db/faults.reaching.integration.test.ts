@@ -1,30 +1,12 @@
 /** FACTS of trusted pools: the faults on the way to a server. Numbered as there. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
 import { MainDb } from "../../src/db/Database.ts"
-import { server } from "../support/mysql.ts"
-import { eventually, layerOf, onStage, type Options, type Stage, timed, withDatabase } from "../support/stage.ts"
-
-const connectionId = MainDb.use((sql) => sql<{ id: number }>`SELECT CONNECTION_ID() AS id`).pipe(
-  Effect.map(([row]) => row!.id)
-)
-const sleep = (seconds: number) => MainDb.use((sql) => sql`SELECT SLEEP(${seconds})`)
-
-const fault = (
-  name: string,
-  options: Options,
-  body: (stage: Stage) => Effect.Effect<unknown, unknown, MainDb | Scope.Scope>
-) => it.live(name, () => Effect.flatMap(server, (at) => withDatabase(at, options, body)))
-
-/** A test that opens and closes the database itself. */
-const ending = (name: string, body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
-  it.live(name, () => Effect.flatMap(server, (at) => onStage(at, body)))
-
-const inUse = (count: number) => eventually(Effect.map(MainDb.stats, ({ active }) => expect(active).toBe(count)))
+import { connectionId, ending, fault, inUse, sleep } from "../support/faults.ts"
+import { eventually, layerOf, timed } from "../support/stage.ts"
 
 describe("reaching the server", () => {
   fault("5 half-open socket: the ping's deadline finds out, and the elders are not waited for", {

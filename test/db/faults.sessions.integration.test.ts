@@ -1,34 +1,9 @@
 /** FACTS of trusted pools: what a session may hold. Numbered as there. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import { MainDb } from "../../src/db/Database.ts"
-import { server } from "../support/mysql.ts"
-import { type Options, type Stage, withDatabase } from "../support/stage.ts"
-
-const connectionId = MainDb.use((sql) => sql<{ id: number }>`SELECT CONNECTION_ID() AS id`).pipe(
-  Effect.map(([row]) => row!.id)
-)
-const insert = (id: number) => MainDb.use((sql) => sql`INSERT INTO t (id) VALUES (${id})`)
-
-/** A test with an empty table t (id, n). */
-const fault = (
-  name: string,
-  options: Options,
-  body: (stage: Stage) => Effect.Effect<unknown, unknown, MainDb | Scope.Scope>
-) =>
-  it.live(name, () =>
-    Effect.flatMap(server, (at) =>
-      withDatabase(at, options, (stage) =>
-        Effect.zipRight(
-          stage.admin(
-            `CREATE TABLE ${stage.database}.t (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 0) ENGINE = InnoDB`
-          ),
-          body(stage)
-        ))))
-
-const ids = ({ admin, database }: Stage) =>
-  Effect.map(admin(`SELECT id FROM ${database}.t ORDER BY id`), (rows) => rows.map(({ id }) => id as number))
+import { connectionId, faultWithTable as fault, ids, insert } from "../support/faults.ts"
+import { type Options } from "../support/stage.ts"
 
 describe("20 session state never reaches the next user", () => {
   const one: Options = { poolSize: 1, maxOverflow: 0 }

@@ -1,39 +1,13 @@
 /** FACTS of trusted pools: the faults of statements and transactions. Numbered as there. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import { MainDb } from "../../src/db/Database.ts"
 import type { DatabaseError } from "../../src/Errors.ts"
-import { server } from "../support/mysql.ts"
-import { eventually, type Options, type Stage, timed, withDatabase } from "../support/stage.ts"
-
-const connectionId = MainDb.use((sql) => sql<{ id: number }>`SELECT CONNECTION_ID() AS id`).pipe(
-  Effect.map(([row]) => row!.id)
-)
-const sleep = (seconds: number) => MainDb.use((sql) => sql`SELECT SLEEP(${seconds})`)
-const insert = (id: number) => MainDb.use((sql) => sql`INSERT INTO t (id) VALUES (${id})`)
-
-/** A test with an empty table t (id, n). */
-const fault = (
-  name: string,
-  options: Options,
-  body: (stage: Stage) => Effect.Effect<unknown, unknown, MainDb | Scope.Scope>
-) =>
-  it.live(name, () =>
-    Effect.flatMap(server, (at) =>
-      withDatabase(at, options, (stage) =>
-        Effect.zipRight(
-          stage.admin(
-            `CREATE TABLE ${stage.database}.t (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 0) ENGINE = InnoDB`
-          ),
-          body(stage)
-        ))))
-
-const ids = ({ admin, database }: Stage) =>
-  Effect.map(admin(`SELECT id FROM ${database}.t ORDER BY id`), (rows) => rows.map(({ id }) => id as number))
+import { connectionId, faultWithTable as fault, ids, insert, sleep } from "../support/faults.ts"
+import { eventually, type Stage, timed } from "../support/stage.ts"
 
 describe("interrupting", () => {
   fault(

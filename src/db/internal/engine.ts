@@ -6,9 +6,9 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../Errors.ts"
-import { Connection } from "./connection.ts"
+import { Connection, inTransaction } from "./connection.ts"
 import type { Classification } from "./errors.ts"
-import { makeError, toDatabaseError } from "./errors.ts"
+import { classify, makeError, toDatabaseError } from "./errors.ts"
 import type { PoolMetrics } from "./metrics.ts"
 import * as Metrics from "./metrics.ts"
 import { Pool } from "./pool.ts"
@@ -94,6 +94,27 @@ export class Engine implements Lender {
       `${what} was not free within ${this.settings.poolTimeout} ms; a statement, a stream or a nested transaction on it is`
         + " still open"
     )
+  }
+
+  /** Ends a lease as the server's answer to its statement says; the failure, where it was one. */
+  settle(
+    lease: Lease,
+    sql: string,
+    changedSession: boolean,
+    error: unknown,
+    result: unknown
+  ): DatabaseError | undefined {
+    if (error === null) {
+      lease.end({ failure: undefined, inTransaction: inTransaction(result), changedSession })
+      return undefined
+    }
+    const failure = toDatabaseError(this.name, error, sql)
+    lease.end({
+      failure: { error: failure, classification: classify(error) },
+      inTransaction: undefined,
+      changedSession
+    })
+    return failure
   }
 
   acquireError({ _tag, cause, stats }: AcquireFailure): DatabaseError {

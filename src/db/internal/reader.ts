@@ -8,7 +8,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Request } from "./connection.ts"
 import type { Engine, Lease, Lender } from "./engine.ts"
-import { classify, toDatabaseError } from "./errors.ts"
 import { toSqlError } from "./sqlError.ts"
 import type { Transform } from "./statement.ts"
 import type { StatementText } from "./statementText.ts"
@@ -134,17 +133,8 @@ class Reader {
   }
 
   #end(lease: Lease, error: unknown): void {
-    if (error === null) {
-      lease.end({ failure: undefined, inTransaction: undefined, changedSession: this.#text.changesSession })
-      return
-    }
-    const failure = toDatabaseError(this.#engine.name, error, this.#request.sql)
-    this.#failure = toSqlError(failure)
-    lease.end({
-      failure: { error: failure, classification: classify(error) },
-      inTransaction: undefined,
-      changedSession: this.#text.changesSession
-    })
+    const failure = this.#engine.settle(lease, this.#request.sql, this.#text.changesSession, error, undefined)
+    if (failure !== undefined) this.#failure = toSqlError(failure)
   }
 
   #take(): Pull | undefined {

@@ -14,9 +14,8 @@ import * as Stream from "effect/Stream"
 import { DatabaseError } from "../../Errors.ts"
 import { cancellable } from "./async.ts"
 import type { Request } from "./connection.ts"
-import { inTransaction } from "./connection.ts"
 import type { Engine, Lease, Lender } from "./engine.ts"
-import { classify, makeError, toDatabaseError } from "./errors.ts"
+import { makeError } from "./errors.ts"
 import { Frame } from "./frame.ts"
 import * as Parameters from "./parameters.ts"
 import * as Reader from "./reader.ts"
@@ -192,21 +191,8 @@ class Operation<A> {
   }
 
   #end(lease: Lease, error: unknown, result: unknown): DatabaseError | undefined {
-    if (error === null) {
-      lease.end({
-        failure: undefined,
-        inTransaction: inTransaction(result),
-        changedSession: this.#prepared.text.changesSession
-      })
-      return undefined
-    }
-    const failure = toDatabaseError(this.#engine.name, error, this.#prepared.request.sql)
-    lease.end({
-      failure: { error: failure, classification: classify(error) },
-      inTransaction: undefined,
-      changedSession: this.#prepared.text.changesSession
-    })
-    return failure
+    const { request, text } = this.#prepared
+    return this.#engine.settle(lease, request.sql, text.changesSession, error, result)
   }
 }
 
