@@ -9,12 +9,12 @@ import { LocalStack } from "@betterai/infrastructure/local"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Console, Data, Effect, Exit, Layer, Option, Ref } from "effect"
-import * as Databases from "./demo/databases.ts"
-import { failures } from "./demo/failures.ts"
+import * as Databases from "./demo/steps/databases.ts"
+import { failures } from "./demo/steps/failures.ts"
 import * as Files from "./demo/files.ts"
-import { throughQueue } from "./demo/jobs.ts"
+import { throughQueue } from "./demo/steps/jobs.ts"
 import { heading, Report, type Row, step, table } from "./demo/report.ts"
-import { upload } from "./demo/storage.ts"
+import { upload } from "./demo/steps/storage.ts"
 
 const usage = `Usage: npm run demo [-- file ...]
 

@@ -1,8 +1,8 @@
 /** What happens to the server and the network meanwhile. */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { FaultProxy } from "../test/support/FaultProxy.ts"
-import type { Controls } from "../test/support/privateServer.ts"
+import type { FaultProxy } from "../test/support/db/faultProxy.ts"
+import type { Controls } from "../test/support/db/privateServer.ts"
 
 export interface Fault {
   readonly name: string

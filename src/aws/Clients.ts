@@ -17,8 +17,8 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
-import { loadS3, loadSqs } from "./internal/sdk.ts"
-import * as AwsSettings from "./internal/settings.ts"
+import { loadS3, loadSqs } from "./internal/client/sdk.ts"
+import * as AwsSettings from "./internal/settings/settings.ts"
 
 /** The SDK's S3 client. */
 export class S3 extends Context.Tag("@betterai/infrastructure/S3")<S3, S3Client>() {

@@ -12,12 +12,12 @@ import * as Schema from "effect/Schema"
 import type { ConfigurationError, ServiceError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import { Sqs } from "./Clients.ts"
-import { invalidInput } from "./internal/errors.ts"
-import * as Memory from "./internal/memoryQueue.ts"
-import * as Driver from "./internal/queueDriver.ts"
-import * as Message from "./internal/queueMessage.ts"
-import { loadSqs } from "./internal/sdk.ts"
-import * as AwsSettings from "./internal/settings.ts"
+import { invalidInput } from "./internal/errors/classify.ts"
+import * as Memory from "./internal/queue/memoryBackend.ts"
+import * as Driver from "./internal/queue/sqsBackend.ts"
+import * as Message from "./internal/queue/message.ts"
+import { loadSqs } from "./internal/client/sdk.ts"
+import * as AwsSettings from "./internal/settings/settings.ts"
 
 /** Which queue. A URL that ends in `.fifo` is that of a FIFO queue. */
 export interface QueueConfig {

@@ -23,9 +23,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DatabaseError } from "../Errors.ts"
 import { type DatabaseTag, write } from "./Database.ts"
-import * as Carrier from "./internal/carrier.ts"
-import { makeError } from "./internal/errors.ts"
-import * as Loader from "./internal/loader.ts"
+import * as Carrier from "./internal/transaction/openTransactions.ts"
+import { makeError } from "./internal/errors/classify.ts"
+import * as Loader from "./internal/dataLoader.ts"
 
 /**
  * The rows of one table as a model. Every method works in the open transaction of its database, if there is one.

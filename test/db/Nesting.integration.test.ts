@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Random from "effect/Random"
 import { BloodDb, GarminDb, MainDb } from "../../src/db/Database.ts"
-import { allFour, nameOf } from "../support/databases.ts"
+import { allFour, nameOf } from "../support/db/databases.ts"
 
 /** The three databases by letter, each with a table of the same name. */
 const databases = { M: MainDb, G: GarminDb, B: BloodDb } as const

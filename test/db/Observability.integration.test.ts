@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
 import * as Database from "../../src/db/Database.ts"
-import { freshDatabase } from "../support/mysql.ts"
+import { freshDatabase } from "../support/db/testServer.ts"
 
 const Watched = Database.Tag("WatchedDb", { prefix: "WATCHED_DB" })
 

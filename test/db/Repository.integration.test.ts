@@ -11,7 +11,7 @@ import { expectTypeOf } from "vitest"
 import { GarminDb, MainDb } from "../../src/db/Database.ts"
 import * as Repository from "../../src/db/Repository.ts"
 import { DatabaseError } from "../../src/Errors.ts"
-import { garmin, main } from "../support/databases.ts"
+import { garmin, main } from "../support/db/databases.ts"
 
 class File extends Model.Class<File>("File")({
   id: Model.Generated(Schema.Number),

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { GarminDb, MainDb } from "../../src/db/Database.ts"
 import * as Repository from "../../src/db/Repository.ts"
-import { allFour, main, nameOf, threadsOf } from "../support/databases.ts"
+import { allFour, main, nameOf, threadsOf } from "../support/db/databases.ts"
 
 const Row = Schema.Struct({ id: Schema.Number, owner: Schema.Number, thread: Schema.Number, db: Schema.String })
 

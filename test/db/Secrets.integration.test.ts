@@ -18,8 +18,8 @@ import { inspect } from "node:util"
 import { MainDb } from "../../src/db/Database.ts"
 import * as Repository from "../../src/db/Repository.ts"
 import { DatabaseError } from "../../src/Errors.ts"
-import { main } from "../support/databases.ts"
-import { freshDatabase, server } from "../support/mysql.ts"
+import { main } from "../support/db/databases.ts"
+import { freshDatabase, server } from "../support/db/testServer.ts"
 
 const real = { excludeTestServices: true } as const
 

@@ -7,8 +7,8 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { MainDb } from "../../src/db/Database.ts"
-import { server } from "../support/mysql.ts"
-import { eventually, type Options, type Stage, timed, withDatabase } from "../support/stage.ts"
+import { server } from "../support/db/testServer.ts"
+import { eventually, type Options, type Stage, timed, withDatabase } from "../support/db/stage.ts"
 
 const MEGABYTE = 1024 * 1024
 

@@ -11,10 +11,10 @@ import tls from "node:tls"
 import { vi } from "vitest"
 import { MainDb } from "../../src/db/Database.ts"
 import type { DatabaseError } from "../../src/Errors.ts"
-import * as FaultProxy from "../support/FaultProxy.ts"
+import * as FaultProxy from "../support/db/faultProxy.ts"
 import type { TestMysql } from "../support/globalSetup.ts"
-import { timed } from "../support/stage.ts"
-import { missing, Tls } from "../support/tlsServer.ts"
+import { timed } from "../support/db/stage.ts"
+import { missing, Tls } from "../support/db/tlsServer.ts"
 
 const lacking = await Effect.runPromise(missing)
 

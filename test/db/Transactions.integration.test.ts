@@ -14,8 +14,8 @@ import { createConnection } from "mysql2/promise"
 import { execFileSync } from "node:child_process"
 import { type IsolationLevel, MainDb } from "../../src/db/Database.ts"
 import { DatabaseError } from "../../src/Errors.ts"
-import { main, nameOf, threadId, threadsOf } from "../support/databases.ts"
-import { admin, server } from "../support/mysql.ts"
+import { main, nameOf, threadId, threadsOf } from "../support/db/databases.ts"
+import { admin, server } from "../support/db/testServer.ts"
 
 const setUp = MainDb.use((sql) =>
   Effect.gen(function*() {

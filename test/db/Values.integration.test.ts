@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Database from "../../src/db/Database.ts"
 import { MainDb } from "../../src/db/Database.ts"
-import { server } from "../support/mysql.ts"
-import { type Options, type Stage, withDatabase } from "../support/stage.ts"
+import { server } from "../support/db/testServer.ts"
+import { type Options, type Stage, withDatabase } from "../support/db/stage.ts"
 
 const everyType = `
   id INT AUTO_INCREMENT PRIMARY KEY,

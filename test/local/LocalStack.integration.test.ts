@@ -16,7 +16,7 @@ import type { ConfigurationError } from "../../src/Errors.ts"
 import { LocalStack } from "../../src/local/index.ts"
 import * as Aws from "../../src/local/internal/aws.ts"
 import * as Mysql from "../../src/local/internal/mysql.ts"
-import { isListening, ownFolders, traces, withSettings } from "./support.ts"
+import { isListening, ownFolders, traces, withSettings } from "../support/localServers.ts"
 
 /** Stands for the layers of the package: it reads its settings while it is built. */
 class Reader extends Context.Tag("Reader")<Reader, {

@@ -8,11 +8,11 @@ import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Engine } from "./engine.ts"
-import { reserve } from "./reserve.ts"
-import type { Mode } from "./statement.ts"
-import { ARRAYS, connection, PREPARED, rows, run, stream, UNPREPARED } from "./statement.ts"
-import { withTransaction } from "./transaction.ts"
+import type { Engine } from "./dataSource.ts"
+import { reserve } from "./statement/reservation.ts"
+import type { Mode } from "./statement/statement.ts"
+import { ARRAYS, connection, PREPARED, rows, run, stream, UNPREPARED } from "./statement/statement.ts"
+import { withTransaction } from "./transaction/transaction.ts"
 
 const compiler = MysqlClient.makeCompiler()
 

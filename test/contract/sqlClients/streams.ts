@@ -1,7 +1,7 @@
 /** Streams whose reader is slow, fails, or has enough. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { admin } from "../../support/mysql.ts"
+import { admin } from "../../support/db/testServer.ts"
 import { below, endOf, howOf, open, type Row, type Subject } from "./subject.ts"
 
 /** One connection, and a view of ten million rows. */

@@ -9,8 +9,8 @@ import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { expect } from "vitest"
-import * as FaultProxy from "../../support/FaultProxy.ts"
-import { admin, freshDatabase, server } from "../../support/mysql.ts"
+import * as FaultProxy from "../../support/db/faultProxy.ts"
+import { admin, freshDatabase, server } from "../../support/db/testServer.ts"
 
 /** What a client is asked to be. It does as much of it as it has settings for. Times in milliseconds. */
 export interface Target {

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { admin } from "../../support/mysql.ts"
+import { admin } from "../../support/db/testServer.ts"
 import { type Client, endOf, howOf, insert, open, pair, type Row, type Subject, threadOf } from "./subject.ts"
 
 /** A resolver that tells on which connection it ran. Resolvers are told apart by their tags alone. */

@@ -1,0 +1,43 @@
+/** Files go up to S3 and come back. */
+import { Storage, type StoredObject } from "@betterai/infrastructure"
+import { FileSystem } from "@effect/platform/FileSystem"
+import { Effect, Stream } from "effect"
+import type { File } from "../files.ts"
+import { progress, size, step, verify } from "../report.ts"
+
+export interface StoredFile extends File {
+  readonly stored: StoredObject
+}
+
+export const customerId = 7
+export const discussionId = 42
+
+/** Streams a file from the disk to S3, and compares what S3 gives back. */
+export const upload = Effect.fn("demo.upload")(function*(file: File) {
+  const storage = yield* Storage
+  const fs = yield* FileSystem
+
+  const stored = yield* step(
+    `upload ${file.name}`,
+    storage[file.upload]({
+      data: fs.stream(file.path),
+      customerId,
+      discussionId,
+      fileExtension: file.extension,
+      onProgress: (bytes) => progress(file.name, bytes, file.bytes)
+    }),
+    ({ contentType, size: bytes, url }) => ({ result: `${size(bytes)}, ${contentType}`, url })
+  )
+
+  yield* step(
+    `read ${file.name}`,
+    Effect.gen(function*() {
+      const chunks = yield* Stream.runCollect(storage.read(stored.key))
+      const original = yield* fs.readFile(file.path)
+      yield* verify(Buffer.concat([...chunks]).equals(original), `${file.name} came back with other bytes`)
+    }),
+    () => ({ result: "the same, byte for byte" })
+  )
+
+  return { ...file, stored } satisfies StoredFile
+})

@@ -1,0 +1,25 @@
+/** The SDK's modules, loaded when they are first needed: importing them takes 150-300 ms each. */
+import * as Effect from "effect/Effect"
+import { ConfigurationError } from "../../../Errors.ts"
+
+const load = <A>(service: string, name: string, module: () => Promise<A>): Effect.Effect<A, ConfigurationError> =>
+  Effect.tryPromise({
+    try: module,
+    catch: (cause) =>
+      new ConfigurationError({
+        service,
+        reason: "NotConfigured",
+        problems: [{ setting: name, detail: "could not be loaded; add it to the dependencies" }],
+        cause
+      })
+  })
+
+export const loadS3 = (
+  service: string
+): Effect.Effect<typeof import("@aws-sdk/client-s3"), ConfigurationError> =>
+  load(service, "@aws-sdk/client-s3", () => import("@aws-sdk/client-s3"))
+
+export const loadSqs = (
+  service: string
+): Effect.Effect<typeof import("@aws-sdk/client-sqs"), ConfigurationError> =>
+  load(service, "@aws-sdk/client-sqs", () => import("@aws-sdk/client-sqs"))

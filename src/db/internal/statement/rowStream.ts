@@ -1,0 +1,153 @@
+/** A statement whose rows are read while they arrive: bounded memory, back-pressure to the socket, prompt end. */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Chunk from "effect/Chunk"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Request } from "../connection/connection.ts"
+import type { Engine, Lease, Lender } from "../dataSource.ts"
+import { toSqlError } from "../errors/sqlError.ts"
+import type { Transform } from "./statement.ts"
+import type { StatementText } from "./inspectSql.ts"
+
+/** Rows that may wait for their reader before the socket is paused. What one read of the socket brought comes on top. */
+const HIGH_WATER = 512
+
+export const open = (
+  engine: Engine,
+  lender: Lender,
+  request: Request,
+  text: StatementText,
+  transform: Transform,
+  context: Context.Context<never>
+): Effect.Effect<Stream.Stream<any, SqlError>, SqlError, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Reader(engine, request, text)),
+      (reader) => Effect.suspend(() => reader.close())
+    ),
+    (reader) =>
+      Stream.repeatEffectChunkOption(Effect.suspend(() => reader.pull(lender, context))).pipe((rows) =>
+        transform === undefined
+          ? rows
+          : Stream.mapChunks(rows, (chunk) => Chunk.unsafeFromArray(transform([...chunk])))
+      )
+  )
+
+type Pull = Effect.Effect<Chunk.Chunk<any>, Option.Option<SqlError>>
+
+class Reader {
+  readonly #engine: Engine
+  readonly #request: Request
+  readonly #text: StatementText
+  #started = false
+  #takeBack: (() => void) | undefined
+  #lease: Lease | undefined
+  #rows: Array<unknown> = []
+  #paused = false
+  #closing = false
+  #ended = false
+  /** How the server ended a statement that was being closed: a deadlock, say, is not to be overlooked. */
+  #lastWord: unknown = null
+  #failure: SqlError | undefined
+  #wake: (() => void) | undefined
+
+  constructor(engine: Engine, request: Request, text: StatementText) {
+    this.#engine = engine
+    this.#request = request
+    this.#text = text
+  }
+
+  /** The rows that have arrived, waiting for some if there are none. The first pull borrows the connection. */
+  pull(lender: Lender, context: Context.Context<never>): Pull {
+    const ready = this.#take()
+    if (ready !== undefined) return ready
+    return Effect.async<Chunk.Chunk<any>, Option.Option<SqlError>>((resume) => {
+      // Taking lets the driver go on, which may bring more rows and the end at once: those are for the next pull.
+      const wake = (): void => {
+        this.#wake = undefined
+        const ready = this.#take()
+        if (ready === undefined) this.#wake = wake
+        else resume(ready)
+      }
+      this.#wake = wake
+      if (!this.#started) this.#start(lender, context)
+      return Effect.sync(() => {
+        this.#wake = undefined
+      })
+    })
+  }
+
+  /** Ends the statement wherever it is; the connection goes back healthy, or is cut if the server does not answer. */
+  close(): Effect.Effect<void> {
+    this.#closing = true
+    this.#rows = []
+    const lease = this.#lease
+    if (lease === undefined) {
+      this.#takeBack?.()
+      return Effect.void
+    }
+    if (this.#ended) return Effect.void
+    return Effect.async<void>((resume) => {
+      lease.connection.stop(() => {
+        if (!this.#ended) {
+          this.#ended = true
+          this.#end(lease, this.#lastWord)
+        }
+        resume(Effect.void)
+      })
+    })
+  }
+
+  #start(lender: Lender, context: Context.Context<never>): void {
+    this.#started = true
+    this.#takeBack = lender.lend(context, (lease) => {
+      this.#lease = lease
+      lease.connection.stream(this.#request, {
+        onRow: (row) => {
+          if (this.#closing) return true
+          this.#rows.push(row)
+          // One read of the socket brings many rows in one go: hand them out together.
+          if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
+          this.#paused = this.#rows.length >= HIGH_WATER
+          return !this.#paused
+        },
+        onEnd: (error) => {
+          // While closing, the connection is kept until the KILL has been answered too.
+          if (this.#closing) {
+            this.#lastWord = error
+            return
+          }
+          this.#ended = true
+          this.#end(lease, error)
+          this.#wake?.()
+        }
+      })
+    }, (error) => {
+      this.#ended = true
+      this.#failure = toSqlError(error)
+      this.#wake?.()
+    })
+  }
+
+  #end(lease: Lease, error: unknown): void {
+    const failure = this.#engine.settle(lease, this.#request.sql, this.#text.changesSession, error, undefined)
+    if (failure !== undefined) this.#failure = toSqlError(failure)
+  }
+
+  #take(): Pull | undefined {
+    if (this.#rows.length > 0) {
+      const rows = this.#rows
+      this.#rows = []
+      if (this.#paused && !this.#ended) {
+        this.#paused = false
+        this.#lease?.connection.resume()
+      }
+      return Effect.succeed(Chunk.unsafeFromArray(rows))
+    }
+    if (!this.#ended) return undefined
+    return Effect.fail(this.#failure === undefined ? Option.none() : Option.some(this.#failure))
+  }
+}

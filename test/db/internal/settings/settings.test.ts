@@ -1,0 +1,312 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { inspect } from "node:util"
+import { expectTypeOf } from "vitest"
+import {
+  type DatabaseConfig,
+  fromConfig,
+  fromEnv,
+  fromEnvOptional,
+  type IsolationLevel,
+  type Settings
+} from "../../../../src/db/internal/settings/settings.ts"
+import { ConfigurationError } from "../../../../src/Errors.ts"
+
+const url = "mysql://app:S3CR3T@db.example.com/main"
+
+const withEnv = (env: Readonly<Record<string, string>>) => <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.withConfigProvider(effect, ConfigProvider.fromMap(new Map(Object.entries(env))))
+
+const read = (env: Readonly<Record<string, string>>) =>
+  fromEnv("MainDb", "MAIN_DB").pipe(withEnv(
+    Object.fromEntries(Object.entries({ URL: url, ...env }).map(([key, value]) => [`MAIN_DB_${key}`, value]))
+  ))
+
+const problems = <A>(effect: Effect.Effect<A, ConfigurationError>) =>
+  Effect.map(Effect.flip(effect), (error) => {
+    for (const text of [error.message, String(error), JSON.stringify(error), inspect(error, { depth: 9 })]) {
+      expect(text).not.toContain("S3CR3T")
+    }
+    return error.problems
+  })
+
+const configured = (config: { readonly [K in keyof DatabaseConfig]?: Config.Config<DatabaseConfig[K]> }) =>
+  fromConfig("MainDb", "MAIN_DB", { url: Config.succeed(Redacted.make(url)), ...config })
+
+describe("fromEnv", () => {
+  it.effect("has the documented defaults", () =>
+    Effect.gen(function*() {
+      const { password, ...settings } = yield* read({})
+      expect(Redacted.value(password)).toBe("S3CR3T")
+      expect(settings).toEqual({
+        name: "MainDb",
+        host: "db.example.com",
+        port: 3306,
+        user: "app",
+        database: "main",
+        charset: "utf8mb4",
+        timezone: "+00:00",
+        dates: "date",
+        ssl: undefined,
+        multipleStatements: false,
+        poolSize: 10,
+        maxOverflow: 10,
+        poolTimeout: 30_000,
+        poolRecycle: 900_000,
+        poolPrePing: true,
+        poolPrePingSkip: 500,
+        connectTimeout: 5_000,
+        isolationLevel: "READ COMMITTED",
+        startup: "verify",
+        preparedStatements: true,
+        leakThreshold: 60_000
+      })
+    }))
+
+  it.effect.each<readonly [string, string, Partial<Settings>]>([
+    ["POOL_SIZE", " 25 ", { poolSize: 25 }],
+    ["POOL_SIZE", "", { poolSize: 10 }],
+    ["MAX_OVERFLOW", "0", { maxOverflow: 0 }],
+    ["POOL_TIMEOUT", "0.5", { poolTimeout: 500 }],
+    ["POOL_TIMEOUT", "500 millis", { poolTimeout: 500 }],
+    ["POOL_TIMEOUT", "2 minutes", { poolTimeout: 120_000 }],
+    ["POOL_RECYCLE", "-1", { poolRecycle: Infinity }],
+    ["POOL_RECYCLE", "infinity", { poolRecycle: Infinity }],
+    ["POOL_RECYCLE", "3600", { poolRecycle: 3_600_000 }],
+    ["POOL_PRE_PING", "False", { poolPrePing: false }],
+    ["POOL_PRE_PING", "ON", { poolPrePing: true }],
+    ["POOL_PRE_PING_SKIP", "0", { poolPrePingSkip: 0 }],
+    ["CONNECT_TIMEOUT", "3", { connectTimeout: 3_000 }],
+    ["ISOLATION_LEVEL", "repeatable_read", { isolationLevel: "REPEATABLE READ" }],
+    ["ISOLATION_LEVEL", "Read-Uncommitted", { isolationLevel: "READ UNCOMMITTED" }],
+    ["ISOLATION_LEVEL", "SERIALIZABLE", { isolationLevel: "SERIALIZABLE" }],
+    ["STARTUP", "Lazy", { startup: "lazy" }],
+    ["PREPARED_STATEMENTS", "no", { preparedStatements: false }],
+    ["LEAK_THRESHOLD", "0", { leakThreshold: Infinity }],
+    ["LEAK_THRESHOLD", "5", { leakThreshold: 5_000 }]
+  ])(
+    "%s",
+    ([setting, value, expected]) =>
+      Effect.map(read({ [setting]: value }), (settings) => expect(settings).toMatchObject(expected))
+  )
+
+  it.effect.each<readonly [string, string, string]>([
+    ["POOL_SIZE", "0", "from 1 to 10000, not \"0\""],
+    ["POOL_SIZE", "ten", "whole number"],
+    ["POOL_SIZE", "1.5", "whole number"],
+    ["POOL_SIZE", "10001", "whole number"],
+    ["POOL_SIZE", "0x10", "whole number"],
+    ["MAX_OVERFLOW", "-1", "no unlimited overflow"],
+    ["POOL_TIMEOUT", "0", "above zero"],
+    ["POOL_TIMEOUT", "-5", "above zero"],
+    ["POOL_TIMEOUT", "-5 seconds", "above zero"],
+    ["POOL_TIMEOUT", "infinity", "a day at most"],
+    ["POOL_TIMEOUT", "soon", "\"500 millis\""],
+    ["POOL_RECYCLE", "0", "-1 for never"],
+    ["POOL_PRE_PING", "maybe", "true or false"],
+    ["POOL_PRE_PING_SKIP", "-1", "zero or more"],
+    ["CONNECT_TIMEOUT", "0", "above zero"],
+    ["ISOLATION_LEVEL", "AUTOCOMMIT", "READ COMMITTED"],
+    ["ISOLATION_LEVEL", "x".repeat(100), "xxx..."],
+    ["STARTUP", "eager", "verify, lazy"],
+    ["PREPARED_STATEMENTS", "2", "true or false"],
+    ["LEAK_THRESHOLD", "-1", "0 for off"]
+  ])("%s = %s is refused", ([setting, value, words]) =>
+    Effect.map(problems(read({ [setting]: value })), (found) => {
+      expect(found).toHaveLength(1)
+      expect(found[0]?.setting).toBe(`MAIN_DB_${setting}`)
+      expect(found[0]?.detail).toContain(words)
+    }))
+
+  it.effect("lists every problem, of the URL and of the pool", () =>
+    Effect.gen(function*() {
+      const found = yield* problems(read({
+        URL: "postgres://u:S3CR3T@h/d?charset=x",
+        POOL_SIZE: "0",
+        STARTUP: "x",
+        POOL_TIMEOUT: "y"
+      }))
+      expect(found.map(({ setting }) => setting)).toEqual([
+        "MAIN_DB_URL",
+        "MAIN_DB_URL",
+        "MAIN_DB_POOL_SIZE",
+        "MAIN_DB_POOL_TIMEOUT",
+        "MAIN_DB_STARTUP"
+      ])
+    }))
+
+  it.effect("a missing URL is one problem among the others", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(fromEnv("MainDb", "MAIN_DB").pipe(withEnv({ MAIN_DB_POOL_SIZE: "x" })))
+      expect(error).toBeInstanceOf(ConfigurationError)
+      expect(error).toMatchObject({ service: "MainDb", reason: "InvalidSettings" })
+      expect(error.problems.map(({ setting }) => setting)).toEqual(["MAIN_DB_URL", "MAIN_DB_POOL_SIZE"])
+      expect(error.message).toContain("MAIN_DB_URL: is required and not set")
+    }))
+
+  it.effect("CONNECT_TIMEOUT goes before the URL's connect-timeout, and that before the default", () =>
+    Effect.gen(function*() {
+      const URL = `${url}?connect_timeout=7`
+      expect((yield* read({ URL })).connectTimeout).toBe(7_000)
+      expect((yield* read({ URL, CONNECT_TIMEOUT: "2" })).connectTimeout).toBe(2_000)
+    }))
+})
+
+describe("ssl", () => {
+  const directory = Effect.acquireRelease(
+    Effect.promise(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "settings-"))),
+    (path) => Effect.promise(() => Fs.rm(path, { recursive: true }))
+  )
+
+  const certificate = Effect.map(directory, (path) => {
+    const file = Path.join(path, "ca.pem")
+    execFileSync("openssl", [
+      ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=test".split(" "),
+      "-keyout",
+      Path.join(path, "key.pem"),
+      "-out",
+      file
+    ], { stdio: "ignore" })
+    return file
+  })
+
+  it.effect.each<readonly [string, Settings["ssl"]]>([
+    ["DISABLED", undefined],
+    ["REQUIRED", { ca: undefined, verifyCa: false, verifyIdentity: false }],
+    ["VERIFY_CA", { ca: undefined, verifyCa: true, verifyIdentity: false }],
+    ["VERIFY_IDENTITY", { ca: undefined, verifyCa: true, verifyIdentity: true }]
+  ])(
+    "%s",
+    ([mode, expected]) =>
+      Effect.map(read({ URL: `${url}?ssl-mode=${mode}` }), ({ ssl }) => expect(ssl).toEqual(expected))
+  )
+
+  it.scoped("ssl-ca is the text of the file", () =>
+    Effect.gen(function*() {
+      const file = yield* certificate
+      const { ssl } = yield* read({ URL: `${url}?ssl_ca=${encodeURIComponent(file)}` })
+      expect(ssl).toMatchObject({ verifyCa: true, verifyIdentity: false })
+      expect(ssl?.ca).toContain("BEGIN CERTIFICATE")
+    }))
+
+  it.scoped("a file that is absent, or no certificate, is a problem beside the others", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      const contents = {
+        "empty.pem": "",
+        "broken.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+      }
+      for (const [name, content] of Object.entries(contents)) {
+        yield* Effect.promise(() => Fs.writeFile(Path.join(path, name), content))
+      }
+      for (
+        const [name, words] of [["absent.pem", "ENOENT"], ["", "EISDIR"], ["empty.pem", "no cert"], [
+          "broken.pem",
+          "no cert"
+        ]]
+      ) {
+        const file = Path.join(path, name ?? "")
+        const found = yield* problems(read({ URL: `${url}?ssl-ca=${encodeURIComponent(file)}`, POOL_SIZE: "0" }))
+        expect(found.map(({ setting }) => setting).sort()).toEqual(["MAIN_DB_POOL_SIZE", "MAIN_DB_URL"])
+        expect(found.map(({ detail }) => detail).join()).toContain(words)
+        expect(found.map(({ detail }) => detail).join()).toContain(file)
+      }
+    }))
+})
+
+describe("fromEnvOptional", () => {
+  it.effect("none where the URL is unset or blank, whatever else is set", () =>
+    Effect.gen(function*() {
+      for (const env of [{}, { MAIN_DB_URL: " " }, { MAIN_DB_POOL_SIZE: "x" }]) {
+        expect(Option.isNone(yield* fromEnvOptional("MainDb", "MAIN_DB").pipe(withEnv(env)))).toBe(true)
+      }
+    }))
+
+  it.effect("some where it is set, and its problems", () =>
+    Effect.gen(function*() {
+      const optional = fromEnvOptional("MainDb", "MAIN_DB")
+      expect(yield* optional.pipe(withEnv({ MAIN_DB_URL: url }))).toEqual(Option.some(yield* read({})))
+      expect(yield* problems(optional.pipe(withEnv({ MAIN_DB_URL: "x", MAIN_DB_POOL_SIZE: "x" })))).toHaveLength(2)
+    }))
+})
+
+describe("fromConfig", () => {
+  it.effect("takes durations of any form, and the environment's defaults", () =>
+    Effect.gen(function*() {
+      expect(yield* configured({})).toEqual(yield* read({}))
+      const settings = yield* configured({
+        poolSize: Config.succeed(3),
+        poolTimeout: Config.succeed("2 seconds" as const),
+        poolRecycle: Config.succeed(Duration.infinity),
+        poolPrePingSkip: Config.succeed(0),
+        connectTimeout: Config.succeed(250),
+        leakThreshold: Config.succeed(Duration.zero),
+        isolationLevel: Config.succeed("SERIALIZABLE" as const),
+        startup: Config.succeed("lazy" as const),
+        preparedStatements: Config.succeed(undefined)
+      })
+      expect(settings).toMatchObject({
+        poolSize: 3,
+        poolTimeout: 2_000,
+        poolRecycle: Infinity,
+        poolPrePingSkip: 0,
+        connectTimeout: 250,
+        leakThreshold: Infinity,
+        isolationLevel: "SERIALIZABLE",
+        startup: "lazy",
+        preparedStatements: true
+      })
+    }))
+
+  it.effect("lists what cannot be read together with what is wrong", () =>
+    Effect.gen(function*() {
+      const found = yield* problems(
+        fromConfig("MainDb", "MAIN_DB", {
+          url: Config.redacted("MY_URL"),
+          maxOverflow: Config.integer("MY_OVERFLOW"),
+          poolSize: Config.succeed(0),
+          poolTimeout: Config.succeed(Duration.infinity),
+          isolationLevel: Config.succeed("SNAPSHOT" as IsolationLevel)
+        }).pipe(withEnv({ MY_OVERFLOW: "x" }))
+      )
+      expect(found.map(({ setting }) => setting)).toEqual([
+        "MY_URL",
+        "MY_OVERFLOW",
+        "MAIN_DB_POOL_SIZE",
+        "MAIN_DB_POOL_TIMEOUT",
+        "MAIN_DB_ISOLATION_LEVEL"
+      ])
+      expect(found[2]?.detail).toContain("not 0 (given as poolSize)")
+    }))
+
+  it.effect("takes one config of the whole", () =>
+    Effect.gen(function*() {
+      const whole = Config.succeed<DatabaseConfig>({ url: Redacted.make(url), poolSize: 4 })
+      expect((yield* fromConfig("MainDb", "MAIN_DB", whole)).poolSize).toBe(4)
+      const absent = Config.map(Config.redacted("MY_URL"), (url) => ({ url }))
+      expect(yield* problems(fromConfig("MainDb", "MAIN_DB", absent).pipe(withEnv({})))).toMatchObject([{
+        setting: "MY_URL"
+      }])
+      const empty = Config.succeed<DatabaseConfig>({ url: Redacted.make(" ") })
+      expect(yield* problems(fromConfig("MainDb", "MAIN_DB", empty))).toMatchObject([{ setting: "MAIN_DB_URL" }])
+    }))
+})
+
+it("types", () => {
+  expectTypeOf(fromEnv).returns.toEqualTypeOf<Effect.Effect<Settings, ConfigurationError>>()
+  expectTypeOf(fromEnvOptional).returns.toEqualTypeOf<Effect.Effect<Option.Option<Settings>, ConfigurationError>>()
+  expectTypeOf(fromConfig).returns.toEqualTypeOf<Effect.Effect<Settings, ConfigurationError>>()
+  // @ts-expect-error the URL is required
+  void fromConfig("MainDb", "MAIN_DB", { poolSize: Config.succeed(1) })
+  // @ts-expect-error a level that MySQL does not have
+  void configured({ isolationLevel: Config.succeed("SNAPSHOT" as const) })
+})

@@ -1,0 +1,129 @@
+/** A database of the code under test, behind a fault proxy, and what must be true when a test is over. */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { randomBytes } from "node:crypto"
+import { expect } from "vitest"
+import { type DatabaseConfig, MainDb } from "../../../src/db/Database.ts"
+import type { ConfigurationError, DatabaseError } from "../../../src/Errors.ts"
+import { adminOn, type Row } from "./admin.ts"
+import * as FaultProxy from "./faultProxy.ts"
+import type { TestMysql } from "../globalSetup.ts"
+
+export type Options = Omit<DatabaseConfig, "url">
+
+/** Deadlines short enough for tests. */
+const fast: Options = {
+  poolSize: 4,
+  maxOverflow: 2,
+  poolTimeout: 2_000,
+  connectTimeout: 400,
+  startup: "lazy"
+}
+
+export const layerOf = (url: string, options: Options = {}): Layer.Layer<MainDb, ConfigurationError | DatabaseError> =>
+  MainDb.layerConfig(Config.succeed({ url: Redacted.make(url), ...fast, ...options }))
+
+export interface Stage {
+  readonly proxy: FaultProxy.FaultProxy
+  /** The name of the database, which no other test uses. */
+  readonly database: string
+  /** Its URL by way of the proxy, and past it. */
+  readonly url: string
+  readonly direct: string
+  readonly admin: (sql: string) => Effect.Effect<ReadonlyArray<Row>>
+  /** Threads of the server that are connected to the database. */
+  readonly threads: Effect.Effect<ReadonlyArray<Row>>
+}
+
+/** A fresh database behind a proxy. */
+export const stageOn = (server: TestMysql): Effect.Effect<Stage, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const admin = adminOn(server)
+    const database = `t_${randomBytes(6).toString("hex")}`
+    yield* Effect.acquireRelease(
+      admin(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`),
+      () => admin(`DROP DATABASE IF EXISTS ${database}`)
+    )
+    const proxy = yield* FaultProxy.make(server)
+    const { host, password, port, user } = server
+    const direct = `mysql://${user}:${password}@${host}:${port}/${database}`
+    return {
+      proxy,
+      database,
+      direct,
+      url: proxy.through(direct),
+      admin,
+      threads: admin(
+        `SELECT ID AS id, COMMAND AS command, INFO AS info FROM information_schema.PROCESSLIST WHERE DB = '${database}'`
+      )
+    }
+  })
+
+/** Looks again until it holds, and shows what does not after three seconds. */
+export const eventually = <E, R>(look: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> =>
+  Effect.sandbox(look).pipe(
+    Effect.retry(Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(150))),
+    Effect.unsandbox
+  )
+
+/** The pool adds up, nothing is held or waited for, and the next statement works. */
+export const healthy: Effect.Effect<void, DatabaseError, MainDb> = Effect.gen(function*() {
+  const counts = Effect.map(MainDb.stats, (stats) => {
+    expect(stats.size).toBe(stats.idle + stats.active + stats.dialling)
+    expect(stats).toMatchObject({ active: 0, waiting: 0 })
+  })
+  yield* eventually(counts)
+  expect(yield* MainDb.use((sql) => sql<{ one: number }>`SELECT 1 AS one`)).toEqual([{ one: 1 }])
+  yield* counts
+})
+
+const resources = () => {
+  const all = process.getActiveResourcesInfo()
+  const count = (name: string): number => all.filter((each) => each === name).length
+  return { timers: count("Timeout"), sockets: count("TCPSocketWrap"), dials: count("TCPConnectWrap") }
+}
+
+/**
+ * Runs a test on a stage of its own. When the test is over: no thread of the server is left, no connection, and no more
+ * timers and sockets in this process than before.
+ */
+export const onStage = <A, E>(
+  server: TestMysql,
+  body: (stage: Stage) => Effect.Effect<A, E, Scope.Scope>
+): Effect.Effect<void, E> =>
+  Effect.scoped(Effect.gen(function*() {
+    const stage = yield* stageOn(server)
+    const before = resources()
+    yield* Effect.scoped(body(stage))
+    yield* eventually(Effect.gen(function*() {
+      expect(yield* stage.threads).toEqual([])
+      expect(yield* stage.proxy.open).toBe(0)
+      const after = resources()
+      expect(after.timers).toBeLessThanOrEqual(before.timers)
+      expect(after.sockets).toBeLessThanOrEqual(before.sockets)
+      expect(after.dials).toBe(0)
+    }))
+  }))
+
+/** The same with the database of the stage, which has to be healthy at the end of the test. `query`: options of its URL. */
+export const withDatabase = <A, E>(
+  server: TestMysql,
+  options: Options,
+  body: (stage: Stage) => Effect.Effect<A, E, MainDb | Scope.Scope>,
+  query = ""
+): Effect.Effect<void, E | DatabaseError | ConfigurationError> =>
+  onStage(
+    server,
+    (stage) => Effect.provide(Effect.zipRight(body(stage), healthy), layerOf(`${stage.url}?${query}`, options))
+  )
+
+/** An effect and how long it took, in milliseconds of real time. */
+export const timed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [A, number], E, R> =>
+  Effect.suspend(() => {
+    const start = performance.now()
+    return Effect.map(effect, (value) => [value, performance.now() - start] as const)
+  })

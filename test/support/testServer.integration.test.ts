@@ -1,0 +1,19 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { admin, freshDatabase, server } from "./db/testServer.ts"
+
+describe("the databases of tests", () => {
+  it.scoped("have names of their own and are dropped with the scope", () =>
+    Effect.gen(function*() {
+      const names = yield* Effect.scoped(Effect.gen(function*() {
+        const urls = yield* Effect.all([freshDatabase("support"), freshDatabase("support")])
+        const names = urls.map((url) => new URL(url).pathname.slice(1))
+        for (const name of names) yield* admin(`CREATE TABLE t (id int)`, { database: name })
+        return names
+      }))
+      expect(new Set(names).size).toBe(2)
+      const left = yield* admin(`SHOW DATABASES LIKE 'support\\_%'`)
+      expect(left).toEqual([])
+      expect((yield* server).host).toBe("127.0.0.1")
+    }))
+})
