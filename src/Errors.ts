@@ -1,10 +1,14 @@
 /**
- * The three errors of the layer. Every channel of every layer and method holds some of these and nothing else of ours.
+ * The three errors of the layer. The error channel of every layer and method holds some of these, and no other error of
+ * ours.
+ *
+ * Each keeps apart what went wrong (`detail`) and what to do about it (`hint`); only `message` joins them.
  *
  * No rendering of them (message, JSON, inspection, pretty-printed cause) shows a secret or a parameter of a statement:
- * what becomes a `cause` here has been cleaned by the wing that made it.
+ * a `cause` is cleaned before it gets here.
  */
 import * as Schema from "effect/Schema"
+import { STATEMENT_IN_MESSAGE, truncate } from "./internal/textLimits.ts"
 
 /** Why a {@link ConfigurationError} was raised. */
 export const ConfigurationReason = Schema.Literal(
@@ -20,27 +24,38 @@ export const ConfigurationReason = Schema.Literal(
 )
 export type ConfigurationReason = typeof ConfigurationReason.Type
 
+/** What is wrong with one setting (`detail`) and, where it is not obvious, what to do about it (`hint`). */
+export const ConfigurationProblem = Schema.Struct({
+  setting: Schema.String,
+  detail: Schema.String,
+  hint: Schema.optional(Schema.String)
+})
+export type ConfigurationProblem = typeof ConfigurationProblem.Type
+
 /**
- * The process is set up wrongly: a setting is missing, unknown or malformed. Trying again does not help; changing the
- * named settings does. `problems` lists all that was found in the same layer, not only the first.
+ * The process is set up wrongly: a setting is missing, unknown or malformed. Retrying does not help; changing the named
+ * settings does. `problems` lists everything that was found wrong in the same layer, not only the first problem.
  */
 export class ConfigurationError
   extends Schema.TaggedError<ConfigurationError>("@betterai/infrastructure/ConfigurationError")("ConfigurationError", {
     service: Schema.String,
     reason: ConfigurationReason,
-    problems: Schema.Array(Schema.Struct({ setting: Schema.String, detail: Schema.String })),
+    problems: Schema.Array(ConfigurationProblem),
     cause: Schema.optional(Schema.Defect)
   })
 {
   override get message(): string {
-    const problems = this.problems.map(({ detail, setting }) => `${setting}: ${detail}`)
+    const problems = this.problems.map(({ detail, hint, setting }) => `${setting}: ${withHint(detail, hint)}`)
     return problems.length === 0
       ? `${this.service} is not configured correctly (${this.reason})`
       : `${this.service} is not configured correctly (${this.reason}): ${problems.join("; ")}`
   }
 }
 
-/** Why a {@link ServiceError} was raised. The rows that a layer would report as a ConfigurationError are here too, for methods at run time. */
+/**
+ * Why a {@link ServiceError} was raised. It includes the reasons that a layer reports as a ConfigurationError, for
+ * methods that meet them at run time.
+ */
 export const ServiceReason = Schema.Literal(
   "InvalidInput",
   "MissingCredentials",
@@ -72,10 +87,11 @@ export type ServiceReason = typeof ServiceReason.Type
 /**
  * A call to S3 or SQS failed, or was refused before it was sent (`InvalidInput`, `attempts` 0).
  *
- * - `retryable`: the same call may succeed later, and repeating it is possible (a one-shot stream is not consumed).
+ * - `retryable`: the same call may succeed later, and it can be repeated (no one-shot stream was consumed).
  * - `attempts`: how many requests were sent, the SDK's own retries included.
  * - `outcome: "unknown"`: the service may have done the work although the reply was lost.
- * - `detail`: what went wrong and what to do, for people. `field`: with `InvalidInput`, the argument that was refused.
+ * - `detail`: what went wrong. `hint`: what to do about it. Both are for people.
+ * - `field`: with `InvalidInput`, the argument that was refused.
  */
 export class ServiceError
   extends Schema.TaggedError<ServiceError>("@betterai/infrastructure/ServiceError")("ServiceError", {
@@ -85,6 +101,7 @@ export class ServiceError
     retryable: Schema.Boolean,
     attempts: Schema.Number,
     detail: Schema.optional(Schema.String),
+    hint: Schema.optional(Schema.String),
     field: Schema.optional(Schema.String),
     status: Schema.optional(Schema.Number),
     requestId: Schema.optional(Schema.String),
@@ -97,9 +114,10 @@ export class ServiceError
       this.attempts > 1 ? `${this.attempts} attempts` : undefined,
       this.status === undefined ? undefined : `HTTP ${this.status}`,
       this.requestId === undefined ? undefined : `request ${this.requestId}`,
-      this.outcome === "unknown" ? "it may have been done all the same" : undefined
+      this.outcome === "unknown" ? "it may have been done nevertheless" : undefined
     ].filter((fact) => fact !== undefined)
-    return `${this.service} ${this.operation} failed (${this.reason}): ${this.detail ?? causeMessage(this.cause)}`
+    return `${this.service} ${this.operation} failed (${this.reason}): `
+      + withHint(this.detail ?? causeMessage(this.cause), this.hint)
       + (facts.length === 0 ? "" : ` [${facts.join(", ")}]`)
   }
 }
@@ -147,12 +165,12 @@ export type DatabaseReason = typeof DatabaseReason.Type
 /**
  * A database could not be reached, or refused or lost a statement or a transaction.
  *
- * - `retryable`: the server has rolled the work back or never began it, so the *whole transaction* may be tried again.
- *   Never true of `CommitOutcomeUnknown`: that transaction may be in the database.
+ * - `retryable`: the server rolled the work back or never began it, so the *whole transaction* may be tried again.
+ *   Never true of `CommitOutcomeUnknown`: that transaction may have been committed.
+ * - `detail`: what went wrong; values that the server quotes are removed. `hint`: what to do about it. Both are for people.
  * - `errno`, `sqlState`: as the server sent them (MySQL error number, SQLSTATE).
  * - `constraint`: the key or constraint that was violated, where the server names it.
- * - `detail`: what went wrong and what to do, for people; parameters that the server quotes are taken out.
- * - `statement`: the text of the statement, with placeholders; its parameters are in no error.
+ * - `statement`: the text of the statement, with placeholders. Its parameters are in no error.
  */
 export class DatabaseError
   extends Schema.TaggedError<DatabaseError>("@betterai/infrastructure/DatabaseError")("DatabaseError", {
@@ -160,6 +178,7 @@ export class DatabaseError
     reason: DatabaseReason,
     retryable: Schema.Boolean,
     detail: Schema.optional(Schema.String),
+    hint: Schema.optional(Schema.String),
     errno: Schema.optional(Schema.Number),
     sqlState: Schema.optional(Schema.String),
     constraint: Schema.optional(Schema.String),
@@ -172,15 +191,16 @@ export class DatabaseError
       this.errno === undefined ? undefined : `errno ${this.errno}`,
       this.sqlState === undefined ? undefined : `SQLSTATE ${this.sqlState}`
     ].filter((fact) => fact !== undefined)
-    const statement = this.statement === undefined ? "" : `; statement: ${abbreviate(this.statement)}`
-    return `${this.database} (${this.reason}): ${this.detail ?? causeMessage(this.cause)}`
+    const statement = this.statement === undefined ? "" : `; statement: ${onOneLine(this.statement)}`
+    return `${this.database} (${this.reason}): ${withHint(this.detail ?? causeMessage(this.cause), this.hint)}`
       + (code.length === 0 ? "" : ` [${code.join(", ")}]`) + statement
   }
 }
 
-const abbreviate = (text: string): string => {
-  const oneLine = text.replace(/\s+/g, " ").trim()
-  return oneLine.length <= 200 ? oneLine : `${oneLine.slice(0, 197)}...`
-}
+const withHint = (detail: string, hint: string | undefined): string =>
+  hint === undefined ? detail : `${detail}; ${hint}`
+
+const onOneLine = (statement: string): string =>
+  truncate(statement.replace(/\s+/g, " ").trim(), STATEMENT_IN_MESSAGE)
 
 const causeMessage = (cause: unknown): string => cause instanceof Error ? cause.message : "no more is known"

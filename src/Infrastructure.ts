@@ -6,8 +6,8 @@ import { Storage } from "./aws/Storage.ts"
 import { BloodDb, GarminDb, MainDb, UfcDb } from "./db/Database.ts"
 import { ConfigurationError, type DatabaseError } from "./Errors.ts"
 
-/** Parts that fail at the same time for their settings become one error, which lists the problems of all. */
-const together = <A, E, R>(
+/** If several parts fail because of their settings, one error lists the problems of all of them. */
+const withAllProblems = <A, E, R>(
   layer: Layer.Layer<A, E | ConfigurationError, R>
 ): Layer.Layer<A, E | ConfigurationError, R> =>
   Layer.catchAllCause(layer, (cause) => {
@@ -17,7 +17,7 @@ const together = <A, E, R>(
       new ConfigurationError({
         service: [...new Set(errors.map(({ service }) => service))].join(", "),
         reason: errors.every(({ reason }) => reason === errors[0]!.reason) ? errors[0]!.reason : "InvalidSettings",
-        // Storage and queue share the settings of AWS.
+        // Storage and Queue share settings: each problem is listed once.
         problems: [...new Map(
           errors.flatMap(({ problems }) => problems).map((problem) => [`${problem.setting} ${problem.detail}`, problem])
         ).values()]
@@ -26,24 +26,28 @@ const together = <A, E, R>(
   })
 
 /**
- * Storage, queue and all four databases, from the settings of the environment. Each part that needs one opens its own
- * connections, side by side; closing the scope closes them all. What is wrong with the settings of any part is in one
- * ConfigurationError.
+ * Storage, queue and all four databases, from the settings of the environment. The parts open their connections
+ * concurrently; closing the scope closes them all. One ConfigurationError lists what is wrong with the settings of any
+ * part.
  */
 export const layer: Layer.Layer<
   Storage | Queue | MainDb | GarminDb | BloodDb | UfcDb,
   ConfigurationError | DatabaseError
-> = together(Layer.mergeAll(Storage.layer, Queue.layer, MainDb.layer, GarminDb.layer, BloodDb.layer, UfcDb.layer))
+> = withAllProblems(
+  Layer.mergeAll(Storage.layer, Queue.layer, MainDb.layer, GarminDb.layer, BloodDb.layer, UfcDb.layer)
+)
 
 /**
- * The same, each database only where its URL is set. Work that needs a database asks for it with `require`, and gets a
- * ConfigurationError where it is not there.
+ * Storage, queue, and each database whose URL is set. Work that needs a database asks for it with `require`, which fails
+ * with a ConfigurationError if that database is not there.
  */
-export const layerOptional: Layer.Layer<Storage | Queue, ConfigurationError | DatabaseError> = together(Layer.mergeAll(
-  Storage.layer,
-  Queue.layer,
-  MainDb.layerOptional,
-  GarminDb.layerOptional,
-  BloodDb.layerOptional,
-  UfcDb.layerOptional
-))
+export const layerOptional: Layer.Layer<Storage | Queue, ConfigurationError | DatabaseError> = withAllProblems(
+  Layer.mergeAll(
+    Storage.layer,
+    Queue.layer,
+    MainDb.layerOptional,
+    GarminDb.layerOptional,
+    BloodDb.layerOptional,
+    UfcDb.layerOptional
+  )
+)

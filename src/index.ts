@@ -1,10 +1,26 @@
 export { S3, Sqs } from "./aws/Clients.ts"
 export { Queue } from "./aws/Queue.ts"
+export type {
+  AttributeValue,
+  Enqueued,
+  EnqueueOptions,
+  MemoryMessage,
+  MessageAttribute,
+  QueueConfig
+} from "./aws/Queue.ts"
 export { Storage } from "./aws/Storage.ts"
-export type { StoredObject } from "./aws/Storage.ts"
+export type { MemoryObject, StorageConfig, StoredObject, UploadInput } from "./aws/Storage.ts"
 export * as StorageKey from "./aws/StorageKey.ts"
 export * as Database from "./db/Database.ts"
 export { BloodDb, GarminDb, MainDb, UfcDb } from "./db/Database.ts"
 export * as Repository from "./db/Repository.ts"
-export { ConfigurationError, DatabaseError, ServiceError } from "./Errors.ts"
+export {
+  ConfigurationError,
+  ConfigurationProblem,
+  ConfigurationReason,
+  DatabaseError,
+  DatabaseReason,
+  ServiceError,
+  ServiceReason
+} from "./Errors.ts"
 export * as Infrastructure from "./Infrastructure.ts"

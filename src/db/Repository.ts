@@ -23,20 +23,22 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DatabaseError } from "../Errors.ts"
 import { type DatabaseTag, write } from "./Database.ts"
-import * as Carrier from "./internal/transaction/openTransactions.ts"
+import { slotOf, withSlot } from "./internal/borrowed/transactionSlot.ts"
+import * as DataLoader from "./internal/dataLoader.ts"
 import { makeError } from "./internal/errors/classify.ts"
-import * as Loader from "./internal/dataLoader.ts"
+import * as Spans from "./internal/telemetry/spans.ts"
+import * as OpenTransactions from "./internal/transaction/openTransactions.ts"
 
 /**
  * The rows of one table as a model. Every method works in the open transaction of its database, if there is one.
  *
- * A record that its schema refuses fails with `InvalidParameter` before anything is sent, a row that does not fit the
- * model with `InvalidData`; both name the columns and show no value.
+ * A record that its schema refuses fails with `InvalidParameter` before anything is sent; a row that does not fit the
+ * model fails with `InvalidData`. Both name the columns and show no value.
  */
 export interface Repository<S extends Any, Id extends keyof S["Type"] & keyof S["update"]["Type"] & keyof S["fields"]> {
   /**
-   * Inserts and gives the row as the database has it, both in one transaction. The row is found by the id in the record
-   * or else by the AUTO_INCREMENT value; where there is neither, nothing is inserted and it fails with
+   * Inserts a record and returns the row as the database has it, both in one transaction. The row is found by the id in
+   * the record, or else by the AUTO_INCREMENT value; without either, nothing is inserted and it fails with
    * `InvalidParameter`.
    */
   readonly insert: (
@@ -49,14 +51,14 @@ export interface Repository<S extends Any, Id extends keyof S["Type"] & keyof S[
   ) => Effect.Effect<void, DatabaseError, S["insert"]["Context"]>
 
   /**
-   * Updates the row with the id of the record and gives it as the database has it then, both in one transaction; none
-   * where no row has that id.
+   * Updates the row with the id of the record and returns it as the database has it then, both in one transaction; none
+   * if no row has that id.
    */
   readonly update: (
     update: S["update"]["Type"]
   ) => Effect.Effect<Option.Option<S["Type"]>, DatabaseError, S["Context"] | S["update"]["Context"]>
 
-  /** Updates with a single statement. Where no row has that id nothing changes: to know of it, use `update`. */
+  /** Updates with a single statement. If no row has that id nothing changes; `update` tells. */
   readonly updateVoid: (
     update: S["update"]["Type"]
   ) => Effect.Effect<void, DatabaseError, S["update"]["Context"]>
@@ -66,16 +68,16 @@ export interface Repository<S extends Any, Id extends keyof S["Type"] & keyof S[
     id: Schema.Schema.Type<S["fields"][Id]>
   ) => Effect.Effect<Option.Option<S["Type"]>, DatabaseError, S["Context"] | Schema.Schema.Context<S["fields"][Id]>>
 
-  /** Deletes the row with that id. To delete what is not there is no failure. */
+  /** Deletes the row with that id. Succeeds if there is none. */
   readonly delete: (
     id: Schema.Schema.Type<S["fields"][Id]>
   ) => Effect.Effect<void, DatabaseError, Schema.Schema.Context<S["fields"][Id]>>
 }
 
-/** What a repository needs of a database: `MainDb`, or any other tag that `Database.Tag` made. */
+/** What a repository needs of a database: `MainDb`, or any other tag made by `Database.Tag`. */
 export type Database<Self> =
   & Context.Tag<Self, SqlClient.SqlClient>
-  & Pick<DatabaseTag<Self, string>, "use" | "withTransaction">
+  & Pick<DatabaseTag<Self, string>, "databaseName" | "use" | "withTransaction">
 
 /**
  * The repository of a table of that database. Unlike `Model.makeRepository` it needs no `multiple-statements`, its
@@ -93,7 +95,7 @@ export const make = <
   Effect.map(database, (sql) => {
     const { spanPrefix, tableName } = options
     const idColumn = options.idColumn as string
-    const name = database.key.slice(database.key.lastIndexOf("/") + 1)
+    const name = database.databaseName
     const table = sql(tableName)
     const encoder = (schema: Schema.Schema.Any) => (value: unknown): Effect.Effect<any, DatabaseError> =>
       Effect.catchAll(
@@ -129,11 +131,12 @@ export const make = <
       return yield* makeError(
         name,
         "InvalidParameter",
-        `the row inserted into ${tableName} cannot be found by ${idColumn}: put the id into the record, or use insertVoid`
+        `the row inserted into ${tableName} cannot be found by ${idColumn}`,
+        { hint: "put the id into the record, or use insertVoid" }
       )
     })
 
-    /** One span, one kind of failure, and the client that was there when the repository was made. */
+    /** Every method has one span, one kind of failure, and the client that the repository was made with. */
     const method = <I, A>(
       operation: string,
       transaction: boolean,
@@ -141,15 +144,18 @@ export const make = <
       work: (encoded: any) => Effect.Effect<A, SqlError | DatabaseError>
     ) =>
     (input: I): Effect.Effect<A, DatabaseError> =>
-      Effect.flatMap(encode(input), (encoded) =>
-        transaction ? database.withTransaction(work(encoded)) : database.use(() =>
-          work(encoded)
-        )).pipe(
-          Effect.provideService(database, sql),
-          Effect.withSpan(`${spanPrefix}.${operation}`, { captureStackTrace: false })
+      Spans.repository(
+        spanPrefix,
+        operation,
+        Effect.provideService(
+          Effect.flatMap(encode(input), (encoded) =>
+            transaction ? database.withTransaction(work(encoded)) : database.use(() => work(encoded))),
+          database,
+          sql
         )
+      )
 
-    // The schemas run in the context of the caller: what they require is in the types of the interface.
+    // Schemas run in the context of the caller; the types of the interface say what they require.
     return {
       insert: method("insert", true, encodeInsert, insertAndFind),
       insertVoid: method("insertVoid", false, encodeInsert, (record) => Effect.asVoid(insert(record))),
@@ -161,7 +167,7 @@ export const make = <
     } as Repository<S, Id>
   })
 
-/** The message of a ParseError quotes values; only the columns are told. */
+/** The message of a ParseError quotes values; ours names the columns only. */
 const misfit = (
   { issue }: ParseResult.ParseError,
   name: string,
@@ -171,16 +177,18 @@ const misfit = (
   Effect.flatMap(ParseResult.ArrayFormatter.formatIssue(issue), (issues) => {
     const columns = [...new Set(issues.flatMap(({ path }) => path.slice(0, 1).map(String)))]
     return Effect.fail(
-      makeError(name, reason, columns.length === 0 ? what : `${what}: check ${columns.join(", ")}`)
+      makeError(name, reason, columns.length === 0 ? what : `${what} in ${columns.join(", ")}`, {
+        hint: "compare it with the schema of the model"
+      })
     )
   })
 
 /**
  * Gathers the requests of many fibers into batches: those that arrive within `window`, at most `maxBatchSize` of them
- * (default: no limit). Whatever is done inside an open transaction, of any database, is done there at once, and sees and
- * shares the fate of that transaction. A batch that nobody waits for any more is stopped on the server.
+ * (default: no limit). A request inside an open transaction, of any database, runs there at once, and commits or rolls
+ * back with it. A batch that nobody waits for any more is stopped on the server.
  *
- * Its span, unlike that of `resolver.execute`, does not hold the input. When the scope closes, requests that wait are
+ * Its span, unlike that of `resolver.execute`, does not hold the input. When the scope closes, waiting requests are
  * interrupted.
  */
 export const dataLoader = <T extends string, I, A, E, R>(
@@ -188,14 +196,14 @@ export const dataLoader = <T extends string, I, A, E, R>(
   options: { readonly window: DurationInput; readonly maxBatchSize?: number | undefined }
 ): Effect.Effect<(input: I) => Effect.Effect<A, E | ParseResult.ParseError, R>, never, Scope.Scope> =>
   Effect.contextWithEffect((context: Context.Context<Scope.Scope>) => {
-    const outside = Carrier.withSlot(context, undefined) as Context.Context<never>
+    const outside = withSlot(context, undefined) as Context.Context<never>
     const batched = RequestResolver.provideContext(resolver, outside)
-    // Resolvers with the same tag are one and the same to Effect, whatever database they belong to: so an identity for each.
+    // Effect takes resolvers with the same tag for one, whatever database they belong to: each gets an identity of its own.
     const self = {}
     const inside = (slot: unknown) =>
-      RequestResolver.provideContext(resolver, Carrier.withSlot(outside, slot)).identified(self, slot)
+      RequestResolver.provideContext(resolver, withSlot(outside, slot)).identified(self, slot)
     const request = (input: I): Effect.Effect<SqlRequest<T, A, E>, ParseResult.ParseError, R> => resolver.request(input)
-    const loader = Loader.make<A, E | ParseResult.ParseError, SqlRequest<T, A, E>>(batched, options)
+    const loader = DataLoader.make<A, E | ParseResult.ParseError, SqlRequest<T, A, E>>(batched, options)
     return Effect.map(
       loader,
       (load) => (input: I) =>
@@ -203,15 +211,15 @@ export const dataLoader = <T extends string, I, A, E, R>(
           request(input),
           (made) =>
             Effect.withFiberRuntime<A, E | ParseResult.ParseError>(({ currentContext }) =>
-              Carrier.inAnyTransaction(currentContext)
-                ? atOnce(made, inside(Carrier.slotOf(currentContext)))
+              OpenTransactions.isAnyOpen(currentContext)
+                ? atOnce(made, inside(slotOf(currentContext)))
                 : load(made)
             )
-        ).pipe(Effect.withSpan("Repository.dataLoader", { kind: "client", captureStackTrace: false }))
+        ).pipe(Spans.dataLoader)
     )
   })
 
-/** `SqlResolver.findById` answers only one of several equal requests of a batch and interrupts the others: they go alone. */
+/** `SqlResolver.findById` answers only one of several equal requests in a batch and interrupts the others: those go alone. */
 const atOnce = <A, E, T extends string>(
   request: SqlRequest<T, A, E>,
   resolver: RequestResolver.RequestResolver<SqlRequest<T, A, E>>

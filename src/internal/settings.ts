@@ -4,58 +4,70 @@ import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
-import { ConfigurationError } from "../Errors.ts"
+import { ConfigurationError, type ConfigurationProblem } from "../Errors.ts"
+import type { Finding } from "./valueChecks.ts"
 
-export interface Problem {
-  readonly setting: string
-  readonly detail: string
-}
-
-/** Runs a config; whatever is wrong with it, taken together, becomes one ConfigurationError of that service. */
+/** Runs a config; everything that is wrong with it becomes one ConfigurationError of that service. */
 export const load = <A>(service: string, config: Config.Config<A>): Effect.Effect<A, ConfigurationError> =>
   Effect.mapError(
     config,
-    (error) => new ConfigurationError({ service, reason: "InvalidSettings", problems: problems(error) })
+    (error) => new ConfigurationError({ service, reason: "InvalidSettings", problems: problemsOf(error) })
   )
 
 /** The leaves of a ConfigError, in the order in which the settings were read. */
-export const problems = (error: ConfigError.ConfigError): ReadonlyArray<Problem> => {
+export const problemsOf = (error: ConfigError.ConfigError): ReadonlyArray<ConfigurationProblem> => {
   switch (error._op) {
     case "And":
-      return [...problems(error.left), ...problems(error.right)]
+      return [...problemsOf(error.left), ...problemsOf(error.right)]
     case "Or":
-      return problems(error.right)
-    default: {
-      const setting = error.path.join("_")
-      return [{
-        setting,
-        detail: error._op === "MissingData" ? "is required and not set; set it in the environment" : error.message
-      }]
-    }
+      return problemsOf(error.right)
+    case "MissingData":
+      return [{ setting: error.path.join("_"), ...notSet }]
+    default:
+      return [{ setting: error.path.join("_"), ...findingOf(error.message) }]
   }
 }
 
+/** What is wrong with a required setting that is not there. */
+export const notSet: Finding = { detail: "is required and not set", hint: "set it in the environment" }
+
+/** What is wrong with a required setting that is there and blank. */
+export const blank: Finding = { detail: "is set but empty", hint: "give it a value" }
+
 /**
- * Checks and converts the value of one setting. `check` gives the converted value or what is wrong with it, once for
- * each problem; what it returns is shown to people, so it must not quote a secret.
+ * Checks and converts the value of one setting. `check` gives the converted value or everything that is wrong with it;
+ * what it returns is shown to people, so it must not quote a secret.
  */
 export const checked = <A, B>(
   setting: string,
   config: Config.Config<A>,
-  check: (value: A) => Either.Either<B, ReadonlyArray<string>>
+  check: (value: A) => Either.Either<B, ReadonlyArray<Finding>>
 ): Config.Config<B> =>
-  // The map between keeps Effect from naming the setting twice: it adds the name of what it fails on to our own.
-  Config.mapOrFail(Config.map(config, identity), (value) =>
-    Either.mapLeft(check(value), (details) =>
-      details.map((detail) =>
-        ConfigError.InvalidData([setting], detail)
-      ).reduce((left, right) =>
-        ConfigError.And(left, right)
-      )))
+  // Without the map between, Effect would name the setting twice: it adds the name of the config that it fails on.
+  Config.mapOrFail(
+    Config.map(config, identity),
+    (value) => Either.mapLeft(check(value), (findings) => invalid(setting, findings))
+  )
+
+/** Findings as a ConfigError, which {@link problemsOf} turns back into what they were. */
+export const invalid = (setting: string, findings: ReadonlyArray<Finding>): ConfigError.ConfigError =>
+  findings
+    .map((finding): ConfigError.ConfigError => ConfigError.InvalidData([setting], messageOf(finding)))
+    .reduce((left, right) => ConfigError.And(left, right))
+
+// A ConfigError has room for one text, and Effect copies it on its way: the hint follows a control character that no
+// other message holds. A line break would not do, because the messages of Schema have several lines.
+const HINT = "\u001f"
+const messageOf = ({ detail, hint }: Finding): string => hint === undefined ? detail : `${detail}${HINT}${hint}`
+const findingOf = (message: string): Finding => {
+  const [detail = "", hint] = message.split(HINT, 2)
+  return hint === undefined ? { detail } : { detail, hint }
+}
 
 /** A required text: set, and not blank. Surrounding white space is dropped. */
 export const text = (setting: string): Config.Config<string> =>
-  checked(setting, Config.string(setting), (value) =>
-    value.trim() === ""
-      ? Either.left(["is set but empty; give it a value"])
-      : Either.right(value.trim()))
+  checked(
+    setting,
+    Config.string(setting),
+    (value) => value.trim() === "" ? Either.left([blank]) : Either.right(value.trim())
+  )

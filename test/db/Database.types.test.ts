@@ -11,7 +11,7 @@ import * as Database from "../../src/db/Database.ts"
 import { BloodDb, GarminDb, MainDb, UfcDb } from "../../src/db/Database.ts"
 import type { ConfigurationError, DatabaseError } from "../../src/Errors.ts"
 
-const Fifth = Database.Tag("FifthDb", { prefix: "FIFTH_DB" })
+class FifthDb extends Database.Tag("FifthDb", { prefix: "FIFTH_DB" })<FifthDb>() {}
 class SixthDb extends Database.Tag("SixthDb", { prefix: "SIXTH_DB" })<SixthDb>() {}
 
 class Mine extends Error {
@@ -101,44 +101,44 @@ describe("the types of a database", () => {
 })
 
 describe("a fifth database is one line", () => {
-  it("as a plain tag", () => {
-    type Self = Database.Database<"FifthDb">
-    expectTypeOf(Fifth.layer).toEqualTypeOf<Layer.Layer<Self, Channels>>()
-    expectTypeOf<Effect.Effect.Context<typeof Fifth>>().toEqualTypeOf<Self>()
-    expectTypeOf<Effect.Effect.Success<typeof Fifth>>().toEqualTypeOf<SqlClient.SqlClient>()
-    expectTypeOf(Fifth.use((sql) => sql`SELECT 1`)).toMatchTypeOf<Effect.Effect<unknown, DatabaseError, Self>>()
-    expectTypeOf<Database.Database<"FifthDb">>().not.toEqualTypeOf<Database.Database<"Other">>()
+  it("only as the base of a class, which names its service", () => {
+    // @ts-expect-error without a class, all such databases would be the same to the type checker
+    expect(Database.Tag("Nameless", { prefix: "NAMELESS" }).layer).toBeUndefined()
     // @ts-expect-error a layer of one database does not provide another
-    const wrong: Layer.Layer<Database.Database<"Other">, Channels> = Fifth.layer
-    expect(wrong).toBe(Fifth.layer)
-    expect(Fifth.key).toBe("@betterai/infrastructure/FifthDb")
-    expect(Context.isTag(Fifth)).toBe(true)
+    const wrong: Layer.Layer<FifthDb, Channels> = SixthDb.layer
+    expect(wrong).toBe(SixthDb.layer)
   })
 
-  it("as the base of a class", () => {
+  it("with all that the four have", () => {
     expectTypeOf(SixthDb.layer).toEqualTypeOf<Layer.Layer<SixthDb, Channels>>()
     expectTypeOf(SixthDb.withTransaction(Effect.void)).toEqualTypeOf<Effect.Effect<void, DatabaseError, SixthDb>>()
     expectTypeOf<Effect.Effect.Context<typeof SixthDb>>().toEqualTypeOf<SixthDb>()
-    expect(SixthDb.key).toBe("@betterai/infrastructure/SixthDb")
+    expectTypeOf<Effect.Effect.Success<typeof SixthDb>>().toEqualTypeOf<SqlClient.SqlClient>()
+    expectTypeOf(SixthDb.use((sql) => sql`SELECT 1`)).toMatchTypeOf<Effect.Effect<unknown, DatabaseError, SixthDb>>()
+    expectTypeOf(SixthDb.databaseName).toEqualTypeOf<"SixthDb">()
+    expect([SixthDb.key, SixthDb.databaseName, SixthDb.prefix]).toEqual([
+      "@betterai/infrastructure/SixthDb",
+      "SixthDb",
+      "SIXTH_DB"
+    ])
     expect(Context.isTag(SixthDb)).toBe(true)
   })
 
-  it.effect("both say which setting is missing, and where nobody provided them", () =>
+  it.effect("and says which setting is missing where nobody provided it", () =>
     Effect.gen(function*() {
-      for (const [tag, setting] of [[Fifth, "FIFTH_DB_URL"], [SixthDb, "SIXTH_DB_URL"]] as const) {
+      for (const [tag, setting] of [[FifthDb, "FIFTH_DB_URL"], [SixthDb, "SIXTH_DB_URL"]] as const) {
         const error = yield* Effect.flip(tag.require)
         expect(error).toMatchObject({ _tag: "ConfigurationError", reason: "NotConfigured" })
         expect(error.problems.map((problem) => problem.setting)).toEqual([setting])
       }
     }))
 
-  it.effect("a service is found by either form of the tag", () =>
+  it.effect("and is found by its tag, and by no other", () =>
     Effect.gen(function*() {
       const client = { fake: true } as unknown as SqlClient.SqlClient
-      expect(yield* Effect.provideService(Fifth, Fifth, client)).toBe(client)
       expect(yield* Effect.provideService(SixthDb, SixthDb, client)).toBe(client)
       expect(yield* Effect.provideService(SixthDb.require, SixthDb, client)).toBe(client)
-      expect(yield* Effect.provideService(Fifth.use((sql) => Effect.succeed(sql)), Fifth, client)).toBe(client)
+      expect(yield* Effect.provideService(SixthDb.use((sql) => Effect.succeed(sql)), SixthDb, client)).toBe(client)
       const missing = yield* Effect.flip(Effect.provideService(MainDb.require, SixthDb, client))
       expect(missing.service).toBe("MainDb")
     }))

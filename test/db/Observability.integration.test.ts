@@ -13,12 +13,12 @@ import * as Tracer from "effect/Tracer"
 import * as Database from "../../src/db/Database.ts"
 import { freshDatabase } from "../support/db/testServer.ts"
 
-const Watched = Database.Tag("WatchedDb", { prefix: "WATCHED_DB" })
+class WatchedDb extends Database.Tag("WatchedDb", { prefix: "WATCHED_DB" })<WatchedDb>() {}
 
 const watched = (config: Partial<Database.DatabaseConfig> = {}) =>
   Layer.unwrapScoped(
     Effect.map(freshDatabase("watched"), (url) =>
-      Watched.layerConfig(Config.succeed({ url: Redacted.make(url), ...config })))
+      WatchedDb.layerConfig(Config.succeed({ url: Redacted.make(url), ...config })))
   )
 
 /** The state of one metric of that database with all of these tags. */
@@ -72,11 +72,11 @@ const recorder = () => {
 describe("metrics", () => {
   it.live("follow the pool: gauges, counters and histograms, tagged with the database", () =>
     Effect.gen(function*() {
-      const sql = yield* Watched
+      const sql = yield* WatchedDb
       yield* sql`SELECT 1`
       expect(yield* connections("idle")).toBe(1)
       expect(yield* connections("used")).toBe(0)
-      const inside = yield* Watched.withTransaction(connections("used"))
+      const inside = yield* WatchedDb.withTransaction(connections("used"))
       expect(inside).toBe(1)
       const waits = yield* read<MetricState.MetricState.Histogram>("db.client.connection.wait_time")
       const uses = yield* read<MetricState.MetricState.Histogram>("db.client.connection.use_time")
@@ -85,7 +85,7 @@ describe("metrics", () => {
       expect(uses?.count).toBe(3)
       expect(dials?.count).toBe(1)
 
-      const failed = yield* Watched.withTransaction(Effect.either(Effect.scoped(sql.reserve)))
+      const failed = yield* WatchedDb.withTransaction(Effect.either(Effect.scoped(sql.reserve)))
       expect(failed._tag).toBe("Right")
       const crowded = yield* Effect.all(
         [Effect.scoped(Effect.zipRight(sql.reserve, Effect.sleep(400))), Effect.flip(Effect.delay(sql`SELECT 1`, 50))],
@@ -102,10 +102,10 @@ describe("spans", () => {
     Effect.gen(function*() {
       const { spans, tracer } = recorder()
       yield* Effect.gen(function*() {
-        const sql = yield* Watched
+        const sql = yield* WatchedDb
         yield* sql`SELECT ${"secret-parameter"} AS a`
         yield* Effect.ignore(sql`SELECT * FROM missing WHERE a = ${"secret-parameter"}`)
-        yield* Effect.withSpan(Watched.withTransaction(sql`SELECT 2`), "feature")
+        yield* Effect.withSpan(WatchedDb.withTransaction(sql`SELECT 2`), "feature")
       }).pipe(Effect.withTracer(tracer))
       const [first, second] = spans.filter(({ name }) => name === "sql.execute")
       expect(first!.kind).toBe("client")
@@ -136,7 +136,7 @@ describe("leaks", () => {
       logged.push({ message: String(message), annotations: Object.fromEntries(HashMap.toEntries(annotations)) })
     })
     return Effect.gen(function*() {
-      const sql = yield* Watched
+      const sql = yield* WatchedDb
       const exit = yield* Effect.exit(
         Effect.scoped(
           Effect.gen(function*() {

@@ -12,7 +12,7 @@ import * as Repository from "../../src/db/Repository.ts"
 import { type Subject, suite } from "../contract/SqlClients.ts"
 import { open } from "../contract/sqlClients/subject.ts"
 
-const SubjectDb = Database.Tag("SubjectDb", { prefix: "SUBJECT_DB" })
+class SubjectDb extends Database.Tag("SubjectDb", { prefix: "SUBJECT_DB" })<SubjectDb>() {}
 
 const Record = Schema.Struct({ id: Schema.Number, mark: Schema.String })
 

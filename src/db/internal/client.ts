@@ -1,67 +1,70 @@
 /** The SqlClient of one database, assembled from `@effect/sql`'s compiler and our own statements and transactions. */
 import * as Reactivity from "@effect/experimental/Reactivity"
-import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import * as SqlClient from "@effect/sql/SqlClient"
-import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Engine } from "./dataSource.ts"
+import type { DatabaseError } from "../../Errors.ts"
+import type { UpstreamStatementClass } from "./borrowed/statementClass.ts"
+import { compiler, UpstreamStatement } from "./borrowed/statementClass.ts"
+import type { DataSource } from "./dataSource.ts"
+import * as DataSources from "./dataSource.ts"
+import type { Settings } from "./settings/settings.ts"
 import { reserve } from "./statement/reservation.ts"
+import { rows } from "./statement/rows.ts"
 import type { Mode } from "./statement/statement.ts"
-import { ARRAYS, connection, PREPARED, rows, run, stream, UNPREPARED } from "./statement/statement.ts"
+import { ARRAYS, connection, PREPARED, run, stream, UNPREPARED } from "./statement/statement.ts"
 import { withTransaction } from "./transaction/transaction.ts"
 
-const compiler = MysqlClient.makeCompiler()
+const dataSources = new WeakMap<SqlClient.SqlClient, DataSource>()
 
-/** The class behind the statements of `@effect/sql`, which it does not export: their shape, compiling and transformers are its. */
-interface Primitive extends Statement.Statement<any> {
-  readonly segments: ReadonlyArray<Statement.Segment>
-  commit(): Effect.Effect<ReadonlyArray<any>, SqlError>
+/** The data source behind a client of ours; undefined for a client of another driver. */
+export const dataSourceOf = (client: SqlClient.SqlClient): DataSource | undefined => dataSources.get(client)
+
+/** A client with a pool of its own, for as long as the scope. */
+export const open = (
+  settings: Settings
+): Effect.Effect<SqlClient.SqlClient, DatabaseError, Scope.Scope | Reactivity.Reactivity> =>
+  Effect.flatMap(
+    DataSources.open(settings),
+    (dataSource) =>
+      Effect.map(Reactivity.Reactivity, (reactivity) => {
+        const client = make(dataSource, reactivity)
+        dataSources.set(client, dataSource)
+        return client
+      })
+  )
+
+const make = (dataSource: DataSource, reactivity: Reactivity.Reactivity["Type"]): SqlClient.SqlClient => {
+  // Statement.make caches its constructors by the identity of the acquirer, so each client needs one of its own.
+  const acquirer = Effect.succeed(connection(dataSource))
+  const OurStatement = statementClass(dataSource)
+  const base = Statement.make(acquirer, compiler, dataSource.spanAttributes, undefined)
+  const build = (segments: ReadonlyArray<Statement.Segment>): UpstreamStatement =>
+    new OurStatement(segments, acquirer, compiler, dataSource.spanAttributes, undefined)
+
+  const template = (strings: any, ...args: Array<any>): any => {
+    const built = base(strings, ...args) as unknown
+    return built instanceof UpstreamStatement ? build(built.segments) : built
+  }
+  const client: any = Object.assign(template, base, {
+    [SqlClient.TypeId]: SqlClient.TypeId,
+    unsafe: (sql: string, params?: ReadonlyArray<unknown>) => build(Statement.unsafeFragment(sql, params).segments),
+    withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => withTransaction(dataSource, effect),
+    reserve: reserve(dataSource),
+    withoutTransforms: () => client,
+    reactive: reactivity.stream,
+    reactiveMailbox: reactivity.query
+  })
+  client.safe = client
+  return client as SqlClient.SqlClient
 }
 
-type PrimitiveClass = new(
-  segments: ReadonlyArray<Statement.Segment>,
-  acquirer: SqlConnection.Connection.Acquirer,
-  compiler: Statement.Compiler,
-  spanAttributes: ReadonlyArray<readonly [string, unknown]>,
-  transformRows: undefined
-) => Primitive
-
-const PrimitiveStatement = Statement.make(Effect.never, compiler, [], undefined).unsafe("")
-  .constructor as PrimitiveClass
-
-export const make = (engine: Engine): Effect.Effect<SqlClient.SqlClient, never, Reactivity.Reactivity> =>
-  Effect.map(Reactivity.Reactivity, (reactivity) => {
-    // Statement.make keeps its constructors by the identity of the acquirer: one of its own for every client.
-    const acquirer = Effect.succeed(connection(engine))
-    const OurStatement = statementClass(engine)
-    const base = Statement.make(acquirer, compiler, engine.spanAttributes, undefined)
-    const build = (segments: ReadonlyArray<Statement.Segment>): Primitive =>
-      new OurStatement(segments, acquirer, compiler, engine.spanAttributes, undefined)
-
-    const template = (strings: any, ...args: Array<any>): any => {
-      const built = base(strings, ...args) as unknown
-      return built instanceof PrimitiveStatement ? build(built.segments) : built
-    }
-    const client: any = Object.assign(template, base, {
-      [SqlClient.TypeId]: SqlClient.TypeId,
-      unsafe: (sql: string, params?: ReadonlyArray<unknown>) => build(Statement.unsafeFragment(sql, params).segments),
-      withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => withTransaction(engine, effect),
-      reserve: reserve(engine),
-      withoutTransforms: () => client,
-      reactive: reactivity.stream,
-      reactiveMailbox: reactivity.query
-    })
-    client.safe = client
-    return client as SqlClient.SqlClient
-  })
-
-/** Statements that take the short way, unless a transformer wants to see them: then they take `@effect/sql`'s own. */
-const statementClass = (engine: Engine): PrimitiveClass =>
-  class extends PrimitiveStatement {
+/** Statements that take our short way to the server; with a transformer installed they take `@effect/sql`'s own. */
+const statementClass = (dataSource: DataSource): UpstreamStatementClass =>
+  class extends UpstreamStatement {
     #run<A>(
       operation: string,
       mode: Mode,
@@ -72,7 +75,7 @@ const statementClass = (engine: Engine): PrimitiveClass =>
       return Effect.withFiberRuntime<A, SqlError>((fiber) => {
         if (fiber.getFiberRef(Statement.currentTransformer)._tag === "Some") return upstream()
         const [sql, params] = this.compile(withoutTransform)
-        return run(engine, fiber, mode, operation, sql, params, select)
+        return run(dataSource, fiber, mode, operation, sql, params, select)
       })
     }
 
@@ -101,7 +104,7 @@ const statementClass = (engine: Engine): PrimitiveClass =>
         Effect.withFiberRuntime<Stream.Stream<any, SqlError>, SqlError, Scope.Scope>((fiber) => {
           if (fiber.getFiberRef(Statement.currentTransformer)._tag === "Some") return Effect.succeed(super.stream)
           const [sql, params] = this.compile()
-          return stream(engine, fiber, sql, params, undefined)
+          return stream(dataSource, fiber, sql, params, undefined)
         })
       )
     }

@@ -1,4 +1,4 @@
-/** Requests of many fibers, gathered for a while and run together. */
+/** Requests of many fibers, gathered for a short while and run as one batch. */
 import * as Deferred from "effect/Deferred"
 import type { DurationInput } from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ interface Batch<A, E, Req extends Request.Request<A, E>> {
   fiber: Fiber.RuntimeFiber<void> | undefined
 }
 
-/** The batches run in fibers of their own, with nothing of the fibers that wait for them. */
+/** Batches run in fibers of their own, which inherit nothing from the fibers that wait for them. */
 export const make = <A, E, Req extends Request.Request<A, E>>(
   resolver: RequestResolver.RequestResolver<Req>,
   { maxBatchSize = Infinity, window }: {
@@ -38,8 +38,8 @@ export const make = <A, E, Req extends Request.Request<A, E>>(
     let current: Batch<A, E, Req> | undefined
     let closed = false
 
-    /** No more items for this batch. */
-    const take = (batch: Batch<A, E, Req>): void => {
+    /** The batch takes no more items. */
+    const seal = (batch: Batch<A, E, Req>): void => {
       if (current === batch) current = undefined
     }
 
@@ -58,13 +58,13 @@ export const make = <A, E, Req extends Request.Request<A, E>>(
 
     const run = (batch: Batch<A, E, Req>): Effect.Effect<void> => {
       const abandoned = Deferred.await(batch.abandoned)
-      // Effect does not interrupt requests that run together before they are done. So they are ended from inside.
+      // Effect does not interrupt requests that run as a batch, so a batch that nobody waits for is ended from inside.
       const abandonable = RequestResolver.makeWithEntry<Req, never>((requests) =>
         Effect.raceFirst(resolver.runAll(requests), abandoned)
       )
       return Effect.raceFirst(Effect.sleep(window), Effect.raceFirst(Deferred.await(batch.full), abandoned)).pipe(
         Effect.zipRight(Effect.suspend(() => {
-          take(batch)
+          seal(batch)
           const items = [...batch.items]
           return Effect.map(
             Effect.forEach(items, ({ request }) => Effect.exit(Effect.request(request, abandonable)), {
@@ -79,7 +79,7 @@ export const make = <A, E, Req extends Request.Request<A, E>>(
     }
 
     const abandon = (batch: Batch<A, E, Req>): Effect.Effect<void> => {
-      take(batch)
+      seal(batch)
       Deferred.unsafeDone(batch.abandoned, Effect.void)
       return batch.fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(batch.fiber))
     }
@@ -96,7 +96,7 @@ export const make = <A, E, Req extends Request.Request<A, E>>(
         const item = { request, resume }
         batch.items.add(item)
         if (batch.items.size >= maxBatchSize) {
-          take(batch)
+          seal(batch)
           Deferred.unsafeDone(batch.full, Effect.void)
         }
         return Effect.suspend(() => {

@@ -1,4 +1,4 @@
-/** One database: its settings, its pool, and the lending of connections to statements and transactions. */
+/** One database: its settings, its pool, and what its failures mean. It lends connections to statements and transactions. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -6,56 +6,30 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../Errors.ts"
-import { Connection, inTransaction } from "./connection/connection.ts"
-import type { Classification } from "./errors/classify.ts"
+import { inTransaction } from "./borrowed/mysql2Connection.ts"
+import { Connection } from "./connection/connection.ts"
+import { SHUTDOWN } from "./deadlines.ts"
 import { classify, makeError, toDatabaseError } from "./errors/classify.ts"
+import type { Lease, Lender, PoolOwner } from "./lease.ts"
+import { PoolLease, unfailed } from "./lease.ts"
+import type { AcquireFailure, ConnectionFactory, Entry, Stats, Surroundings } from "./pool/model.ts"
+import { Pool } from "./pool/pool.ts"
+import type { Settings } from "./settings/settings.ts"
 import type { PoolMetrics } from "./telemetry/metrics.ts"
 import * as Metrics from "./telemetry/metrics.ts"
-import { Pool } from "./pool/pool.ts"
-import type { AcquireFailure, Borrower, Driver, Slot, Stats, Surroundings } from "./pool/model.ts"
-import type { Settings } from "./settings/settings.ts"
 
-/** How long borrowed connections may take to come back when the database is closed; then they are cut. */
-const SHUTDOWN_GRACE = 5_000
-
-/** How one use of a connection went; the lender decides what follows from it. */
-export interface Outcome {
-  /** Undefined where the server accepted the statement. */
-  readonly failure: { readonly error: DatabaseError; readonly classification: Classification } | undefined
-  /** Whether the server said that a transaction is open; undefined where it did not say. */
-  readonly inTransaction: boolean | undefined
-  /** The statement may have changed the session (variables, locks, temporary tables …). */
-  readonly changedSession: boolean
-}
-
-/** The right to use one connection alone, until `end`. */
-export interface Lease {
-  readonly connection: Connection
-  readonly end: (outcome: Outcome) => void
-}
-
-/** Where a statement gets its connection: from the pool, or from the transaction it runs in. */
-export interface Lender {
-  /** Exactly one of the two callbacks is called, unless the request is taken back by the function returned. */
-  readonly lend: (
-    context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ) => () => void
-}
-
-export class Engine implements Lender {
+export class DataSource implements Lender, PoolOwner {
   readonly name: string
   readonly settings: Settings
   readonly pool: Pool<Connection>
   readonly metrics: PoolMetrics
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
 
-  constructor(settings: Settings, random: () => number, onLeak: (slot: Slot<unknown>, heldFor: number) => void) {
+  constructor(settings: Settings, random: () => number, onLeak: (entry: Entry<unknown>, heldFor: number) => void) {
     this.name = settings.name
     this.settings = settings
     this.metrics = Metrics.make(settings.name)
-    this.pool = new Pool(driver(settings, this), surroundings(random), {
+    this.pool = new Pool(connectionFactory(settings, this), surroundings(random), {
       size: settings.poolSize,
       overflow: settings.maxOverflow,
       acquireTimeout: settings.poolTimeout,
@@ -86,17 +60,18 @@ export class Engine implements Lender {
     return this.pool.acquire(new PoolLease(this, context, onLease, onFailure))
   }
 
-  /** The one connection that a piece of work has is not free for the next of its statements. */
+  /** For work that has only one connection: it was not free for the next statement in time. */
   busyError(what: string): DatabaseError {
     return makeError(
       this.name,
       "PoolTimeout",
-      `${what} was not free within ${this.settings.poolTimeout} ms; a statement, a stream or a nested transaction on it is`
-        + " still open"
+      `${what} was not free within ${this.settings.poolTimeout} ms: a statement, a stream or a nested transaction on it is`
+        + " still open",
+      { hint: "let that end first, or use another connection" }
     )
   }
 
-  /** Ends a lease as the server's answer to its statement says; the failure, where it was one. */
+  /** Ends a lease according to the server's answer to its statement. Returns the failure, if the answer was one. */
   settle(
     lease: Lease,
     sql: string,
@@ -117,128 +92,67 @@ export class Engine implements Lender {
     return failure
   }
 
+  /** Why the pool gave no connection, with its numbers and the last failed dial. */
   acquireError({ _tag, cause, stats }: AcquireFailure): DatabaseError {
-    const last = cause === undefined ? undefined : dialError(this.name, cause)
+    const lastDial = cause === undefined ? undefined : dialError(this.name, cause)
     switch (_tag) {
       case "DialFailed":
-        return last!
+        return lastDial!
       case "Closed":
-        return makeError(
-          this.name,
-          "PoolClosed",
-          "the pool is closed; use the database only within the scope of its layer"
-        )
+        return makeError(this.name, "PoolClosed", "the pool is closed", {
+          hint: "use the database only within the scope of its layer"
+        })
       case "Timeout": {
-        const { poolSize, maxOverflow, poolTimeout } = this.settings
-        return makeError(
-          this.name,
-          "PoolTimeout",
-          `no connection became free within ${poolTimeout} ms (pool size ${poolSize}, overflow ${maxOverflow};`
-            + ` ${stats.active} active, ${stats.idle} idle, ${stats.dialling} dialling, ${stats.waiting} waiting).`
-            + (last === undefined
-              ? " Look for work that holds connections long or borrows a second one, or raise the pool size"
-              : ` The last attempt to connect failed: ${last.message}`),
-          { retryable: true, ...(last === undefined ? {} : { cause: last }) }
-        )
+        const { maxOverflow, poolSize, poolTimeout } = this.settings
+        const numbers = `pool size ${poolSize}, overflow ${maxOverflow}; ${stats.active} active, ${stats.idle} idle,`
+          + ` ${stats.dialling} dialling, ${stats.waiting} waiting`
+        const detail = `no connection became free within ${poolTimeout} ms (${numbers})`
+        return lastDial === undefined
+          ? makeError(this.name, "PoolTimeout", detail, {
+            hint: "look for work that holds connections long or borrows a second one, or raise the pool size",
+            retryable: true
+          })
+          : makeError(this.name, "PoolTimeout", `${detail}. The last attempt to connect failed: ${lastDial.message}`, {
+            retryable: true,
+            cause: lastDial
+          })
       }
     }
   }
 }
 
-/** A connection of the pool, asked for and lent for one statement or for a whole transaction. */
-class PoolLease implements Borrower<Connection>, Lease {
-  readonly #engine: Engine
-  readonly #onLease: (lease: Lease) => void
-  readonly #onFailure: (error: DatabaseError) => void
-  readonly #asked = performance.now()
-  readonly label: Context.Context<never>
-  #slot: Slot<Connection> | undefined
-  #connection: Connection | undefined
-
-  constructor(
-    engine: Engine,
-    context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ) {
-    this.#engine = engine
-    this.label = context
-    this.#onLease = onLease
-    this.#onFailure = onFailure
-  }
-
-  onSlot(slot: Slot<Connection>): void {
-    const { metrics, pool } = this.#engine
-    this.#slot = slot
-    this.#connection = slot.connection
-    metrics.waited(slot.borrowedAt - this.#asked)
-    metrics.update(pool)
-    this.#onLease(this)
-  }
-
-  onFailure(failure: AcquireFailure): void {
-    this.#engine.metrics.update(this.#engine.pool)
-    this.#onFailure(this.#engine.acquireError(failure))
-  }
-
-  /** Also after the end: what was lent. */
-  get connection(): Connection {
-    return this.#connection!
-  }
-
-  end({ changedSession, failure, inTransaction }: Outcome): void {
-    const slot = this.#slot
-    if (slot === undefined) throw new Error("A pooled connection was released twice")
-    this.#slot = undefined
-    const { metrics, pool } = this.#engine
-    const { borrowedAt, connection } = slot
-    if (failure?.classification.fleet === true) pool.invalidate()
-    else if (failure?.classification.reason === "ConnectionLost") pool.suspect()
-    pool.release(
-      slot,
-      connection.dead || failure?.classification.discard === true
-        ? "discard"
-        : changedSession || inTransaction === true
-        ? "reset"
-        : "clean"
-    )
-    metrics.used(performance.now() - borrowedAt)
-    metrics.update(pool)
-  }
-}
-
-/** A failed dial as a person should read it. */
+/** The failure of a dial. */
 const dialError = (name: string, cause: unknown): DatabaseError =>
   (cause as { code?: unknown }).code === "CONNECT_TIMEOUT"
     ? makeError(
       name,
       "ConnectTimeout",
-      `${(cause as Error).message}; is the host right, and reachable from here?`,
-      { retryable: true }
+      (cause as Error).message,
+      { hint: "check that the host is right and can be reached from here", retryable: true }
     )
     : toDatabaseError(name, cause)
 
-/** Opens the engine for the life of the scope; with `startup: "verify"` only once one connection has been opened. */
-export const make = (settings: Settings): Effect.Effect<Engine, DatabaseError, Scope.Scope> =>
+/** Opens the pool for the life of the scope. With `startup: "verify"` it succeeds once one connection has been opened. */
+export const open = (settings: Settings): Effect.Effect<DataSource, DatabaseError, Scope.Scope> =>
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime<never>()
     const runFork = Runtime.runFork(runtime)
-    const engine = yield* Effect.acquireRelease(
+    const dataSource = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        new Engine(settings, () => Runtime.runSync(runtime)(Random.next), (slot, heldFor) => {
-          runFork(reportLeak(settings.name, slot.borrower as Context.Context<never> | undefined, heldFor))
+        new DataSource(settings, () => Runtime.runSync(runtime)(Random.next), (entry, heldFor) => {
+          runFork(reportLeak(settings.name, entry.borrower as Context.Context<never> | undefined, heldFor))
         })
       ),
-      ({ pool }) => Effect.async<void>((resume) => pool.shutdown(SHUTDOWN_GRACE, () => resume(Effect.void)))
+      ({ pool }) => Effect.async<void>((resume) => pool.shutdown(SHUTDOWN, () => resume(Effect.void)))
     )
-    if (settings.startup === "verify") yield* verify(engine)
-    return engine
+    if (settings.startup === "verify") yield* verify(dataSource)
+    return dataSource
   })
 
-const verify = (engine: Engine): Effect.Effect<void, DatabaseError> =>
+const verify = (dataSource: DataSource): Effect.Effect<void, DatabaseError> =>
   Effect.async<void, DatabaseError>((resume) => {
-    const takeBack = engine.lend(Context.empty(), (lease) => {
-      lease.end({ failure: undefined, inTransaction: undefined, changedSession: false })
+    const takeBack = dataSource.lend(Context.empty(), (lease) => {
+      lease.end(unfailed(false))
       resume(Effect.void)
     }, (error) => resume(Effect.fail(error)))
     return Effect.sync(takeBack)
@@ -262,20 +176,20 @@ const reportLeak = (
   )
 }
 
-const driver = (settings: Settings, engine: Engine): Driver<Connection> => ({
+const connectionFactory = (settings: Settings, dataSource: DataSource): ConnectionFactory<Connection> => ({
   dial: (done) => {
     const started = performance.now()
     return Connection.dial(settings, (result) => {
       if (result._tag === "Connected") {
         const { connection } = result
         connection.onIdleDeath = () => {
-          engine.pool.lost(connection)
-          engine.metrics.update(engine.pool)
+          dataSource.pool.lost(connection)
+          dataSource.metrics.update(dataSource.pool)
         }
-        engine.metrics.dialled(performance.now() - started)
+        dataSource.metrics.dialled(performance.now() - started)
       }
       done(result)
-      engine.metrics.update(engine.pool)
+      dataSource.metrics.update(dataSource.pool)
     })
   },
   ping: (connection, done) => connection.ping(done),
@@ -284,7 +198,7 @@ const driver = (settings: Settings, engine: Engine): Driver<Connection> => ({
   destroy: (connection) => connection.destroy()
 })
 
-/** The clock of the process, which never goes back, unlike the time of day. */
+/** The clock of the process: unlike the time of day it never goes back. */
 const surroundings = (random: () => number): Surroundings => ({
   now: () => performance.now(),
   random,

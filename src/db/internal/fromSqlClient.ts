@@ -1,52 +1,40 @@
 /** A client of any driver as one of our databases: isolated from the others, with its own statements and transactions. */
 import * as SqlClient from "@effect/sql/SqlClient"
-import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../../Errors.ts"
-import * as Carrier from "./transaction/openTransactions.ts"
+import { ownRequestCache } from "./borrowed/fiberState.ts"
+import { partsOf } from "./borrowed/statementClass.ts"
+import type { UpstreamSlot } from "./borrowed/transactionSlot.ts"
+import { slotOf, withSlot } from "./borrowed/transactionSlot.ts"
 import { makeError } from "./errors/classify.ts"
-import type { TransactionOptions } from "./transaction/levels.ts"
+import * as OpenTransactions from "./transaction/openTransactions.ts"
+import type { TransactionOptions } from "./transaction/options.ts"
 import { withDeadline } from "./transaction/transaction.ts"
-
-/** What a statement of `@effect/sql` knows of its client, beyond its own types. */
-interface Inside {
-  readonly acquirer: SqlConnection.Connection.Acquirer
-  readonly compiler: Statement.Compiler
-  readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
-  readonly transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
-}
-
-/** The slot of upstream's own transactions: a connection and how deep it is nested. */
-type Slot = readonly [connection: SqlConnection.Connection, depth: number]
 
 export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const database = {}
-  const inside = client.unsafe("") as unknown as Inside
+  const parts = partsOf(client)
 
-  /** The client's work sees in the slot what the client itself has put there for this database, and nothing of the others. */
+  /** The client finds in the slot what it put there itself for this database, and nothing of the others. */
   const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.mapInputContext(
       effect,
-      (context: Context.Context<R>) => Carrier.withSlot(context, Carrier.entryOf(context, database))
+      (context: Context.Context<R>) => withSlot(context, OpenTransactions.find(context, database))
     )
 
-  const acquirer = isolated(inside.acquirer)
+  const acquirer = isolated(parts.acquirer)
 
   const withTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.contextWithEffect((outer: Context.Context<R>) =>
       isolated(client.withTransaction(
         Effect.mapInputContext(
-          Effect.withRequestCache(effect, Carrier.ownRequestCache()),
+          Effect.withRequestCache(effect, ownRequestCache()),
           (inner: Context.Context<R>) =>
-            // The body runs where it was written, all open transactions with it, and this one added.
-            Carrier.add(
-              Carrier.withSlot(inner, Carrier.slotOf(outer)),
-              database,
-              Carrier.slotOf(inner) as Slot
-            )
+            // The body keeps all open transactions of the place where it was written, and gets this one.
+            OpenTransactions.add(withSlot(inner, slotOf(outer)), database, slotOf(inner) as UpstreamSlot)
         )
       ))
     )
@@ -54,15 +42,15 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const build = (without: boolean): SqlClient.SqlClient => {
     const statements = Statement.make(
       acquirer,
-      without ? inside.compiler.withoutTransform : inside.compiler,
-      inside.spanAttributes,
-      without ? undefined : inside.transformRows
+      without ? parts.compiler.withoutTransform : parts.compiler,
+      parts.spanAttributes,
+      without ? undefined : parts.transformRows
     )
     const isolatedClient: any = Object.assign(statements, {
       [SqlClient.TypeId]: SqlClient.TypeId,
       withTransaction,
       reserve: isolated(client.reserve),
-      withoutTransforms: () => without || inside.transformRows === undefined ? isolatedClient : build(true),
+      withoutTransforms: () => without || parts.transformRows === undefined ? isolatedClient : build(true),
       reactive: client.reactive,
       reactiveMailbox: client.reactiveMailbox
     })
@@ -72,7 +60,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   return build(false)
 }
 
-/** A transaction of the foreign client. What it cannot do is refused, not ignored. */
+/** A transaction of such a client. Options that it does not have are refused, not ignored. */
 export const transact = <A, E, R>(
   name: string,
   client: SqlClient.SqlClient,
@@ -84,7 +72,8 @@ export const transact = <A, E, R>(
     return Effect.fail(makeError(
       name,
       "InvalidParameter",
-      `the option "${unsupported}" needs a client of ours; this database was provided by fromSqlClient`
+      `the option "${unsupported}" needs a client of ours, and this database was provided by fromSqlClient`,
+      { hint: "provide the database by its own layer, or leave the option out" }
     ))
   }
   return client.withTransaction(

@@ -1,5 +1,5 @@
 /** A clock and a database server that do only what a test tells them to, for the pool's state machine. */
-import type { DialFailure, Driver, Surroundings } from "../../../src/db/internal/pool/model.ts"
+import type { ConnectionFactory, DialFailure, Surroundings } from "../../../src/db/internal/pool/model.ts"
 
 /** Time that passes when it is told to. Tasks run in the order of their times, then of their scheduling. */
 export class Time implements Surroundings {
@@ -55,7 +55,7 @@ export interface PendingStep {
 }
 
 /** Keeps every question until the test answers it. A destroyed connection answers what is under way on it with no. */
-export class Server implements Driver<Connection> {
+export class Server implements ConnectionFactory<Connection> {
   readonly dials: Array<PendingDial> = []
   readonly pings: Array<PendingStep> = []
   readonly resets: Array<PendingStep> = []
@@ -76,7 +76,7 @@ export class Server implements Driver<Connection> {
     return this.connections.filter(({ state }) => state === "open").length
   }
 
-  readonly dial: Driver<Connection>["dial"] = (done) => {
+  readonly dial: ConnectionFactory<Connection>["dial"] = (done) => {
     this.dialledAt.push(this.#now())
     const remove = (): void => {
       this.dials.splice(this.dials.indexOf(dial), 1)
@@ -103,12 +103,13 @@ export class Server implements Driver<Connection> {
     }
   }
 
-  readonly ping: Driver<Connection>["ping"] = (connection, done) => {
+  readonly ping: ConnectionFactory<Connection>["ping"] = (connection, done) => {
     this.pingsAsked++
     this.#ask(this.pings, connection, done)
   }
 
-  readonly reset: Driver<Connection>["reset"] = (connection, done) => this.#ask(this.resets, connection, done)
+  readonly reset: ConnectionFactory<Connection>["reset"] = (connection, done) =>
+    this.#ask(this.resets, connection, done)
 
   readonly close = (connection: Connection): void => this.#end(connection, "closed")
 

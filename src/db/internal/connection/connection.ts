@@ -1,14 +1,15 @@
-/** One connection to a server. Everything here is callbacks; deadlines are explicit. */
+/** One connection to a server. Everything here is callbacks, and deadlines are explicit. */
 import type * as Mysql from "mysql2"
-import type { Raw } from "./mysql2.ts"
-import { cut, open } from "./mysql2.ts"
+import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
+import { isWriteHeader } from "../borrowed/mysql2Connection.ts"
+import type { StreamingCommand } from "../borrowed/rowParser.ts"
+import { skipRows } from "../borrowed/rowParser.ts"
+import { CANCEL, QUIT } from "../deadlines.ts"
 import { isPermanent, isTooManyConnections } from "../errors/classify.ts"
-import { kill } from "./killQuery.ts"
 import type { Dialled } from "../pool/model.ts"
 import type { Settings } from "../settings/settings.ts"
-
-/** How long an interrupted statement may take to stop (side connection, KILL QUERY and both replies) before its connection is cut. */
-const CANCEL_DEADLINE = 1_000
+import { killQuery } from "./killQuery.ts"
+import { cut, open } from "./mysql2.ts"
 
 export interface Request {
   readonly sql: string
@@ -17,75 +18,48 @@ export interface Request {
   readonly prepared: boolean
 }
 
-/** A result that is no rows: what the server says of a statement that changed something. */
-export interface Ok {
-  readonly affectedRows: number
-  readonly insertId: number | string
-  readonly serverStatus: number
-}
-
 export type Done = (error: unknown, result: unknown) => void
 
-/** What a streamed statement tells its reader. `onRow` may answer with false: no more rows until `resume`. */
+/** The receiver of streamed rows. `onRow` may return false: no more rows until `resume`. */
 export interface RowSink {
   readonly onRow: (row: unknown) => boolean
   readonly onEnd: (error: unknown) => void
 }
 
-/** SERVER_STATUS_IN_TRANS of the protocol's status flags. */
-const IN_TRANSACTION = 1
-
-/** Whether the server says, with this result, that a transaction is open; undefined where the driver does not tell (rows). */
-export const inTransaction = (result: unknown): boolean | undefined => {
-  const last = Array.isArray(result) ? result[result.length - 1] : result
-  return isOk(last) ? (last.serverStatus & IN_TRANSACTION) !== 0 : undefined
-}
-
-/** A row is a plain object, whatever its columns are called; the driver's result header has a class of its own. */
-export const isOk = (result: unknown): result is Ok =>
-  typeof result === "object" && result !== null && !Array.isArray(result) && "serverStatus" in result
-  && Object.getPrototypeOf(result) !== Object.prototype
-
-type RawCommand = {
-  /** What the driver makes rows with. */
-  _rowParser: { readonly next: () => unknown }
-  readonly on: (event: "result" | "error" | "end", listener: (value: unknown) => void) => void
-}
-
 export class Connection {
-  readonly #raw: Raw
+  readonly #driver: DriverConnection
   readonly #settings: Settings
   readonly #address: string | undefined
   readonly threadId: number
-  /** The socket is gone or about to be: nothing can be sent any more. */
+  /** The socket is closed or about to be: nothing can be sent any more. */
   dead = false
-  /** Called once when the connection dies while nobody runs anything on it. */
+  /** Called once when the connection dies while nothing runs on it. */
   onIdleDeath: (() => void) | undefined
 
   #running: Done | undefined
   #afterReply: (() => void) | undefined
   #stopping: Array<(healthy: boolean) => void> | undefined
 
-  private constructor(raw: Raw, settings: Settings) {
-    this.#raw = raw
+  private constructor(driver: DriverConnection, settings: Settings) {
+    this.#driver = driver
     this.#settings = settings
-    this.#address = raw.stream.remoteAddress
-    this.threadId = raw.threadId
-    raw.on("error", (error: unknown) => this.#die(error))
-    // The server's last words may still be in the buffer; the command they belong to gets them first.
-    raw.on("end", () => setImmediate(() => this.#die(connectionLost())))
-    raw.stream.on("close", () => this.#die(connectionLost()))
+    this.#address = driver.stream.remoteAddress
+    this.threadId = driver.threadId
+    driver.on("error", (error: unknown) => this.#die(error))
+    // A last error of the server may still be in the buffer; the command that it belongs to gets it first.
+    driver.on("end", () => setImmediate(() => this.#die(connectionLost())))
+    driver.stream.on("close", () => this.#die(connectionLost()))
   }
 
-  /** Opens a connection and sets the session up, all of it within the connect timeout. Returns a function that gives up. */
+  /** Opens a connection and sets its session up, all within the connect timeout. The function returned gives up. */
   static dial(settings: Settings, done: (result: Dialled<Connection>) => void): () => void {
     let finished = false
-    const raw = open(settings, undefined)
+    const driver = open(settings, undefined)
     const fail = (cause: unknown): void => {
       if (finished) return
       finished = true
       clearTimeout(timer)
-      cut(raw)
+      cut(driver)
       done({
         _tag: "Failed",
         cause,
@@ -93,10 +67,10 @@ export class Connection {
       })
     }
     const timer = setTimeout(() => fail(connectTimeout(settings.connectTimeout)), settings.connectTimeout)
-    raw.on("error", fail)
-    raw.once("end", () => setImmediate(() => fail(connectionLost())))
-    raw.once("connect", () => {
-      const connection = new Connection(raw, settings)
+    driver.on("error", fail)
+    driver.once("end", () => setImmediate(() => fail(connectionLost())))
+    driver.once("connect", () => {
+      const connection = new Connection(driver, settings)
       connection.#setUp((error) => {
         if (finished) return
         if (error !== null) return fail(error)
@@ -109,7 +83,7 @@ export class Connection {
       if (finished) return
       finished = true
       clearTimeout(timer)
-      cut(raw)
+      cut(driver)
     }
   }
 
@@ -122,12 +96,12 @@ export class Connection {
     try {
       if (rowsAsArray) {
         const options: Mysql.QueryOptions = { sql, values, rowsAsArray }
-        if (prepared) this.#raw.execute(options, finish)
-        else this.#raw.query(options, finish)
+        if (prepared) this.#driver.execute(options, finish)
+        else this.#driver.query(options, finish)
       } else {
-        // The driver copies options twice; without any it is quicker.
-        if (prepared) this.#raw.execute(sql, values, finish)
-        else this.#raw.query(sql, values, finish)
+        // The driver copies an options object twice; without one it is faster.
+        if (prepared) this.#driver.execute(sql, values, finish)
+        else this.#driver.query(sql, values, finish)
       }
     } catch (error) {
       finish(error, undefined)
@@ -141,21 +115,21 @@ export class Connection {
     try {
       const options = { sql: request.sql, values: request.values } as Mysql.QueryOptions
       const command =
-        (request.prepared ? this.#raw.execute(options) : this.#raw.query(options)) as unknown as RawCommand
+        (request.prepared ? this.#driver.execute(options) : this.#driver.query(options)) as unknown as StreamingCommand
       let failure: unknown = null
       command.on("result", (row) => {
-        if (isOk(row)) return
-        // The rows of a stopped statement are read to the last, so that the connection can be used again.
+        if (isWriteHeader(row)) return
+        // The rows of a stopped statement are read to the end, so that the connection can be used again.
         if (this.#stopping !== undefined) {
           failure ??= interrupted()
-          command._rowParser = SKIP_ROWS
+          skipRows(command)
         } else if (!sink.onRow(row)) {
-          this.#raw.pause()
+          this.#driver.pause()
         }
       })
       command.on("error", (error) => {
         failure = error
-        // A lost connection ends a command by its error alone.
+        // A lost connection ends a command by its error alone: no "end" follows.
         setImmediate(() => finish(failure, undefined))
       })
       command.on("end", () => finish(failure, undefined))
@@ -165,13 +139,13 @@ export class Connection {
   }
 
   resume(): void {
-    if (!this.dead) this.#raw.resume()
+    if (!this.dead) this.#driver.resume()
   }
 
   /**
-   * Stops the running statement on the server: KILL QUERY from a side connection, then waits for both replies, so that
-   * the connection can be used again and no late KILL can hit a later statement. The statement's own callback is called
-   * as usual, before `done`. If it takes too long, the connection is cut and `done(false)` says that it is of no use.
+   * Stops the running statement on the server: sends KILL QUERY from a side connection, then waits for both replies, so
+   * that the connection can be used again and no late KILL can hit a later statement. The statement's own callback is
+   * called as usual, before `done`. If it takes too long, the connection is cut and `done(false)` says so.
    */
   stop(done: (healthy: boolean) => void): void {
     if (this.#running === undefined || this.dead) return done(!this.dead)
@@ -191,26 +165,26 @@ export class Connection {
       killer.end(healthy)
       for (const each of stopping) each(!this.dead)
     }
-    const timer = setTimeout(() => finish(false), CANCEL_DEADLINE)
+    const timer = setTimeout(() => finish(false), CANCEL)
     this.#afterReply = () => {
       replied = true
-      // A KILL that was not sent yet is not needed any more; one that was sent has to be waited for.
+      // A KILL that was not sent yet is not needed any more; one that was sent must be waited for.
       if (!killer.pending()) finish(true)
     }
-    // The same server, not just the same name: behind a name with many addresses the thread id would mean another session.
-    const killer = kill(open(this.#settings, this.#address), this.threadId, () => replied, finish)
+    // The same address, not just the same name: on another server the thread id would be another session's.
+    const killer = killQuery(open(this.#settings, this.#address), this.threadId, () => replied, finish)
     this.resume()
   }
 
   ping(done: (alive: boolean) => void): void {
-    this.#command((finish) => this.#raw.ping(finish), (error) => done(error === null))
+    this.#command((finish) => this.#driver.ping(finish), (error) => done(error === null))
   }
 
   /** Forgets everything of the session (COM_RESET_CONNECTION) and sets it up anew. */
   reset(done: (clean: boolean) => void): void {
-    this.#command((finish) => this.#raw.reset(finish), (error) => {
+    this.#command((finish) => this.#driver.reset(finish), (error) => {
       if (error !== null) return done(false)
-      // The server keeps the default database that a USE has left.
+      // The reset keeps the default database, which a USE may have changed.
       this.#text(`USE \`${this.#settings.database.replaceAll("`", "``")}\``, (failure) => {
         if (failure !== null) return done(false)
         this.#setUp((failure) => done(failure === null))
@@ -218,17 +192,17 @@ export class Connection {
     })
   }
 
-  /** Says goodbye. The socket is cut if the server does not close it soon. */
+  /** Says goodbye (COM_QUIT). The socket is cut if the server does not close it soon. */
   close(): void {
-    if (this.dead) return cut(this.#raw)
+    if (this.dead) return cut(this.#driver)
     this.dead = true
-    this.#raw.end()
-    const timer = setTimeout(() => cut(this.#raw), CANCEL_DEADLINE)
-    this.#raw.stream.once("close", () => clearTimeout(timer))
+    this.#driver.end()
+    const timer = setTimeout(() => cut(this.#driver), QUIT)
+    this.#driver.stream.once("close", () => clearTimeout(timer))
   }
 
   destroy(): void {
-    cut(this.#raw)
+    cut(this.#driver)
     this.#die(connectionLost())
   }
 
@@ -250,7 +224,7 @@ export class Connection {
     send((error) => finish(error ?? null, undefined))
   }
 
-  /** Marks a command as running; its end is reported once, whoever reports it first: the server, the socket or we. */
+  /** Marks a command as running. Its end is reported once, by the first of: the server, the socket, ourselves. */
   #begin(done: Done): Done | undefined {
     if (this.dead) {
       done(connectionLost(), undefined)
@@ -275,9 +249,6 @@ export class Connection {
     this.onIdleDeath?.()
   }
 }
-
-/** Megabytes of rows that nobody wants may be under way: they are passed over, which is quicker than reading them. */
-const SKIP_ROWS = { next: () => undefined }
 
 const connectionLost = (): Error =>
   Object.assign(new Error("The connection was closed"), { code: "PROTOCOL_CONNECTION_LOST" })

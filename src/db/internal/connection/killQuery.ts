@@ -1,26 +1,24 @@
-/** KILL QUERY from a side connection, until the statement that it is meant for has ended. */
-import type { Raw } from "./mysql2.ts"
+/** KILL QUERY from a side connection, repeated until the statement that it is meant for has ended. */
+import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
+import { KILL_AGAIN, KILL_SESSION } from "../deadlines.ts"
 import { cut } from "./mysql2.ts"
 
-/** A KILL that meets the moment between PREPARE and EXECUTE finds nothing to kill: it is sent again after this. */
-const AGAIN = 50
-
-/** How long the last KILL may take, which nobody waits for. */
-const LAST_DEADLINE = 1_000
+/** ER_NO_SUCH_THREAD: the session has ended by itself. */
+const NO_SUCH_THREAD = 1094
 
 export interface Killer {
-  /** A KILL has been sent and not been answered: it may still hit whatever runs next. */
+  /** A KILL has been sent and not answered: it may still hit whatever runs next. */
   readonly pending: () => boolean
-  /** The statement has ended (`healthy`), or its connection is given up: then the server ends the whole session. */
+  /** The statement has ended (`healthy`), or its connection is given up; then the server is told to end the whole session. */
   readonly end: (healthy: boolean) => void
 }
 
 /**
  * Calls back with true once a KILL has been answered and the statement `hasEnded`, with false where no KILL can be sent.
- * The side connection is gone after `end`.
+ * The side connection is closed by `end`.
  */
-export const kill = (
-  side: Raw,
+export const killQuery = (
+  side: DriverConnection,
   threadId: number,
   hasEnded: () => boolean,
   done: (killed: boolean) => void
@@ -34,10 +32,9 @@ export const kill = (
     side.query(`KILL QUERY ${threadId}`, (error: unknown) => {
       pending = false
       if (ended) return
-      // 1094 ER_NO_SUCH_THREAD: the session has ended by itself.
-      if (error !== null && (error as { errno?: number }).errno !== 1094) return done(false)
+      if (error !== null && (error as { errno?: number }).errno !== NO_SUCH_THREAD) return done(false)
       if (hasEnded()) return done(true)
-      again = setTimeout(send, AGAIN)
+      again = setTimeout(send, KILL_AGAIN)
     })
   }
   side.on("error", () => {
@@ -59,7 +56,7 @@ export const kill = (
       ended = true
       clearTimeout(again)
       if (healthy || !connected) return cut(side)
-      const timer = setTimeout(() => cut(side), LAST_DEADLINE)
+      const timer = setTimeout(() => cut(side), KILL_SESSION)
       side.query(`KILL ${threadId}`, () => {
         clearTimeout(timer)
         cut(side)

@@ -2,22 +2,16 @@
 import * as Redacted from "effect/Redacted"
 import * as Mysql from "mysql2"
 import * as Net from "node:net"
+import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
+import { KEEP_ALIVE } from "../deadlines.ts"
 import type { Settings, Ssl } from "../settings/settings.ts"
 
-/** Server-side statements kept per connection: the default limit of a whole server is 16,382 (max_prepared_stmt_count). */
+/** Server-side statements kept per connection. The default limit of a whole server is 16,382 (max_prepared_stmt_count). */
 const MAX_PREPARED_STATEMENTS = 128
 
-const KEEP_ALIVE_DELAY = 30_000
-
-/** The parts of the driver's connection that its own types leave out. */
-export type Raw = Mysql.Connection & {
-  readonly stream: Net.Socket
-  readonly reset: (done: (error?: unknown) => void) => void
-}
-
-/** Begins to connect: to that address, or to wherever the host's name leads. */
-export const open = (settings: Settings, address: string | undefined): Raw => {
-  const raw = Mysql.createConnection({
+/** Begins to connect: to that address, or to the one that the host's name resolves to. */
+export const open = (settings: Settings, address: string | undefined): DriverConnection => {
+  const connection = Mysql.createConnection({
     host: settings.host,
     port: settings.port,
     user: settings.user,
@@ -30,20 +24,20 @@ export const open = (settings: Settings, address: string | undefined): Raw => {
     dateStrings: settings.dates === "string",
     multipleStatements: settings.multipleStatements,
     maxPreparedStatements: MAX_PREPARED_STATEMENTS,
-    // A server could otherwise ask for files of this machine (LOAD DATA LOCAL).
+    // Otherwise a server could ask for files of this machine (LOAD DATA LOCAL).
     flags: ["-LOCAL_FILES"],
     // Our own deadlines cover more than the driver's.
     connectTimeout: 0,
-    keepAliveInitialDelay: KEEP_ALIVE_DELAY,
+    keepAliveInitialDelay: KEEP_ALIVE,
     ...(address === undefined ? {} : { stream: () => Net.connect(settings.port, address).setNoDelay(true) }),
     ...(settings.ssl === undefined ? {} : { ssl: tlsOf(settings.ssl) })
   })
-  return raw as unknown as Raw
+  return connection as unknown as DriverConnection
 }
 
 /**
- * One object for all connections of a database: the driver keeps with it what it made of the certificates, which takes
- * tens of milliseconds for the bundle of a large provider, and the TLS session that new connections resume.
+ * One object for all connections of a database. The driver keys by it the parsed certificates, which take tens of
+ * milliseconds for the bundle of a large provider, and the TLS session that new connections resume.
  */
 const tlsOf = (ssl: Ssl): Mysql.SslOptions => {
   const known = tlsOptions.get(ssl)
@@ -59,9 +53,9 @@ const tlsOf = (ssl: Ssl): Mysql.SslOptions => {
 
 const tlsOptions = new WeakMap<Ssl, Mysql.SslOptions>()
 
-/** The driver's own `destroy` only half-closes the socket. */
-export const cut = (raw: Raw): void => {
-  raw.on("error", () => {})
-  raw.destroy()
-  raw.stream.destroy()
+/** Closes both directions of the socket at once: the driver's own `destroy` only half-closes it. */
+export const cut = (connection: DriverConnection): void => {
+  connection.on("error", () => {})
+  connection.destroy()
+  connection.stream.destroy()
 }

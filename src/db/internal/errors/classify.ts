@@ -1,22 +1,23 @@
 /**
- * From what the driver throws to DatabaseError: classified by the table, and cleaned of everything that may be a
- * parameter. No server is needed to test any of it.
+ * Turns what the driver throws into a DatabaseError: classified by the table, and cleaned of everything that may be a
+ * parameter. All of it is pure, so its tests need no server.
  */
 import { DatabaseError, type DatabaseReason } from "../../../Errors.ts"
+import { MYSQL_MESSAGE, truncate } from "../../../internal/textLimits.ts"
 import { type Classification, type Row, rows, unlisted } from "./errorTable.ts"
-import { keep, masked } from "./redact.ts"
+import { maskQuotedText, unchanged } from "./redact.ts"
 
 export type { Classification } from "./errorTable.ts"
 
-/** What an error means for the statement, the transaction, the connection and the pool. Never throws. */
+/** What an error means for its transaction, its connection and the pool. Takes any value, and never throws. */
 export const classify = (cause: unknown): Classification => {
-  const { discard, fleet, reason, retryable, transaction } = interpret(cause).row
-  return { reason, retryable, discard, transaction, fleet }
+  const { discard, invalidatesPool, reason, retryable, transaction } = interpret(cause).row
+  return { reason, retryable, discard, transaction, invalidatesPool }
 }
 
 /**
- * The DatabaseError of what the driver, the server or the network raised; one that is a DatabaseError already stays as
- * it is. The server's message, which quotes values, is in no part of it; `statement` is the text with its placeholders.
+ * The DatabaseError for what the driver, the server or the network raised; a DatabaseError stays as it is. The values
+ * that the server's message quotes are in no part of it. `statement` is the text with its placeholders.
  */
 export const toDatabaseError = (database: string, cause: unknown, statement?: string): DatabaseError => {
   const original = unwrap(cause)
@@ -26,21 +27,30 @@ export const toDatabaseError = (database: string, cause: unknown, statement?: st
     database,
     reason: facts.row.reason,
     retryable: facts.row.retryable,
-    detail: `${facts.message}; ${facts.row.advice}`,
+    detail: facts.detail,
+    hint: facts.row.hint,
     ...optional("errno", facts.errno),
     ...optional("sqlState", facts.sqlState),
-    ...optional("constraint", facts.row.constraint?.(facts.original)),
+    ...optional("constraint", facts.row.constraint?.(facts.message)),
     ...optional("statement", statement),
-    cause: mysqlError(facts)
+    cause: cleanedCause(facts)
   })
 }
 
-/** A DatabaseError of our own finding. Its `cause` is cleaned like any other, and gives the errno and the SQLSTATE. */
+/**
+ * A DatabaseError for what this package found out itself, not retryable by default. Its `cause`, if there is one, is
+ * cleaned like any other, and gives the errno and the SQLSTATE.
+ */
 export const makeError = (
   database: string,
   reason: DatabaseReason,
   detail: string,
-  options: { readonly retryable?: boolean; readonly cause?: unknown; readonly statement?: string } = {}
+  options: {
+    readonly hint?: string
+    readonly retryable?: boolean
+    readonly cause?: unknown
+    readonly statement?: string
+  } = {}
 ): DatabaseError => {
   const original = unwrap(options.cause)
   const facts = original === undefined || original instanceof DatabaseError ? undefined : interpret(original)
@@ -49,17 +59,15 @@ export const makeError = (
     reason,
     retryable: options.retryable ?? false,
     detail,
+    ...optional("hint", options.hint),
     ...optional("errno", facts?.errno),
     ...optional("sqlState", facts?.sqlState),
     ...optional("statement", options.statement),
-    ...optional("cause", facts === undefined ? original : mysqlError(facts))
+    ...optional("cause", facts === undefined ? original : cleanedCause(facts))
   })
 }
 
-/** The server refuses this user: dialling again at once would only look like an attack. */
-export const isLoginFailure = (cause: unknown): boolean => classify(cause).reason === "LoginRefused"
-
-/** Dialling again cannot help before a person changes something: login, unknown database, TLS. */
+/** Dialling again fails until someone changes the settings, the account, the database or the certificate. */
 export const isPermanent = (cause: unknown): boolean => permanent.has(classify(cause).reason)
 
 /** The server has no room for one more connection. */
@@ -75,12 +83,13 @@ const byState = keyed((row) => row.states)
 const byCode = keyed((row) => row.codes)
 const byReason: ReadonlyMap<DatabaseReason, Row> = new Map(rows.toReversed().map((row) => [row.reason, row]))
 
+/** What can be said about one error. */
 interface Facts {
   readonly row: Row
-  /** As it came; it may hold values. */
-  readonly original: string
-  /** Cleaned. */
+  /** The message as it came: it may quote values. */
   readonly message: string
+  /** The same without values, and shortened. */
+  readonly detail: string
   readonly errno: number | undefined
   readonly sqlState: string | undefined
   readonly code: string | undefined
@@ -88,7 +97,7 @@ interface Facts {
 
 const interpret = (cause: unknown): Facts => {
   const error = unwrap(cause)
-  const original = textOf(error, "message") ?? ""
+  const message = textOf(error, "message") ?? ""
   const code = textOf(error, "code")
   const number = field(error, "errno")
   // Node's own numbers are negative.
@@ -97,50 +106,57 @@ const interpret = (cause: unknown): Facts => {
   const row = error instanceof DatabaseError
     ? ofDatabaseError(error)
     : errno === undefined
-    ? ofClient(error, code, original)
-    : ofServer(errno, sqlState, original)
-  const message = original === "" ? code ?? "no more is known" : row.message(original)
-  return { row, original, message: limited(message), errno, sqlState, code }
+    ? ofClient(error, code, message)
+    : ofServer(errno, sqlState, message)
+  const detail = message === "" ? code ?? "no more is known" : row.detail(message)
+  return { row, message, detail: truncate(detail, MYSQL_MESSAGE), errno, sqlState, code }
 }
 
-const ofServer = (errno: number, sqlState: string | undefined, original: string): Row => {
-  // "running with the --read-only option" is one of many options that this number speaks of.
-  if (errno === 1290 && !/read[-_ ]only/i.test(original)) return unlisted
+/** The row for an error that the server sent. */
+const ofServer = (errno: number, sqlState: string | undefined, message: string): Row => {
+  // 1290 is "running with the --read-only option", and the same for many other options.
+  if (errno === 1290 && !/read[-_ ]only/i.test(message)) return unlisted
   const row = byErrno.get(errno)
   if (row !== undefined) return row
   const similar = byState.get(sqlState ?? "") ?? byState.get(sqlState?.slice(0, 2) ?? "")
-  return similar === undefined ? unlisted : { ...similar, message: similar.message === keep ? masked : similar.message }
+  if (similar === undefined) return unlisted
+  // Nobody has checked what the message of this errno quotes.
+  return { ...similar, detail: similar.detail === unchanged ? maskQuotedText : similar.detail }
 }
 
-const ofClient = (error: unknown, code: string | undefined, original: string): Row => {
+/** The row for an error that the driver or Node raised. */
+const ofClient = (error: unknown, code: string | undefined, message: string): Row => {
   if (code === "ETIMEDOUT" && field(error, "syscall") === "connect") return ofReason("ConnectTimeout")
   // The driver gives this code to a socket that breaks during the TLS handshake, too.
-  if (code === "HANDSHAKE_SSL_ERROR" && /ECONNRESET|EPIPE|ETIMEDOUT|socket disconnected/.test(original)) {
+  if (code === "HANDSHAKE_SSL_ERROR" && /ECONNRESET|EPIPE|ETIMEDOUT|socket disconnected/.test(message)) {
     return ofReason("ConnectionLost")
   }
   const row = byCode.get(code ?? "")
   if (row !== undefined) return row
   if (code !== undefined && /^ERR_(?:TLS|SSL|OSSL)_/.test(code)) return ofReason("Tls")
-  if (code?.startsWith("PROTOCOL_") === true || /closed state/.test(original)) return ofReason("ConnectionLost")
-  if (original.startsWith("Bind parameters must")) return ofReason("InvalidParameter")
-  // The driver's own mark of a connection that it has given up.
+  if (code?.startsWith("PROTOCOL_") === true || /closed state/.test(message)) return ofReason("ConnectionLost")
+  if (message.startsWith("Bind parameters must")) return ofReason("InvalidParameter")
+  // The driver marks a connection that it has given up as `fatal`.
   return field(error, "fatal") === true ? { ...unlisted, discard: true, transaction: "gone" } : unlisted
 }
 
+/** An error of ours keeps its reason and `retryable`; the rest comes from the row of its errno, or of its reason. */
 const ofDatabaseError = (error: DatabaseError): Row => ({
   ...(error.errno === undefined ? ofReason(error.reason) : byErrno.get(error.errno) ?? ofReason(error.reason)),
   reason: error.reason,
   retryable: error.retryable
 })
 
+/** The first row with that reason. */
 const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? unlisted
 
-/** What @effect/sql wrapped is what counts. */
+/** What is inside the SqlErrors of @effect/sql. */
 const unwrap = (cause: unknown): unknown =>
   field(cause, "_tag") === "SqlError" && field(cause, "cause") !== undefined ? unwrap(field(cause, "cause")) : cause
 
-const mysqlError = (facts: Facts): Error =>
-  Object.assign(new Error(facts.message), {
+/** The `cause` of our errors: the codes of the original, and the detail as its message. Nothing else is copied. */
+const cleanedCause = (facts: Facts): Error =>
+  Object.assign(new Error(facts.detail), {
     name: "MysqlError",
     ...optional("errno", facts.errno),
     ...optional("code", facts.code),
@@ -154,8 +170,6 @@ const textOf = (value: unknown, key: string): string | undefined => {
   const text = field(value, key)
   return typeof text === "string" && text !== "" ? text : undefined
 }
-
-const limited = (text: string): string => text.length <= 400 ? text : `${text.slice(0, 397)}...`
 
 const optional = <K extends string, A>(key: K, value: A | undefined): { readonly [P in K]?: A } =>
   value === undefined ? {} : { [key]: value } as { readonly [P in K]?: A }

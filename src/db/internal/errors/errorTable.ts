@@ -1,56 +1,91 @@
 /**
- * What the errors of the server, of the driver and of the network mean: one row for each kind.
+ * What the errors of the server, of the driver and of the network mean: one row for each kind. The file is long because
+ * it is one table.
  *
- * The driver's names of the server's errors are not used: some are missing and some are wrong.
+ * A new errno goes into `errnos` of the row whose reason and consequences it shares; each number is in one row only.
+ * The driver's names for the server's errors are not used: some are missing and some are wrong.
  */
 import type { DatabaseReason } from "../../../Errors.ts"
-import { badValue, checkOf, duplicate, fixed, foreignKeyOf, keep, keyOf, masked, misfit, syntax } from "./redact.ts"
+import {
+  describeDuplicate,
+  describeInvalidValue,
+  describeSyntaxError,
+  findCheckConstraint,
+  findForeignKey,
+  findKey,
+  maskQuotedText,
+  replacedBy,
+  unchanged,
+  unchangedIfItNamesAColumn
+} from "./redact.ts"
 
+/** What an error means for the statement, its transaction, its connection and the pool. */
 export interface Classification {
+  /** The `reason` of the DatabaseError. */
   readonly reason: DatabaseReason
-  /** The whole transaction may be tried again (after an explicit ROLLBACK, unless the transaction is gone). */
+  /** The whole transaction may be tried again, after an explicit ROLLBACK unless `transaction` is `gone`. */
   readonly retryable: boolean
   /** The connection must not be used again. */
   readonly discard: boolean
-  /** What the server did to the open transaction. */
+  /**
+   * What became of the open transaction on the server: `kept` is still open, `gone` is rolled back or lost with its
+   * connection, `unsure` is one or the other.
+   */
   readonly transaction: "kept" | "gone" | "unsure"
-  /** Every connection that is older than this error is suspect too. */
-  readonly fleet: boolean
+  /** Every connection opened before the error must be closed, not only the one that met it. */
+  readonly invalidatesPool: boolean
 }
 
 export interface Row extends Classification {
   /** Numbers that the server sends. */
   readonly errnos?: ReadonlyArray<number>
-  /** SQLSTATEs, or their classes of two characters, for the numbers that no row lists. */
+  /** SQLSTATEs, or their classes of two characters, for the numbers that are in no row. */
   readonly states?: ReadonlyArray<string>
-  /** Codes of Node and of the driver, for what never came from the server. */
+  /** Codes of Node and of the driver, for errors that did not come from the server. */
   readonly codes?: ReadonlyArray<string>
-  /** The server's message without the values that it may quote. */
-  readonly message: (original: string) => string
-  /** What a person can do about it. */
-  readonly advice: string
-  /** Finds the key or the constraint in the server's message. */
-  readonly constraint?: (original: string) => string | undefined
+  /** Makes the error's `detail` of the original message: without the values that it may quote. */
+  readonly detail: (message: string) => string
+  /** The error's `hint`: what a person can do about it. */
+  readonly hint: string
+  /** Finds the key or the constraint in the original message. */
+  readonly constraint?: (message: string) => string | undefined
 }
 
-type Fate = Omit<Classification, "reason">
+/** Everything but the reason. */
+type Consequences = Omit<Classification, "reason">
 
-const kept: Fate = { retryable: false, discard: false, transaction: "kept", fleet: false }
-const again: Fate = { ...kept, retryable: true }
-const rolledBack: Fate = { ...again, transaction: "gone" }
-const lost: Fate = { retryable: true, discard: true, transaction: "gone", fleet: false }
-const refused: Fate = { ...lost, retryable: false }
+/** Only the statement failed, and would fail again. Its transaction and its connection go on. */
+const statementFailed: Consequences = {
+  retryable: false,
+  discard: false,
+  transaction: "kept",
+  invalidatesPool: false
+}
 
+/** Only the statement failed, and the transaction may succeed when it is run again from the start. */
+const statementFailedRetryable: Consequences = { ...statementFailed, retryable: true }
+
+/** The server rolled the whole transaction back. The connection is sound. */
+const transactionRolledBack: Consequences = { ...statementFailedRetryable, transaction: "gone" }
+
+/** There is no connection any more, or there never was one. Another may work. */
+const connectionLost: Consequences = { retryable: true, discard: true, transaction: "gone", invalidatesPool: false }
+
+/** The connection cannot be used any more, and another would fail in the same way. */
+const connectionLostNotRetryable: Consequences = { ...connectionLost, retryable: false }
+
+/** For what is in no row. */
 export const unlisted: Row = {
   reason: "Unknown",
-  ...kept,
-  message: masked,
-  advice: "look the errno up in the manual of the server"
+  ...statementFailed,
+  detail: maskQuotedText,
+  hint: "look the errno up in the server's manual"
 }
 
 export const rows: ReadonlyArray<Row> = [
   // reaching the server
   {
+    reason: "Unreachable",
     errnos: [2002, 2003, 2005, 3032],
     codes: [
       "ECONNREFUSED",
@@ -66,35 +101,35 @@ export const rows: ReadonlyArray<Row> = [
       "EMFILE",
       "ENFILE"
     ],
-    reason: "Unreachable",
-    ...lost,
-    message: keep,
-    advice: "check the host and the port of the URL, the network, and that the server runs"
+    ...connectionLost,
+    detail: unchanged,
+    hint: "check the host and the port in the URL, the network, and that the server is running"
   },
   {
-    // Known by the system call that ran out of time.
+    // It has no code of its own: classify.ts knows it by the system call that timed out.
     reason: "ConnectTimeout",
-    ...lost,
-    message: keep,
-    advice: "the server did not answer in time; check the network and the server's load, or raise CONNECT_TIMEOUT"
+    ...connectionLost,
+    detail: unchanged,
+    hint: "check the network and the server's load, or raise CONNECT_TIMEOUT"
   },
   {
+    reason: "LoginRefused",
     errnos: [1045, 1044, 1129, 1130, 1251, 1275, 1524, 1698, 1820, 1862, 3118, 3955, 4151],
     states: ["28000"],
     codes: ["AUTH_SWITCH_PLUGIN_ERROR", "MYSQL_CLEAR_PASSWORD_NOT_ENABLED"],
-    reason: "LoginRefused",
-    ...refused,
-    message: keep,
-    advice: "check the user, the password and the database of the URL, and the account's privileges"
+    ...connectionLostNotRetryable,
+    detail: unchanged,
+    hint: "check the user, the password and the database in the URL, and the account's privileges"
   },
   {
-    errnos: [1049],
     reason: "UnknownDatabase",
-    ...kept,
-    message: keep,
-    advice: "check the database's name in the URL, or create it"
+    errnos: [1049],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "check the name of the database in the URL, or create the database"
   },
   {
+    reason: "Tls",
     errnos: [3159],
     codes: [
       "SELF_SIGNED_CERT_IN_CHAIN",
@@ -112,20 +147,20 @@ export const rows: ReadonlyArray<Row> = [
       "HANDSHAKE_NO_SSL_SUPPORT",
       "HANDSHAKE_SSL_ERROR"
     ],
-    reason: "Tls",
-    ...refused,
-    message: keep,
-    advice: "check ssl-mode and ssl-ca of the URL against the server's certificate"
+    ...connectionLostNotRetryable,
+    detail: unchanged,
+    hint: "check ssl-mode and ssl-ca in the URL against the server's certificate"
   },
   {
+    reason: "TooManyConnections",
     errnos: [1040, 1135, 1203, 1226],
     states: ["08004"],
-    reason: "TooManyConnections",
-    ...lost,
-    message: keep,
-    advice: "lower POOL_SIZE and MAX_OVERFLOW, or raise the server's limits; every process has pools of its own"
+    ...connectionLost,
+    detail: unchanged,
+    hint: "lower POOL_SIZE and MAX_OVERFLOW (each process has its own pools), or raise the server's limits"
   },
   {
+    reason: "ConnectionLost",
     errnos: [
       1047,
       1053,
@@ -159,196 +194,214 @@ export const rows: ReadonlyArray<Row> = [
       "ERR_SOCKET_CLOSED",
       "ERR_STREAM_PREMATURE_CLOSE"
     ],
-    reason: "ConnectionLost",
-    ...lost,
-    message: keep,
-    advice: "the server rolls back what was not committed; the next statement has another connection"
+    ...connectionLost,
+    detail: unchanged,
+    hint: "run the transaction again on another connection: the server rolls back what was not committed"
   },
   // statements
   {
-    errnos: [1022, 1062, 1169, 1557, 1586, 1761, 1762, 1859],
     reason: "UniqueViolation",
-    ...kept,
-    message: duplicate,
-    advice: "use another value, or update that row",
-    constraint: keyOf
+    errnos: [1022, 1062, 1169, 1557, 1586, 1761, 1762, 1859],
+    ...statementFailed,
+    detail: describeDuplicate,
+    hint: "use another value, or update the existing row",
+    constraint: findKey
   },
   {
-    errnos: [1216, 1217, 1451, 1452],
     reason: "ForeignKeyViolation",
-    ...kept,
-    message: keep,
-    advice: "write the referenced row first, and remove the referencing rows first",
-    constraint: foreignKeyOf
+    errnos: [1216, 1217, 1451, 1452],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "insert the referenced row before the rows that refer to it, and delete it after them",
+    constraint: findForeignKey
   },
-  { errnos: [1048, 1263, 1364], reason: "NotNullViolation", ...kept, message: keep, advice: "give the column a value" },
   {
-    errnos: [1369, 3819, 4025],
+    reason: "NotNullViolation",
+    errnos: [1048, 1263, 1364],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "give the column a value"
+  },
+  {
     reason: "CheckViolation",
-    ...kept,
-    message: keep,
-    advice: "use a value that the condition allows",
-    constraint: checkOf
+    errnos: [1369, 3819, 4025],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "use a value that the constraint allows",
+    constraint: findCheckConstraint
   },
   {
-    errnos: [1264, 1265, 1406],
     reason: "InvalidData",
-    ...kept,
-    message: misfit,
-    advice: "check the value against the column's type"
+    errnos: [1264, 1265, 1406],
+    ...statementFailed,
+    detail: unchangedIfItNamesAColumn,
+    hint: "check the value against the column's type"
   },
   {
+    reason: "InvalidData",
     errnos: [1292, 1300, 1365, 1366, 1367, 1411, 1525, 1690],
     states: ["22"],
-    reason: "InvalidData",
-    ...kept,
-    message: badValue,
-    advice: "check the value against the column's type"
+    ...statementFailed,
+    detail: describeInvalidValue,
+    hint: "check the value against the column's type"
   },
   {
+    reason: "InvalidData",
     errnos: [3140, 3141, 3143, 3144, 3146, 4037, 4038],
-    reason: "InvalidData",
-    ...kept,
-    message: fixed("a text is not valid JSON, or not a valid path into JSON"),
-    advice: "check the value"
+    ...statementFailed,
+    detail: replacedBy("a text is not valid JSON, or not a valid path into JSON"),
+    hint: "check the JSON text or the path"
   },
   {
+    reason: "InvalidData",
     errnos: [1139, 3685, 3688, 3692, 3696],
-    reason: "InvalidData",
-    ...kept,
-    message: fixed("a regular expression is not valid"),
-    advice: "check the pattern"
+    ...statementFailed,
+    detail: replacedBy("a regular expression is not valid"),
+    hint: "correct the regular expression"
   },
   {
-    errnos: [1210, 2031, 2034],
     reason: "InvalidParameter",
-    ...kept,
-    message: keep,
-    advice: "give each placeholder one value: a text, number, boolean, Date, Uint8Array or null"
+    errnos: [1210, 2031, 2034],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "give each placeholder one value: a text, number, boolean, Date, Uint8Array or null"
   },
-  { errnos: [1064, 1149], reason: "Syntax", ...kept, message: syntax, advice: "correct the statement" },
   {
-    errnos: [1052, 1055, 1058, 1065, 1066, 1093, 1110, 1111, 1136, 1140, 1222, 1235, 1241, 1248, 1295],
     reason: "Syntax",
-    ...kept,
-    message: keep,
-    advice: "correct the statement"
+    errnos: [1064, 1149],
+    ...statementFailed,
+    detail: describeSyntaxError,
+    hint: "correct the statement"
   },
   {
+    reason: "Syntax",
+    errnos: [1052, 1055, 1058, 1065, 1066, 1093, 1110, 1111, 1136, 1140, 1222, 1235, 1241, 1248, 1295],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "correct the statement"
+  },
+  {
+    reason: "UnknownObject",
     errnos: [1051, 1054, 1091, 1109, 1146, 1176, 1193, 1305, 1630],
     states: ["42S02", "42S22"],
-    reason: "UnknownObject",
-    ...kept,
-    message: keep,
-    advice: "correct the name, or run the migration that creates it"
+    ...statementFailed,
+    detail: unchanged,
+    hint: "correct the name, or run the migration that creates the object"
   },
   {
-    errnos: [1141, 1142, 1143, 1227, 1345, 1370],
     reason: "AccessDenied",
-    ...kept,
-    message: keep,
-    advice: "grant the account the privilege"
+    errnos: [1141, 1142, 1143, 1227, 1345, 1370],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "grant the privilege to the account"
   },
   {
+    reason: "Cancelled",
     errnos: [1028, 1317],
     states: ["70100"],
-    reason: "Cancelled",
-    ...kept,
-    message: keep,
-    advice: "the statement was interrupted, and its own changes undone"
+    ...statementFailed,
+    detail: unchanged,
+    hint: "find out who interrupted it (KILL QUERY, for example); its own changes are undone"
   },
   {
+    reason: "StatementTimeout",
     errnos: [1969, 3024],
-    reason: "StatementTimeout",
-    ...kept,
-    message: keep,
-    advice: "make the statement faster, or raise the server's limit (max_statement_time, max_execution_time)"
+    ...statementFailed,
+    detail: unchanged,
+    hint: "make the statement faster, or raise the server's limit (max_statement_time, max_execution_time)"
   },
   {
-    // The driver stops waiting, and the statement still runs.
+    // The driver stops waiting; the statement may still be running.
+    reason: "StatementTimeout",
     codes: ["PROTOCOL_SEQUENCE_TIMEOUT"],
-    reason: "StatementTimeout",
-    ...refused,
-    message: keep,
-    advice: "make the statement faster, or raise its timeout"
+    ...connectionLostNotRetryable,
+    detail: unchanged,
+    hint: "make the statement faster, or raise its timeout"
   },
   {
-    errnos: [1153, 2020],
     reason: "PacketTooLarge",
-    ...refused,
-    message: keep,
-    advice: "send less at once, or raise the server's max_allowed_packet"
+    errnos: [1153, 2020],
+    ...connectionLostNotRetryable,
+    detail: unchanged,
+    hint: "send less at once, or raise the server's max_allowed_packet"
   },
   // transactions
   {
+    // 1213 is InnoDB's deadlock, 1020 a row that changed since it was read, 1613 and 1614 are rollbacks under XA.
+    reason: "Deadlock",
     errnos: [1020, 1213, 1613, 1614],
     states: ["40001"],
+    ...transactionRolledBack,
+    detail: unchanged,
+    hint: "run the transaction again: the server rolled it back"
+  },
+  {
+    // Of user-level locks (GET_LOCK): the transaction stays open.
     reason: "Deadlock",
-    ...rolledBack,
-    message: keep,
-    advice: "the server rolled the transaction back; run it again"
-  },
-  {
-    errnos: [1205],
-    reason: "LockWaitTimeout",
-    ...again,
-    transaction: "unsure",
-    message: keep,
-    advice: "another transaction holds the rows; roll back and run the transaction again"
-  },
-  {
     errnos: [3058],
-    reason: "Deadlock",
-    ...again,
-    message: keep,
-    advice: "user-level locks wait for each other; release them and run the transaction again"
+    ...statementFailedRetryable,
+    detail: unchanged,
+    hint: "release the user-level locks and run the transaction again: they wait for each other"
   },
   {
-    errnos: [3572],
+    // The server rolls back the statement, or the whole transaction where innodb_rollback_on_timeout is set.
+    reason: "LockWaitTimeout",
+    errnos: [1205],
+    ...statementFailedRetryable,
+    transaction: "unsure",
+    detail: unchanged,
+    hint: "roll back and run the transaction again: another one holds the rows"
+  },
+  {
     reason: "LockNotAvailable",
-    ...kept,
-    message: keep,
-    advice: "another transaction holds the rows; try later, or wait for them without NOWAIT"
+    errnos: [3572],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "try later, or wait for the rows by leaving out NOWAIT: another transaction holds them"
   },
   {
-    errnos: [1290, 1836, 1874],
     reason: "ReadOnlyServer",
+    errnos: [1290, 1836, 1874],
     retryable: true,
     discard: true,
     transaction: "kept",
-    fleet: true,
-    message: keep,
-    advice: "after a fail-over the old writer is a replica; check that the URL's host names the writer"
+    invalidatesPool: true,
+    detail: unchanged,
+    hint: "check that the host in the URL names the writer: after a fail-over the old one is a replica"
   },
   {
+    reason: "ReadOnlyTransaction",
     errnos: [1792],
     states: ["25006"],
-    reason: "ReadOnlyTransaction",
-    ...kept,
-    message: keep,
-    advice: "the transaction was begun with readOnly; write outside of it"
+    ...statementFailed,
+    detail: unchanged,
+    hint: "write in a transaction that was not begun with readOnly"
   },
-  // no reason of their own
+  // errors without a reason of their own
   {
+    // A table or a prepared statement changed under the transaction, or too many transactions are open.
+    reason: "Unknown",
     errnos: [1412, 1615, 1637],
-    reason: "Unknown",
-    ...again,
-    message: keep,
-    advice: "run the transaction again"
+    ...statementFailedRetryable,
+    detail: unchanged,
+    hint: "run the transaction again"
   },
   {
+    // The server does not know the prepared statement, or has no room for another.
+    reason: "Unknown",
     errnos: [1243, 1461],
-    reason: "Unknown",
-    ...refused,
-    message: keep,
-    advice: "behind a proxy, or short of prepared statements, set PREPARED_STATEMENTS to false"
+    ...connectionLostNotRetryable,
+    detail: unchanged,
+    hint: "set PREPARED_STATEMENTS to false if there is a proxy or the server runs out of prepared statements"
   },
   {
+    reason: "Unknown",
     errnos: [1644],
     states: ["45000"],
-    reason: "Unknown",
-    ...kept,
-    message: fixed("a trigger or routine refused it with SIGNAL; the text is left out because it may quote values"),
-    advice: "tell its errors apart by the SQLSTATE and the errno that it sets"
+    ...statementFailed,
+    detail: replacedBy(
+      "a trigger or a routine raised an error with SIGNAL (its text is left out because it may quote values)"
+    ),
+    hint: "tell these errors apart by the SQLSTATE and the errno that SIGNAL sets"
   }
 ]

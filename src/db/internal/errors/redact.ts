@@ -1,56 +1,62 @@
-/** What of the server's messages may be shown: they quote values, which no error of ours repeats. */
+/**
+ * What an error may show of the server's messages. They quote values, and no error of ours repeats a value: a message
+ * is kept, masked, or replaced by a description of ours.
+ */
 
-/** For messages that hold identifiers, accounts and addresses only. */
-export const keep = (original: string): string => original
+/** For messages that hold only identifiers, accounts and addresses. */
+export const unchanged = (message: string): string => message
 
-export const fixed = (text: string) => (): string => text
+/** For messages of which nothing may be shown. */
+export const replacedBy = (description: string) => (): string => description
 
 /**
- * Takes out all between the first quotation mark and the last, because a quoted value may hold such marks itself; if
- * their number is odd, all that follows the first. The apostrophe of "can't" is none. For numbers that nobody listed.
+ * Masks everything from the first quotation mark to the last, because a quoted value may hold quotation marks itself;
+ * if their number is odd, everything after the first. The apostrophe of "can't" does not count. For errors in no row.
  */
-export const masked = (original: string): string => {
-  const marks = Array.from(original.matchAll(/(?<!n)'|'(?!t\b)|["`´‘’“”„«»]/g), ({ index }) => index)
+export const maskQuotedText = (message: string): string => {
+  const marks = Array.from(message.matchAll(/(?<!n)'|'(?!t\b)|["`´‘’“”„«»]/g), ({ index }) => index)
   const [first] = marks
-  if (first === undefined) return original
-  const end = marks.length % 2 === 0 ? (marks.at(-1) ?? first) + 1 : original.length
-  return `${original.slice(0, first)}'?'${original.slice(end)}`
+  if (first === undefined) return message
+  const end = marks.length % 2 === 0 ? (marks.at(-1) ?? first) + 1 : message.length
+  return `${message.slice(0, first)}'?'${message.slice(end)}`
 }
 
-// Patterns are anchored at the end: what the server quotes comes before, and could look like anything.
-export const keyOf = (original: string): string | undefined => /for key '(?:[^']*\.)?([^'.]+)'$/.exec(original)?.[1]
-
-const columnOf = (original: string): string | undefined => {
-  const [, quoted, ticked] = /for column (?:'([^']+)'|(?:`[^`]+`\.)*`([^`]+)`) at row \d+$/.exec(original) ?? []
-  return quoted ?? ticked
-}
-
-export const foreignKeyOf = (original: string): string | undefined =>
-  /CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY/.exec(original)?.[1]?.replaceAll("``", "`")
-
-export const checkOf = (original: string): string | undefined =>
-  /^Check constraint '([^']+)' is violated/.exec(original)?.[1]
-    ?? /^CONSTRAINT [`'](?:[^`']*\.)?([^`'.]+)[`'] failed for/.exec(original)?.[1]
-
-export const duplicate = (original: string): string => {
-  const key = keyOf(original)
+export const describeDuplicate = (message: string): string => {
+  const key = findKey(message)
   return key === undefined
     ? "a row with the same unique key exists"
     : `a row with the same value of the key '${key}' exists`
 }
 
-export const badValue = (original: string): string => {
-  const column = columnOf(original)
+export const describeInvalidValue = (message: string): string => {
+  const column = findColumn(message)
   return column === undefined
     ? "a value is not valid for the type that the statement needs"
     : `the value is not valid for the column '${column}'`
 }
 
-// Where there is no column the server puts the text of an expression, with its values.
-export const misfit = (original: string): string =>
-  /'[\p{L}\p{N}_$.]+' at row \d+$/u.test(original) ? original : "a value does not fit its column"
+/** In place of a column's name such a message may have the text of an expression, with its values. */
+export const unchangedIfItNamesAColumn = (message: string): string =>
+  /'[\p{L}\p{N}_$.]+' at row \d+$/u.test(message) ? message : "a value does not fit its column"
 
-export const syntax = (original: string): string => {
-  const line = /at line (\d+)$/.exec(original)?.[1]
+export const describeSyntaxError = (message: string): string => {
+  const line = /at line (\d+)$/.exec(message)?.[1]
   return `the server does not understand the statement${line === undefined ? "" : ` (line ${line} of it)`}`
+}
+
+// Names are looked for at the end of the message, or in a form that no value comes before: a quoted value may look like
+// anything, a name included.
+
+export const findKey = (message: string): string | undefined => /for key '(?:[^']*\.)?([^'.]+)'$/.exec(message)?.[1]
+
+export const findForeignKey = (message: string): string | undefined =>
+  /CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY/.exec(message)?.[1]?.replaceAll("``", "`")
+
+export const findCheckConstraint = (message: string): string | undefined =>
+  /^Check constraint '([^']+)' is violated/.exec(message)?.[1]
+    ?? /^CONSTRAINT [`'](?:[^`']*\.)?([^`'.]+)[`'] failed for/.exec(message)?.[1]
+
+const findColumn = (message: string): string | undefined => {
+  const [, quoted, ticked] = /for column (?:'([^']+)'|(?:`[^`]+`\.)*`([^`]+)`) at row \d+$/.exec(message) ?? []
+  return quoted ?? ticked
 }

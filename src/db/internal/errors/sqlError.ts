@@ -1,4 +1,4 @@
-/** The bridge between our errors and @effect/sql's: a SqlError of ours carries the DatabaseError as its cause. */
+/** Between our errors and those of @effect/sql: a SqlError of ours carries the DatabaseError as its cause. */
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { DatabaseError } from "../../../Errors.ts"
@@ -6,7 +6,10 @@ import { toDatabaseError } from "./classify.ts"
 
 export const toSqlError = (error: DatabaseError): SqlError => new SqlError({ message: error.message, cause: error })
 
-/** The DatabaseError inside, of whichever database it came from; a SqlError of another client is classified as one of `database`. */
+/**
+ * The DatabaseError that a SqlError of ours carries, whichever database it came from; a SqlError of another client is
+ * classified, as one of `database`.
+ */
 export const fromSqlError = (database: string, error: SqlError): DatabaseError =>
   error.cause instanceof DatabaseError ? error.cause : toDatabaseError(database, error.cause ?? error)
 

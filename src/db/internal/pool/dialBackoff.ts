@@ -1,31 +1,30 @@
-/** What is known of reaching the server: since when it fails, and why; and when the next attempt is due. */
+/** When connecting may be tried again: since when it fails, why, and the pause that follows a failure. */
+import { pauseAfter } from "../../../internal/backoff.ts"
+import { DIAL_BACKOFF, LOGIN_BACKOFF } from "../deadlines.ts"
 import type { DialFailure, Surroundings } from "./model.ts"
 
+/** Connections that are opened at the same time, so that a restarted server is not stormed. */
 const MAX_DIALS = 4
-const REDIAL_FIRST = 10
-const REDIAL_MOST = 1_000
-const LOGIN_RETRY_FIRST = 1_000
-const LOGIN_RETRY_MOST = 30_000
 
-export class Redial {
+export class DialBackoff {
   readonly #around: Surroundings
   readonly #retry: () => void
-  /** Of the last failed dial; undefined since the last one that worked. */
+  /** The cause of the last failed dial; undefined after a successful one. */
   lastFailure: unknown
-  /** The server has refused the login a moment ago: until the next attempt there is no use in waiting for a dial. */
+  /** The server has just refused the login: until the next attempt there is no point in waiting for a dial. */
   refusal: { readonly cause: unknown } | undefined
   #failures = 0
   #failedAt = -1
-  #since: number | undefined
+  #failingSince: number | undefined
   #cancelTimer: (() => void) | undefined
 
-  /** `retry` is called when dialling may be tried again. */
+  /** `retry` is called at the end of each pause. */
   constructor(around: Surroundings, retry: () => void) {
     this.#around = around
     this.#retry = retry
   }
 
-  /** How many dials there may be at a time: one while the server fails, none in the pause after a failure. */
+  /** How many dials there may be at a time: one while they fail, none during the pause after a failure. */
   get limit(): number {
     if (this.#cancelTimer !== undefined) return 0
     return this.#failures > 0 ? 1 : MAX_DIALS
@@ -33,41 +32,33 @@ export class Redial {
 
   succeeded(): void {
     this.#failures = 0
-    this.#since = undefined
+    this.#failingSince = undefined
     this.lastFailure = undefined
     this.refusal = undefined
     this.cancel()
   }
 
-  /** Begins a pause. Gives the milliseconds since the first of the dials that have failed one after another began. */
+  /** Begins a pause. Returns for how long dials have been failing, from the start of the first one, in milliseconds. */
   failed(cause: unknown, kind: DialFailure, startedAt: number): number {
     const now = this.#around.now()
-    // What several dials under way find out at once is one failure.
+    // Several dials under way that find out at the same time are one failure.
     if (startedAt >= this.#failedAt) this.#failures++
     this.#failedAt = now
-    this.#since ??= startedAt
+    this.#failingSince ??= startedAt
     this.lastFailure = cause
     if (kind === "permanent") this.refusal = { cause }
     this.cancel()
-    const pause = kind === "permanent"
-      ? this.#backoff(LOGIN_RETRY_FIRST, LOGIN_RETRY_MOST)
-      : this.#backoff(REDIAL_FIRST, REDIAL_MOST)
-    this.#cancelTimer = this.#around.schedule(pause, () => {
+    const backoff = kind === "permanent" ? LOGIN_BACKOFF : DIAL_BACKOFF
+    this.#cancelTimer = this.#around.schedule(pauseAfter(this.#failures, backoff, this.#around.random()), () => {
       this.#cancelTimer = undefined
       this.refusal = undefined
       this.#retry()
     })
-    return now - this.#since
+    return now - this.#failingSince
   }
 
   cancel(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-  }
-
-  /** Exponential with jitter: half of it certain, half of it chance. */
-  #backoff(first: number, most: number): number {
-    const full = Math.min(most, first * 2 ** (this.#failures - 1))
-    return full / 2 + this.#around.random() * full / 2
   }
 }

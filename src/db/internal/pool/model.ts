@@ -1,12 +1,12 @@
-/** What the pool is made of: its driver, its slots, its borrowers and its numbers. */
+/** What the pool is made of: how it gets connections, its entries, its borrowers and its numbers. */
 
-/** What the pool needs of a connection. Each callback is called at most once; the pool puts the deadlines on them. */
-export interface Driver<C> {
-  /** Opens a connection and sets its session up. The function returned gives up on it, also after the answer was due. */
+/** What the pool needs of a connection. Each callback is called at most once; the pool sets the deadlines. */
+export interface ConnectionFactory<C> {
+  /** Opens a connection and sets its session up. The function returned gives the attempt up, at any time. */
   readonly dial: (done: (result: Dialled<C>) => void) => () => void
   readonly ping: (connection: C, done: (alive: boolean) => void) => void
   readonly reset: (connection: C, done: (clean: boolean) => void) => void
-  /** Says goodbye to the server. */
+  /** Says goodbye to the server, then closes. */
   readonly close: (connection: C) => void
   /** Cuts the socket at once. */
   readonly destroy: (connection: C) => void
@@ -16,16 +16,18 @@ export type Dialled<C> =
   | { readonly _tag: "Connected"; readonly connection: C }
   | { readonly _tag: "Failed"; readonly cause: unknown; readonly kind: DialFailure }
 
-/** "permanent": a login or a database that will not work next time either; "full": the server has too many connections. */
+/** "permanent": the next attempt will fail too (login, unknown database, TLS); "full": the server has too many connections. */
 export type DialFailure = "permanent" | "full" | "transient"
 
-/** Time and chance, injected so that tests decide them. Milliseconds; `now` never goes back. */
+/** Time and chance, injected so that tests control them. Milliseconds; `now` never goes back. */
 export interface Surroundings {
   readonly now: () => number
   readonly random: () => number
+  /** Runs the task after the delay, unless the function returned is called first. */
   readonly schedule: (delay: number, task: () => void) => () => void
 }
 
+/** Times in milliseconds; Infinity = never. */
 export interface Options {
   readonly size: number
   readonly overflow: number
@@ -35,24 +37,27 @@ export interface Options {
   readonly prePing: boolean
   readonly pingSkip: number
   readonly leakThreshold: number
-  readonly onLeak: (slot: Slot<unknown>, heldFor: number) => void
+  readonly onLeak: (entry: Entry<unknown>, heldFor: number) => void
 }
 
-export interface Slot<C> {
+/** One connection of the pool. */
+export interface Entry<C> {
   readonly connection: C
-  /** How often the pool had been invalidated when it was opened. */
+  /** How often the pool had been invalidated when the connection was opened. */
   readonly generation: number
   readonly expiresAt: number
   lastUsed: number
   borrowedAt: number
-  /** What the borrower wants to be found by if it leaks the connection. */
+  /** The label of the borrower, to find it by if it leaks the connection. */
   borrower: unknown
+  /** Whether the leak has been reported. */
   reported: boolean
   state: "idle" | "active" | "gone"
 }
 
+/** Exactly one of the callbacks is called, once. */
 export interface Borrower<C> {
-  readonly onSlot: (slot: Slot<C>) => void
+  readonly onEntry: (entry: Entry<C>) => void
   readonly onFailure: (failure: AcquireFailure) => void
   readonly label?: unknown
 }
@@ -60,11 +65,17 @@ export interface Borrower<C> {
 export interface AcquireFailure {
   readonly _tag: "Timeout" | "Closed" | "DialFailed"
   readonly stats: Stats
-  /** The last failed dial, where there has been one since the last successful one. */
+  /** The last failed dial, if there has been one since the last successful one. */
   readonly cause: unknown
 }
 
-/** Of one pool at one moment. */
+/** How a borrower gives its connection back: as it was, to be reset, or not to be used again. */
+export type Return = "clean" | "reset" | "discard"
+
+/** Why a connection was discarded rather than kept. */
+export type DiscardReason = "broken" | "pingFailed" | "resetFailed" | "overflow" | "invalidated"
+
+/** Of one pool now. */
 export interface Levels {
   readonly idle: number
   readonly active: number
@@ -81,14 +92,28 @@ export interface Counts {
   readonly discarded: Readonly<Record<DiscardReason, number>>
 }
 
-/** Numbers of one pool; `size` counts the slots in existence, `overflow` those beyond the pool's size, `max` how many there may be. */
+/** The numbers of one pool. */
 export interface Stats extends Levels, Counts {
+  /** Connections that exist or are being opened: idle + active + dialling. */
   readonly size: number
+  /** Those beyond the pool's size. */
   readonly overflow: number
+  /** How many there may be. */
   readonly max: number
 }
 
-export type DiscardReason = "broken" | "pingFailed" | "resetFailed" | "overflow" | "invalidated"
-
-/** How a borrower gives its connection back. */
-export type Return = "clean" | "reset" | "discard"
+/** The numbers of a database that has no pool of ours. */
+export const NO_STATS: Stats = {
+  idle: 0,
+  active: 0,
+  dialling: 0,
+  waiting: 0,
+  size: 0,
+  overflow: 0,
+  max: 0,
+  opened: 0,
+  dialFailures: 0,
+  timeouts: 0,
+  recycled: 0,
+  discarded: { broken: 0, pingFailed: 0, resetFailed: 0, overflow: 0, invalidated: 0 }
+}

@@ -1,60 +1,56 @@
 /**
- * The pool of one database: a state machine that knows nothing of MySQL, of Effect or of the wall clock.
+ * The pool of one database: a state machine that knows nothing of MySQL, of Effect or of the time of day.
  *
- * Borrowers always wait on the pool, never on a dial or a ping of their own: whatever connection becomes usable first
- * goes to the one who has waited longest. At every moment `slots = idle + active + dialling`, and a slot that is being
- * pinged or reset counts as active. All calls are synchronous; answers come by callback, exactly once.
+ * Borrowers wait on the pool, never on a dial or a ping of their own: whatever connection becomes usable first goes to
+ * the borrower that has waited longest. At all times `size = idle + active + dialling`; an entry that is being pinged
+ * or reset counts as active. All calls are synchronous. Answers come by callback, exactly once.
+ *
+ * One file because these invariants hold over all of its transitions, and are checked by reading them together.
  */
-
-import { Line } from "../waiting/waitQueue.ts"
+import { PING, RESET } from "../deadlines.ts"
+import { DialBackoff } from "./dialBackoff.ts"
+import { LeakWatch } from "./leakWatch.ts"
 import type {
   AcquireFailure,
   Borrower,
+  ConnectionFactory,
   Counts,
   Dialled,
   DiscardReason,
-  Driver,
+  Entry,
   Levels,
   Options,
   Return,
-  Slot,
   Stats,
   Surroundings
 } from "./model.ts"
-import { Redial } from "./dialBackoff.ts"
+import { Waiters } from "./waiters.ts"
 
-const PING_DEADLINE = 1_000
-const RESET_DEADLINE = 1_000
+/** Connections live up to this fraction less than `recycle`, so that those opened together are not replaced together. */
 const RECYCLE_JITTER = 0.1
 
-interface Waiter<C> {
-  readonly borrower: Borrower<C>
-  readonly arrivedAt: number
-  readonly deadline: number
-}
-
 export class Pool<C> {
-  readonly #driver: Driver<C>
+  readonly #factory: ConnectionFactory<C>
   readonly #around: Surroundings
   readonly #options: Options
   readonly #max: number
 
-  // A stack: the connection used last is handed out first, so what a quiet pool does not need grows old.
-  readonly #idle: Array<Slot<C>> = []
-  readonly #active = new Set<Slot<C>>()
+  // A stack: the connection used last is handed out first, so those that a quiet pool does not need grow old.
+  readonly #idle: Array<Entry<C>> = []
+  readonly #active = new Set<Entry<C>>()
   readonly #dials = new Set<() => void>()
-  readonly #waiters = new Line<Waiter<C>>()
+  readonly #waiters: Waiters<C>
+  /** Entries that are being pinged or reset. */
   #checking = 0
 
   #suspectBefore = -1
   #generation = 0
 
-  readonly #redial: Redial
-
-  #cancelDeadlineTimer: (() => void) | undefined
-  #cancelLeakTimer: (() => void) | undefined
+  readonly #dialBackoff: DialBackoff
+  readonly #leakWatch: LeakWatch<C>
 
   #closed = false
+  #cancelGrace: (() => void) | undefined
   #onDrained: (() => void) | undefined
 
   readonly #counts = {
@@ -65,15 +61,21 @@ export class Pool<C> {
     discarded: { broken: 0, pingFailed: 0, resetFailed: 0, overflow: 0, invalidated: 0 }
   }
 
-  constructor(driver: Driver<C>, around: Surroundings, options: Options) {
-    this.#driver = driver
+  constructor(factory: ConnectionFactory<C>, around: Surroundings, options: Options) {
+    this.#factory = factory
     this.#around = around
     this.#options = options
     this.#max = options.size + options.overflow
-    this.#redial = new Redial(around, () => this.#pump())
+    this.#waiters = new Waiters(around, options.acquireTimeout, () => {
+      const failure = this.#failure("Timeout")
+      this.#counts.timeouts++
+      return failure
+    })
+    this.#dialBackoff = new DialBackoff(around, () => this.#pump())
+    this.#leakWatch = new LeakWatch(around, options.leakThreshold, this.#active, options.onLeak)
   }
 
-  /** What has happened since the start: the pool's own numbers, not a copy. */
+  /** The numbers since the start; live, not a copy. */
   get counts(): Counts {
     return this.#counts
   }
@@ -88,7 +90,7 @@ export class Pool<C> {
   }
 
   get stats(): Stats {
-    const size = this.#slots()
+    const size = this.#size()
     return {
       ...this.levels,
       size,
@@ -101,7 +103,7 @@ export class Pool<C> {
 
   /**
    * Asks for a connection. Exactly one of the borrower's callbacks is called, perhaps before this returns. One deadline
-   * covers the queue, pings, dials, login and session set-up. The function returned takes the request back; after an
+   * covers the queue, pings, dials, login and session set-up. The function returned takes the request back; after the
    * answer it does nothing.
    */
   acquire(borrower: Borrower<C>): () => void {
@@ -111,35 +113,32 @@ export class Pool<C> {
     }
     const now = this.#around.now()
     if (this.#waiters.size === 0) {
-      const slot = this.#takeFresh(now)
-      if (slot !== undefined) {
-        this.#hand(slot, borrower, now)
+      const entry = this.#takeFresh(now)
+      if (entry !== undefined) {
+        this.#hand(entry, borrower, now)
         return ignore
       }
-      if (this.#redial.refusal !== undefined && this.#slots() === 0) {
-        borrower.onFailure(this.#failure("DialFailed", this.#redial.refusal.cause))
+      if (this.#dialBackoff.refusal !== undefined && this.#size() === 0) {
+        borrower.onFailure(this.#failure("DialFailed", this.#dialBackoff.refusal.cause))
         return ignore
       }
     }
-    const place = this.#waiters.join({ borrower, arrivedAt: now, deadline: now + this.#options.acquireTimeout })
-    this.#armDeadline()
+    const leave = this.#waiters.join(borrower, now)
     this.#pump()
-    return () => {
-      if (this.#waiters.leave(place)) this.#armDeadline()
-    }
+    return leave
   }
 
-  /** Takes a connection back. To release a slot twice is a defect of the caller, never a shared connection. */
-  release(slot: Slot<C>, how: Return): void {
-    this.#retire(slot)
-    if (slot.state === "gone") return
+  /** Takes a connection back. Releasing an entry twice is a defect of the caller; it never makes a shared connection. */
+  release(entry: Entry<C>, how: Return): void {
+    this.#retire(entry)
+    if (entry.state === "gone") return
     const now = this.#around.now()
     if (how === "discard") {
-      this.#destroy(slot, "broken")
+      this.#destroy(entry, "broken")
     } else if (how === "reset" && !this.#closed) {
-      this.#reset(slot)
+      this.#reset(entry)
     } else {
-      this.#giveBack(slot, now)
+      this.#giveBack(entry, now)
     }
     this.#pump()
     this.#checkDrained()
@@ -147,15 +146,15 @@ export class Pool<C> {
 
   /** An idle connection died by itself: it leaves the pool now instead of at its next checkout. */
   lost(connection: C): void {
-    const index = this.#idle.findIndex((slot) => slot.connection === connection)
+    const index = this.#idle.findIndex((entry) => entry.connection === connection)
     if (index < 0) return
-    const [slot] = this.#idle.splice(index, 1)
-    this.#destroy(slot!, "broken")
+    const [entry] = this.#idle.splice(index, 1)
+    this.#destroy(entry!, "broken")
     this.suspect()
     this.#checkDrained()
   }
 
-  /** A connection turned out dead: every one opened before now has to answer a ping before it is used again. */
+  /** A connection turned out dead: each one opened before now must answer a ping before it is used again. */
   suspect(): void {
     if (this.#options.prePing) {
       this.#suspectBefore = this.#around.now()
@@ -164,7 +163,7 @@ export class Pool<C> {
     }
   }
 
-  /** Every connection opened before now is closed: idle ones at once, borrowed ones when they come back. */
+  /** Closes all connections opened before now: idle ones at once, borrowed ones when they come back. */
   invalidate(): void {
     this.#generation++
     while (this.#idle.length > 0) this.#destroy(this.#idle.pop()!, "invalidated")
@@ -172,25 +171,27 @@ export class Pool<C> {
   }
 
   /**
-   * Closes the pool: waiters fail, dials are given up, idle connections are closed, borrowed ones as they come back and
-   * at the latest after `grace` milliseconds, by force. `done` is called when no slot is left.
+   * Closes the pool: waiters fail, dials are given up, idle connections are closed. Borrowed ones are closed as they come
+   * back, and cut after `grace` milliseconds. `done` is called when no entry is left.
    */
   shutdown(grace: number, done: () => void): void {
     this.#closed = true
     this.#onDrained = done
-    this.#cancelTimers()
+    this.#waiters.close()
+    this.#dialBackoff.cancel()
+    this.#leakWatch.cancel()
     for (const giveUp of [...this.#dials]) {
       this.#dials.delete(giveUp)
       giveUp()
     }
-    this.#failWaiters("Closed", this.#redial.lastFailure)
+    this.#waiters.failAll(() => this.#failure("Closed"))
     while (this.#idle.length > 0) this.#close(this.#idle.pop()!)
     if (this.#active.size > 0) {
-      this.#cancelDeadlineTimer = this.#around.schedule(grace, () => {
-        for (const slot of [...this.#active]) {
-          // The borrower still holds it: its statements fail now, and its release finds the slot gone.
-          this.#active.delete(slot)
-          this.#destroy(slot, "broken")
+      this.#cancelGrace = this.#around.schedule(grace, () => {
+        for (const entry of [...this.#active]) {
+          // The borrower still holds it: its statements fail now, and its release finds the entry gone.
+          this.#active.delete(entry)
+          this.#destroy(entry, "broken")
         }
         this.#checkDrained()
       })
@@ -198,11 +199,11 @@ export class Pool<C> {
     this.#checkDrained()
   }
 
-  #slots(): number {
+  #size(): number {
     return this.#idle.length + this.#active.size + this.#dials.size
   }
 
-  /** Serves and supplies: called after every change that could let a waiter go on. */
+  /** Serves waiters and supplies connections. Called after every change that could let a waiter go on. */
   #pump(): void {
     while (this.#waiters.size > 0 && !this.#closed) {
       const now = this.#around.now()
@@ -219,51 +220,51 @@ export class Pool<C> {
       } else if (this.#mayDial()) {
         this.#dial(now)
       } else {
-        // Nothing is left that could come back, and the login is known to be refused.
-        if (this.#redial.refusal !== undefined && this.#slots() === 0) {
-          this.#failWaiters("DialFailed", this.#redial.refusal.cause)
+        // No connection is left that could come back, and the login is known to be refused.
+        if (this.#dialBackoff.refusal !== undefined && this.#size() === 0) {
+          this.#failWaiters(this.#dialBackoff.refusal.cause)
         }
         return
       }
     }
   }
 
-  /** The most recently used idle connection, if it can be handed out without a ping; dead wood above it is removed. */
-  #takeFresh(now: number): Slot<C> | undefined {
+  /** The most recently used idle connection, if it can be handed out without a ping. Expired ones above it are closed. */
+  #takeFresh(now: number): Entry<C> | undefined {
     for (;;) {
-      const slot = this.#idle[this.#idle.length - 1]
-      if (slot === undefined) return undefined
-      if (slot.expiresAt <= now) {
+      const entry = this.#idle[this.#idle.length - 1]
+      if (entry === undefined) return undefined
+      if (entry.expiresAt <= now) {
         this.#idle.pop()
         this.#counts.recycled++
-        this.#close(slot)
-      } else if (this.#needsPing(slot, now)) {
+        this.#close(entry)
+      } else if (this.#needsPing(entry, now)) {
         return undefined
       } else {
         this.#idle.pop()
-        return slot
+        return entry
       }
     }
   }
 
-  #needsPing(slot: Slot<C>, now: number): boolean {
+  #needsPing(entry: Entry<C>, now: number): boolean {
     return this.#options.prePing
-      && (slot.lastUsed <= this.#suspectBefore || now - slot.lastUsed >= this.#options.pingSkip)
+      && (entry.lastUsed <= this.#suspectBefore || now - entry.lastUsed >= this.#options.pingSkip)
   }
 
-  #check(slot: Slot<C>): void {
-    this.#enter(slot, undefined, this.#around.now())
+  #check(entry: Entry<C>): void {
+    this.#enter(entry, undefined, this.#around.now())
     this.#checking++
-    this.#bounded(PING_DEADLINE, (done) => this.#driver.ping(slot.connection, done), (answer) => {
-      if (slot.state === "gone") return
+    this.#bounded(PING, (done) => this.#factory.ping(entry.connection, done), (answer) => {
+      if (entry.state === "gone") return
       this.#checking--
-      this.#retire(slot)
+      this.#retire(entry)
       const now = this.#around.now()
       if (answer === true) {
-        this.#giveBack(slot, now)
+        this.#giveBack(entry, now)
       } else {
-        this.#destroy(slot, "pingFailed")
-        // A refusal comes at once and costs the others one fast ping each; silence would cost each of them a deadline.
+        this.#destroy(entry, "pingFailed")
+        // A failed ping is answered at once, so the others may be pinged too. Silence would cost each of them a deadline.
         if (answer === undefined) this.invalidate()
         else this.suspect()
       }
@@ -272,21 +273,21 @@ export class Pool<C> {
     })
   }
 
-  #reset(slot: Slot<C>): void {
-    this.#enter(slot, undefined, this.#around.now())
+  #reset(entry: Entry<C>): void {
+    this.#enter(entry, undefined, this.#around.now())
     this.#checking++
-    this.#bounded(RESET_DEADLINE, (done) => this.#driver.reset(slot.connection, done), (answer) => {
-      if (slot.state === "gone") return
+    this.#bounded(RESET, (done) => this.#factory.reset(entry.connection, done), (answer) => {
+      if (entry.state === "gone") return
       this.#checking--
-      this.#retire(slot)
-      if (answer === true) this.#giveBack(slot, this.#around.now())
-      else this.#destroy(slot, "resetFailed")
+      this.#retire(entry)
+      if (answer === true) this.#giveBack(entry, this.#around.now())
+      else this.#destroy(entry, "resetFailed")
       this.#pump()
       this.#checkDrained()
     })
   }
 
-  /** Runs one step of the driver under a deadline. `undefined` stands for no answer in time. */
+  /** Runs one step on a connection under a deadline. `undefined` means no answer in time. */
   #bounded(
     deadline: number,
     step: (done: (ok: boolean) => void) => void,
@@ -304,7 +305,7 @@ export class Pool<C> {
   }
 
   #mayDial(): boolean {
-    return this.#slots() < this.#max && this.#dials.size < this.#redial.limit
+    return this.#size() < this.#max && this.#dials.size < this.#dialBackoff.limit
   }
 
   #dial(now: number): void {
@@ -315,9 +316,9 @@ export class Pool<C> {
       abandon()
     }
     this.#dials.add(giveUp)
-    const abandon = this.#driver.dial((result) => {
+    const abandon = this.#factory.dial((result) => {
       if (finished) {
-        if (result._tag === "Connected") this.#driver.destroy(result.connection)
+        if (result._tag === "Connected") this.#factory.destroy(result.connection)
         return
       }
       finished = true
@@ -331,7 +332,7 @@ export class Pool<C> {
   #dialled(connection: C): void {
     const now = this.#around.now()
     this.#counts.opened++
-    this.#redial.succeeded()
+    this.#dialBackoff.succeeded()
     const life = this.#options.recycle * (1 - RECYCLE_JITTER * this.#around.random())
     this.#giveBack({
       connection,
@@ -348,140 +349,87 @@ export class Pool<C> {
   #dialFailed(startedAt: number, { cause, kind }: Dialled<C> & { readonly _tag: "Failed" }): void {
     const now = this.#around.now()
     this.#counts.dialFailures++
-    const failingFor = this.#redial.failed(cause, kind, startedAt)
-    if (kind === "permanent") return this.#failWaiters("DialFailed", cause)
+    const failingFor = this.#dialBackoff.failed(cause, kind, startedAt)
+    if (kind === "permanent") return this.#failWaiters(cause)
     // While connections are out, one may come back before the deadline; a full server frees places in its own time.
     const hopeless = kind === "transient" && this.#active.size === 0 && failingFor >= this.#options.connectTimeout
-    // Who came only towards the end of this dial may find the server back: the next one tells.
-    if (hopeless) this.#failWaiters("DialFailed", cause, Math.max(startedAt, now - this.#options.connectTimeout / 2))
+    // A borrower that came only towards the end of this dial may find the server back: the next dial will tell.
+    if (hopeless) this.#failWaiters(cause, Math.max(startedAt, now - this.#options.connectTimeout / 2))
   }
 
-  /** Fails all who wait now; not who comes meanwhile, nor who takes the request back meanwhile. */
-  #failWaiters(tag: AcquireFailure["_tag"], cause: unknown, arrivedBy = Infinity): void {
-    for (const place of this.#waiters.places()) {
-      const { arrivedAt, borrower } = place.value
-      if (arrivedAt > arrivedBy) break
-      if (this.#waiters.leave(place)) borrower.onFailure(this.#failure(tag, cause))
-    }
-    this.#armDeadline()
+  #failWaiters(cause: unknown, arrivedBy?: number): void {
+    this.#waiters.failAll(() => this.#failure("DialFailed", cause), arrivedBy)
   }
 
-  /** A usable connection: to the one who has waited longest, or to the idle ones, or away if those are enough. */
-  #giveBack(slot: Slot<C>, now: number): void {
+  /** A usable connection goes to the longest-waiting borrower, or to the idle ones, or is closed if there are enough. */
+  #giveBack(entry: Entry<C>, now: number): void {
     if (this.#closed) {
-      this.#close(slot)
-    } else if (slot.expiresAt <= now) {
+      this.#close(entry)
+    } else if (entry.expiresAt <= now) {
       this.#counts.recycled++
-      this.#close(slot)
-    } else if (slot.generation < this.#generation) {
-      this.#destroy(slot, "invalidated")
+      this.#close(entry)
+    } else if (entry.generation < this.#generation) {
+      this.#destroy(entry, "invalidated")
     } else if (this.#waiters.size > 0) {
-      this.#handToFirst(slot, now)
+      this.#handToFirst(entry, now)
     } else if (this.#idle.length >= this.#options.size) {
       this.#counts.discarded.overflow++
-      this.#close(slot)
+      this.#close(entry)
     } else {
-      slot.state = "idle"
-      this.#idle.push(slot)
+      entry.state = "idle"
+      this.#idle.push(entry)
     }
   }
 
-  #handToFirst(slot: Slot<C>, now: number): void {
-    const first = this.#waiters.shift()
-    this.#armDeadline()
-    this.#hand(slot, first!.borrower, now)
+  #handToFirst(entry: Entry<C>, now: number): void {
+    this.#hand(entry, this.#waiters.take()!, now)
   }
 
-  #hand(slot: Slot<C>, borrower: Borrower<C>, now: number): void {
-    this.#enter(slot, borrower.label, now)
-    borrower.onSlot(slot)
+  #hand(entry: Entry<C>, borrower: Borrower<C>, now: number): void {
+    this.#enter(entry, borrower.label, now)
+    borrower.onEntry(entry)
   }
 
-  #enter(slot: Slot<C>, label: unknown, now: number): void {
-    slot.state = "active"
-    slot.borrowedAt = now
-    slot.borrower = label
-    slot.reported = false
-    this.#active.add(slot)
-    if (this.#cancelLeakTimer === undefined && this.#options.leakThreshold !== Infinity) this.#armLeak()
+  #enter(entry: Entry<C>, label: unknown, now: number): void {
+    entry.state = "active"
+    entry.borrowedAt = now
+    entry.borrower = label
+    entry.reported = false
+    this.#active.add(entry)
+    this.#leakWatch.arm()
   }
 
-  /** Out of the borrower's hands. */
-  #retire(slot: Slot<C>): void {
-    if (!this.#active.delete(slot)) {
-      if (slot.state === "gone") return
+  /** The borrower has let go of it. */
+  #retire(entry: Entry<C>): void {
+    if (!this.#active.delete(entry)) {
+      if (entry.state === "gone") return
       throw new Error("A pooled connection was released twice")
     }
-    slot.lastUsed = this.#around.now()
+    entry.lastUsed = this.#around.now()
   }
 
-  #close(slot: Slot<C>): void {
-    slot.state = "gone"
-    this.#driver.close(slot.connection)
+  #close(entry: Entry<C>): void {
+    entry.state = "gone"
+    this.#factory.close(entry.connection)
   }
 
-  #destroy(slot: Slot<C>, reason: DiscardReason): void {
-    if (slot.state === "gone") return
-    slot.state = "gone"
+  #destroy(entry: Entry<C>, reason: DiscardReason): void {
+    if (entry.state === "gone") return
+    entry.state = "gone"
     this.#counts.discarded[reason]++
-    this.#driver.destroy(slot.connection)
+    this.#factory.destroy(entry.connection)
   }
 
-  #failure(tag: AcquireFailure["_tag"], cause: unknown = this.#redial.lastFailure): AcquireFailure {
+  #failure(tag: AcquireFailure["_tag"], cause: unknown = this.#dialBackoff.lastFailure): AcquireFailure {
     return { _tag: tag, stats: this.stats, cause }
   }
 
-  /** All waiters wait equally long, so the first in the queue is the first to run out of time: one timer is enough. */
-  #armDeadline(): void {
-    if (this.#closed) return
-    if (this.#waiters.size === 0) {
-      this.#cancelDeadlineTimer?.()
-      this.#cancelDeadlineTimer = undefined
-      return
-    }
-    if (this.#cancelDeadlineTimer !== undefined) return
-    const { deadline } = this.#waiters.first!
-    this.#cancelDeadlineTimer = this.#around.schedule(deadline - this.#around.now(), () => {
-      this.#cancelDeadlineTimer = undefined
-      const now = this.#around.now()
-      for (const place of this.#waiters.places()) {
-        if (place.value.deadline > now) break
-        const failure = this.#failure("Timeout")
-        if (!this.#waiters.leave(place)) continue
-        this.#counts.timeouts++
-        place.value.borrower.onFailure(failure)
-      }
-      this.#armDeadline()
-    })
-  }
-
-  #armLeak(): void {
-    const threshold = this.#options.leakThreshold
-    this.#cancelLeakTimer = this.#around.schedule(threshold, () => {
-      this.#cancelLeakTimer = undefined
-      const now = this.#around.now()
-      for (const slot of this.#active) {
-        if (!slot.reported && now - slot.borrowedAt >= threshold) {
-          slot.reported = true
-          this.#options.onLeak(slot, now - slot.borrowedAt)
-        }
-      }
-      if (this.#active.size > 0) this.#armLeak()
-    })
-  }
-
-  #cancelTimers(): void {
-    this.#cancelDeadlineTimer?.()
-    this.#redial.cancel()
-    this.#cancelLeakTimer?.()
-    this.#cancelDeadlineTimer = this.#cancelLeakTimer = undefined
-  }
-
   #checkDrained(): void {
-    if (this.#onDrained === undefined || this.#slots() > 0) return
+    if (this.#onDrained === undefined || this.#size() > 0) return
     const done = this.#onDrained
     this.#onDrained = undefined
-    this.#cancelTimers()
+    this.#cancelGrace?.()
+    this.#leakWatch.cancel()
     done()
   }
 }

@@ -8,17 +8,17 @@
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Net from "node:net"
+import type { Finding } from "../../../internal/valueChecks.ts"
+import { defaults } from "./defaults.ts"
 import { parseOptions, type UrlOptions } from "./urlOptions.ts"
-
-export type { UrlOptions } from "./urlOptions.ts"
 
 export interface DatabaseUrl {
   /** A name or an address; an IPv6 address without its brackets. */
   readonly host: string
-  /** 3306 where the URL names none. */
+  /** 3306 if the URL has none. */
   readonly port: number
   readonly user: string
-  /** Empty where the URL has none. */
+  /** Empty if the URL has none. */
   readonly password: Redacted.Redacted
   readonly database: string
   readonly options: UrlOptions
@@ -26,61 +26,67 @@ export interface DatabaseUrl {
 
 const schemes = ["mysql", "mariadb"].flatMap((name) => [name, `${name}+aiomysql`, `${name}+asyncmy`, `${name}+pymysql`])
 
-const shape = "mysql://user:password@host:3306/database"
+const shape = "write it as mysql://user:password@host:3306/database"
 
 /**
  * Reads a URL. The left side lists everything that is wrong with it; none of that quotes the password or anything that
  * could be a part of it.
  */
-export const parse = (url: string): Either.Either<DatabaseUrl, ReadonlyArray<string>> => {
+export const parse = (url: string): Either.Either<DatabaseUrl, ReadonlyArray<Finding>> => {
   const text = url.trim()
   const scheme = /^([^:/?#@]*):\/\//.exec(text)?.[1]
-  if (scheme === undefined) {
-    return Either.left([`does not begin with a scheme; it has to look like ${shape}`])
-  }
-  const problems: Array<string> = []
-  if (!schemes.includes(scheme.toLowerCase())) {
-    const accepted = `accepted are ${schemes.map((name) => `${name}://`).join(", ")}`
-    problems.push(
-      /^[a-z][a-z0-9+._-]{0,39}$/i.test(scheme)
-        ? `the scheme ${scheme}:// is not one of a MySQL database; ${accepted}`
-        : `does not begin with a scheme (is it wrapped in quotation marks?); ${accepted}`
-    )
-  }
+  if (scheme === undefined) return Either.left([{ detail: "does not begin with a scheme", hint: shape }])
+  const findings: Array<Finding> = []
+  if (!schemes.includes(scheme.toLowerCase())) findings.push(unknownScheme(scheme))
   const body = text.slice(scheme.length + 3)
   const readings = readingsOf(body).filter(isComplete)
   if (readings.length > 1) {
-    problems.push(
-      "can be read in more than one way because of an unencoded '@'; percent-encode the user, the password and the "
-        + "options ('@' is %40, ':' %3A, '/' %2F, '?' %3F, '#' %23)"
-    )
-    return Either.left(problems)
+    findings.push({
+      detail: "can be read in more than one way because of an unencoded '@'",
+      hint: "percent-encode the user, the password and the options ('@' is %40, ':' %3A, '/' %2F, '?' %3F, '#' %23)"
+    })
+    return Either.left(findings)
   }
   const reading = readings[0] ?? standardReading(body)
-  const user = decode("user", reading.user, problems)
-  const password = decode("password", reading.password, problems)
-  const { host, port } = readAddress(reading, problems)
-  const database = decode("database", reading.database, problems)
-  if (reading.user === "") problems.push(`the user is missing; it has to look like ${shape}`)
-  if (reading.database === "") problems.push(`the database is missing; it has to look like ${shape}`)
+  const user = decode("user", reading.user, findings)
+  const password = decode("password", reading.password, findings)
+  const { host, port } = readAddress(reading, findings)
+  const database = decode("database", reading.database, findings)
+  if (reading.user === "") findings.push(missing("user"))
+  if (reading.database === "") findings.push(missing("database"))
   else if (!databaseName.test(reading.database)) {
-    problems.push("the database is not a name; percent-encode what is special in it, and in the password ('/' is %2F)")
+    findings.push({
+      detail: "the database is not a valid name",
+      hint: "percent-encode the special characters in it, and in the password ('/' is %2F)"
+    })
   }
-  // Where the URL could not be split with certainty, what looks like an option may be a piece of the password.
+  // If there is no certain way to split the URL, what looks like an option may be a piece of the password.
   const certain = readings.length === 1
   const options = parseOptions(certain || /^[^@?]*@[^@]*$/.test(body) ? reading.query : "", certain)
   if (Either.isLeft(options)) {
-    return Either.left([...problems, ...options.left])
+    return Either.left([...findings, ...options.left])
   }
   if (options.right.sslMode === "VERIFY_IDENTITY" && Net.isIP(host) !== 0) {
-    problems.push(
-      "ssl-mode=VERIFY_IDENTITY compares the certificate with the name of the host, and the host is an address; "
-        + "use the name, or ssl-mode=VERIFY_CA"
-    )
+    findings.push({
+      detail: "ssl-mode=VERIFY_IDENTITY compares the certificate with the name of the host, and the host is an address",
+      hint: "use the host's name, or ssl-mode=VERIFY_CA"
+    })
   }
-  return problems.length > 0
-    ? Either.left(problems)
+  return findings.length > 0
+    ? Either.left(findings)
     : Either.right({ host, port, user, password: Redacted.make(password), database, options: options.right })
+}
+
+const missing = (part: string): Finding => ({ detail: `the ${part} is missing`, hint: shape })
+
+const unknownScheme = (scheme: string): Finding => {
+  const accepted = schemes.map((name) => `${name}://`).join(", ")
+  return /^[a-z][a-z0-9+._-]{0,39}$/i.test(scheme)
+    ? { detail: `the scheme ${scheme}:// is not that of a MySQL database`, hint: `use one of ${accepted}` }
+    : {
+      detail: "does not begin with a scheme",
+      hint: `remove any quotation marks around it, and begin it with one of ${accepted}`
+    }
 }
 
 /** The pieces of a URL, not yet decoded or checked. */
@@ -114,7 +120,7 @@ const split = (userinfo: string, rest: string): Reading => {
 const readingsOf = (body: string): ReadonlyArray<Reading> =>
   Array.from(body.matchAll(/@/g), ({ index }) => split(body.slice(0, index), body.slice(index + 1)))
 
-/** As any other reader of URLs would take it: what comes before the last `@` of the part before the first `/ ? #`. */
+/** As other readers of URLs split it: at the last `@` before the first `/ ? #`, or else at the last `@` of all. */
 const standardReading = (body: string): Reading => {
   const authority = body.split(/[/?#]/, 1)[0] ?? ""
   const at = authority.includes("@") ? authority.lastIndexOf("@") : body.lastIndexOf("@")
@@ -135,32 +141,36 @@ const withZone = (address: string): string => address.replace("%25", "%")
 
 const isPort = (port: string): boolean => /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65535
 
-const readAddress = ({ host, port }: Reading, problems: Array<string>): Pick<DatabaseUrl, "host" | "port"> => {
+const readAddress = ({ host, port }: Reading, findings: Array<Finding>): Pick<DatabaseUrl, "host" | "port"> => {
   if (Net.isIPv6(`${host}:${port}`)) {
-    problems.push("the host is an IPv6 address, which goes in brackets: [::1]:3306")
+    findings.push({ detail: "the host is an IPv6 address without brackets", hint: "write it as in [::1]:3306" })
   } else {
     if (host === "") {
-      problems.push(`the host is missing; it has to look like ${shape}`)
+      findings.push(missing("host"))
     } else if (!hostName.test(host) && !isBracketed(host)) {
-      problems.push(
-        "the host is neither a name nor an address; what is special in the password is to be percent-encoded"
-      )
+      findings.push({
+        detail: "the host is neither a name nor an address",
+        hint: "percent-encode the special characters in the password"
+      })
     }
     if (port !== undefined && !isPort(port)) {
-      problems.push(
-        "the port is not a whole number from 1 to 65535; if what follows the ':' is the password, an '@' and the host are "
-          + "missing after it"
-      )
+      findings.push({
+        detail: "the port must be a whole number from 1 to 65535",
+        hint: "if what follows the ':' is the password, add '@' and the host after it"
+      })
     }
   }
-  return { host: isBracketed(host) ? withZone(host.slice(1, -1)) : host, port: Number(port ?? 3306) }
+  return { host: isBracketed(host) ? withZone(host.slice(1, -1)) : host, port: Number(port ?? defaults.port) }
 }
 
-const decode = (part: string, text: string, problems: Array<string>): string =>
+const decode = (part: string, text: string, findings: Array<Finding>): string =>
   Either.getOrElse(
     Either.try(() => decodeURIComponent(text)),
     () => {
-      problems.push(`the ${part} holds a '%' that begins no percent-escape of UTF-8 text; write '%' itself as %25`)
+      findings.push({
+        detail: `the ${part} has a '%' that does not begin a valid percent-escape of UTF-8 text`,
+        hint: "write '%' itself as %25"
+      })
       return text
     }
   )

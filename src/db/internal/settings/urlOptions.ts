@@ -1,52 +1,56 @@
 /** The options of a database's URL: what follows the `?`. */
 import * as Either from "effect/Either"
+import { QUOTED_VALUE, truncate } from "../../../internal/textLimits.ts"
+import { boolean, booleanOf, type Check, type Finding, mustBe, oneOf } from "../../../internal/valueChecks.ts"
+import { defaults } from "./defaults.ts"
 
-export type SslMode = "DISABLED" | "REQUIRED" | "VERIFY_CA" | "VERIFY_IDENTITY"
+const sslModes = ["DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"] as const
+export type SslMode = typeof sslModes[number]
 
 export interface UrlOptions {
-  /** A character set or a collation of MySQL, lower case; `utf8mb4` where the URL names none. */
+  /** A character set or a collation of MySQL, in lower case. Default `utf8mb4`. */
   readonly charset: string
-  /** The offset in which the database's DATETIMEs are written, in the form `+00:00`, which is also the default. */
+  /** The offset of the times in DATETIME columns, in the form `+00:00`, which is the default. */
   readonly timezone: string
   /** Whether DATE, DATETIME and TIMESTAMP arrive as `Date` (the default) or as the server's text. */
   readonly dates: "date" | "string"
-  /** `DISABLED` where the URL says nothing of TLS. */
+  /** Default `DISABLED`, and `VERIFY_CA` with `ssl-ca`. */
   readonly sslMode: SslMode
   /** The path of a PEM file with the certificates of the authorities to trust, instead of those that Node trusts. */
   readonly sslCa: string | undefined
-  /** Whether one text may hold several statements; false by default, because it widens every injection. */
+  /** Whether one text may hold several statements. Default false, because it widens every injection. */
   readonly multipleStatements: boolean
   /** Milliseconds. */
   readonly connectTimeout: number | undefined
 }
 
 /**
- * Reads `a=1&b=2`; the left side lists every problem. Names are of any case, with `-` or `_`; values are form-encoded.
- * Unless this is `certain` to be a list of options, the problems quote no name that is not one of ours.
+ * Reads `a=1&b=2`; the left side lists everything that is wrong. Names may be in any case, with `-` or `_`; values are
+ * form-encoded. Unless it is `certain` that this is a list of options, no name is quoted that is not one of ours.
  */
-export const parseOptions = (query: string, certain: boolean): Either.Either<UrlOptions, ReadonlyArray<string>> => {
-  const problems: Array<string> = []
-  const given = collect(query, certain, problems)
+export const parseOptions = (query: string, certain: boolean): Either.Either<UrlOptions, ReadonlyArray<Finding>> => {
+  const findings: Array<Finding> = []
   const values: Values = {}
-  for (const [name, value] of given) {
-    const problem = readers[name]?.(value, values)
-    if (problem !== undefined) problems.push(`the option ${name} ${problem}`)
+  for (const [name, text] of collect(query, certain, findings)) {
+    const value = readers[name]?.(text) ?? Either.right({})
+    if (Either.isRight(value)) Object.assign(values, value.right)
+    else findings.push({ ...value.left, detail: `the option ${name} ${value.left.detail}` })
   }
-  const { charset = "utf8mb4", connectTimeout, dates = "date", multipleStatements = false, sslCa } = values
-  const { sslMode = sslCa === undefined ? "DISABLED" : "VERIFY_CA", timezone = "+00:00" } = values
+  const { charset, dates, multipleStatements, timezone } = { ...defaults, ...values }
+  const { connectTimeout, sslCa, sslMode = sslCa === undefined ? defaults.sslMode : "VERIFY_CA" } = values
   if (sslCa !== undefined && (sslMode === "DISABLED" || sslMode === "REQUIRED")) {
-    problems.push(
-      `the option ssl-ca names certificates that ssl-mode=${sslMode} would not check; use ssl-mode=VERIFY_CA or `
-        + "VERIFY_IDENTITY, or leave ssl-ca out"
-    )
+    findings.push({
+      detail: `the option ssl-ca names certificates that ssl-mode=${sslMode} would not check`,
+      hint: "use ssl-mode=VERIFY_CA or VERIFY_IDENTITY, or leave ssl-ca out"
+    })
   }
-  return problems.length > 0
-    ? Either.left(problems)
+  return findings.length > 0
+    ? Either.left(findings)
     : Either.right({ charset, timezone, dates, sslMode, sslCa, multipleStatements, connectTimeout })
 }
 
 /** The options by their canonical names, each once. */
-const collect = (query: string, certain: boolean, problems: Array<string>): ReadonlyMap<string, string> => {
+const collect = (query: string, certain: boolean, findings: Array<Finding>): ReadonlyMap<string, string> => {
   const given = new Map<string, string>()
   for (const item of query.split("&")) {
     if (item === "") continue
@@ -55,12 +59,15 @@ const collect = (query: string, certain: boolean, problems: Array<string>): Read
     const name = canonical(written)
     const value = Either.try(() => decodeURIComponent(item.slice(written.length + 1).replaceAll("+", " ")).trim())
     if (readers[name] === undefined) {
-      const which = certain && equals > 0 ? `the option ${abbreviate(written)}` : "an option"
-      problems.push(`${which} is not known; ${hint(name)}known are ${known}`)
+      const which = certain && equals > 0 ? `the option ${truncate(written, QUOTED_VALUE)}` : "an option"
+      findings.push({ detail: `${which} is not known`, hint: hintFor(name) })
     } else if (Either.isLeft(value)) {
-      problems.push(`the option ${name} holds a '%' that begins no percent-escape of UTF-8 text; write '%' as %25`)
+      findings.push({
+        detail: `the option ${name} has a '%' that does not begin a valid percent-escape of UTF-8 text`,
+        hint: "write '%' itself as %25"
+      })
     } else if (given.has(name) && given.get(name) !== value.right) {
-      problems.push(`the option ${name} is given twice, with different values; give it once`)
+      findings.push({ detail: `the option ${name} is given twice, with different values`, hint: "give it once" })
     } else {
       given.set(name, value.right)
     }
@@ -75,85 +82,71 @@ const canonical = (written: string): string => {
 
 type Values = { -readonly [K in keyof UrlOptions]?: UrlOptions[K] }
 
-/** Each option puts its value in place, or says what is wrong with it. */
-const readers: Readonly<Record<string, (value: string, values: Values) => string | undefined>> = {
+/** Gives the value of one option, or what is wrong with it. */
+type Reader = (text: string) => Either.Either<Values, Finding>
+
+const reader = <K extends keyof UrlOptions>(field: K, check: Check<UrlOptions[K]>): Reader => (text) =>
+  Either.map(check(text), (value) => ({ [field]: value }))
+
+const readers: Readonly<Record<string, Reader>> = {
   __proto__: null as never,
-  charset: (value, values) => {
-    const name = value.toLowerCase()
+  charset: (text) => {
+    const name = text.toLowerCase()
     const base = name.split("_", 1)[0] ?? ""
     if (/^(?:ucs2|utf16|utf16le|utf32)$/.test(base)) {
-      return `is ${base}, which MySQL does not accept from a client; use utf8mb4`
+      return wrong(`is ${base}, which MySQL does not accept from a client`, "use utf8mb4")
     }
     if (!charsets.has(base) || !/^[a-z0-9_]+$/.test(name)) {
-      return `is ${quote(value)}, which is no character set of MySQL; use utf8mb4`
+      return wrong(`is ${quote(text)}, which is not a character set of MySQL`, "use utf8mb4")
     }
     // The driver knows utf8mb3 by its older name only.
-    values.charset = name.replace(/^utf8mb3/, "utf8")
-    return undefined
+    return Either.right({ charset: name.replace(/^utf8mb3/, "utf8") })
   },
-  timezone: (value, values) => {
+  timezone: (text) => {
+    if (/^(?:z|utc)$/i.test(text)) return Either.right({ timezone: "+00:00" })
+    if (/^(?:local|system)$/i.test(text)) {
+      return wrong(
+        `is ${quote(text)}, which differs from machine to machine and moves times that daylight saving skips`,
+        "use Z or an offset such as +02:00"
+      )
+    }
     // A '+' that was not encoded arrives as a space.
-    const [, sign, hours, minutes] = /^([+-]?)(\d{1,2}):(\d\d)$/.exec(value) ?? []
-    if (/^(?:z|utc)$/i.test(value)) {
-      values.timezone = "+00:00"
-      return undefined
-    }
-    if (/^(?:local|system)$/i.test(value)) {
-      return `is ${quote(value)}, which differs from machine to machine and moves times that daylight saving skips; `
-        + "use Z or an offset such as +02:00"
-    }
+    const [, sign, hours, minutes] = /^([+-]?)(\d{1,2}):(\d\d)$/.exec(text) ?? []
     const offset = Number(hours) * 60 + Number(minutes)
     if (hours === undefined || Number(minutes) > 59 || offset > (sign === "-" ? 839 : 840)) {
-      return `is ${quote(value)}; it has to be Z, UTC or an offset from -13:59 to +14:00`
+      return mustBe("Z, UTC or an offset from -13:59 to +14:00", text)
     }
-    values.timezone = `${sign === "-" && offset > 0 ? "-" : "+"}${hours.padStart(2, "0")}:${minutes}`
-    return undefined
+    return Either.right({
+      timezone: `${sign === "-" && offset > 0 ? "-" : "+"}${hours.padStart(2, "0")}:${minutes}`
+    })
   },
-  dates: (value, values) => {
-    const name = value.toLowerCase()
-    if (name !== "date" && name !== "string") return `is ${quote(value)}; it has to be date or string`
-    values.dates = name
-    return undefined
+  dates: reader("dates", oneOf(["date", "string"])),
+  "ssl-mode": (text) =>
+    text.toUpperCase() === "PREFERRED"
+      ? wrong(
+        "is PREFERRED, which falls back to an unencrypted connection without saying so",
+        "use REQUIRED, VERIFY_CA or VERIFY_IDENTITY, or DISABLED for a connection without encryption"
+      )
+      : reader("sslMode", oneOf(sslModes))(text),
+  "ssl-ca": (text) => text === "" ? wrong("is empty", "give it the path of a PEM file") : Either.right({ sslCa: text }),
+  "multiple-statements": reader("multipleStatements", boolean),
+  "connect-timeout": (text) => {
+    const seconds = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+    return seconds > 0 && seconds <= 86_400
+      ? Either.right({ connectTimeout: seconds * 1000 })
+      : mustBe("a number of seconds above 0, of a day at most", text)
   },
-  "ssl-mode": (value, values) => {
-    const mode = value.toUpperCase().replaceAll("-", "_")
-    if (mode === "PREFERRED") {
-      return "is PREFERRED, which falls back to an unencrypted connection without saying so; use REQUIRED, VERIFY_CA or "
-        + "VERIFY_IDENTITY, or DISABLED to say that it is not encrypted"
-    }
-    const known = sslModes.find((name) => name === mode)
-    if (known === undefined) return `is ${quote(value)}; it has to be one of ${sslModes.join(", ")}`
-    values.sslMode = known
-    return undefined
-  },
-  "ssl-ca": (value, values) => {
-    if (value === "") return "is empty; it has to be the path of a PEM file"
-    values.sslCa = value
-    return undefined
-  },
-  "multiple-statements": (value, values) => {
-    const flag = booleanOf(value)
-    if (flag === undefined) return `is ${quote(value)}; it has to be true or false`
-    values.multipleStatements = flag
-    return undefined
-  },
-  "connect-timeout": (value, values) => {
-    const seconds = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : Number.NaN
-    if (!(seconds > 0 && seconds <= 86_400)) {
-      return `is ${quote(value)}; it has to be a number of seconds above 0, of a day at most`
-    }
-    values.connectTimeout = seconds * 1000
-    return undefined
-  },
-  autocommit: (value) =>
-    booleanOf(value) === true
-      ? undefined
-      : `is ${quote(value)}; connections work with autocommit=true, and withTransaction begins a transaction`
+  // Tolerated because that is how connections work here.
+  autocommit: (text) =>
+    booleanOf(text) === true
+      ? Either.right({})
+      : mustBe("true", text, "leave it out, and begin transactions with withTransaction")
 }
 
-const known = Object.keys(readers).filter((name) => name !== "autocommit").join(", ")
+const wrong = (detail: string, hint?: string): Either.Either<never, Finding> =>
+  Either.left(hint === undefined ? { detail } : { detail, hint })
 
-const sslModes: ReadonlyArray<SslMode> = ["DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
+const quote = (text: string): string => JSON.stringify(truncate(text, QUOTED_VALUE))
 
 const charsets = new Set(
   ("armscii8 ascii big5 binary cp1250 cp1251 cp1256 cp1257 cp850 cp852 cp866 cp932 dec8 eucjpms euckr gb18030 gb2312 gbk "
@@ -161,36 +154,30 @@ const charsets = new Set(
     + "utf8mb3 utf8mb4").split(" ")
 )
 
-/** `true`/`false` as people and Python write them, of any case. */
-export const booleanOf = (value: string): boolean | undefined =>
-  /^(?:true|1|yes|on)$/i.test(value) ? true : /^(?:false|0|no|off)$/i.test(value) ? false : undefined
-
-const hint = (name: string): string => {
-  const found = hints.find(([pattern]) => pattern.test(name))
-  return found === undefined ? "" : `${found[1]}; `
+/** What to do about an option that is not known. */
+const hintFor = (name: string): string => {
+  const known = Object.keys(readers).filter((option) => option !== "autocommit").join(", ")
+  const found = insteadOf.find(([pattern]) => pattern.test(name))
+  return found === undefined ? `use one of ${known}` : `${found[1]} (known options: ${known})`
 }
 
-/** What other drivers call it, and what to do here instead. */
-const hints: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^(unix-)?socket$/, "connections go over TCP, to the URL's host and port"],
+/** Options of other drivers, by their canonical names, and what to do here instead. */
+const insteadOf: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^(unix-)?socket$/, "leave it out: connections go over TCP, to the URL's host and port"],
   [/^(init-command|sql-mode)$/, "set it on the server or in the statement"],
-  [/^(local-infile|allow-local-infile)$/, "LOAD DATA LOCAL is not supported"],
+  [/^(local-infile|allow-local-infile)$/, "leave it out: LOAD DATA LOCAL is not supported"],
   [/^(read|write)-timeout$/, "give withTransaction or the effect itself a timeout"],
-  [/^ssl-(cert|key|capath|cipher)$/, "client certificates are not supported, only ssl-mode and ssl-ca"],
-  [/^(ssl-check-hostname|ssl-verify-identity)$/, "say ssl-mode=VERIFY_IDENTITY"],
-  [/^(ssl-verify-cert|verifyservercertificate)$/, "say ssl-mode=VERIFY_CA"],
-  [/^(ssl|tls|usessl|ssl-disabled|sslmode)$/, "say ssl-mode=REQUIRED, VERIFY_CA or VERIFY_IDENTITY"],
-  [/^(use-unicode|binary-prefix|cursorclass|conv|echo)$/, "it has no meaning here: leave it out"],
+  [/^ssl-(cert|key|capath|cipher)$/, "use ssl-mode and ssl-ca only: client certificates are not supported"],
+  [/^(ssl-check-hostname|ssl-verify-identity)$/, "use ssl-mode=VERIFY_IDENTITY"],
+  [/^(ssl-verify-cert|verifyservercertificate)$/, "use ssl-mode=VERIFY_CA"],
+  [/^(ssl|tls|usessl|ssl-disabled|sslmode)$/, "use ssl-mode=REQUIRED, VERIFY_CA or VERIFY_IDENTITY"],
+  [/^(use-unicode|binary-prefix|cursorclass|conv|echo)$/, "leave it out: it has no meaning here"],
   [
     /^(pool-.*|max-overflow|isolation-level)$/,
-    "the pool and the isolation level have settings of their own, beside the URL"
+    "leave it out: the pool and the isolation level have settings of their own, beside the URL"
   ],
-  [/^(servertimezone|tz)$/, "say timezone"],
-  [/^(multi-statements|allowmultiqueries|multiplestatements)$/, "say multiple-statements"],
-  [/^(connection-timeout|connecttimeout)$/, "say connect-timeout"],
-  [/^(datestrings|date-strings)$/, "say dates=string"]
+  [/^(servertimezone|tz)$/, "use timezone"],
+  [/^(multi-statements|allowmultiqueries|multiplestatements)$/, "use multiple-statements"],
+  [/^(connection-timeout|connecttimeout)$/, "use connect-timeout"],
+  [/^(datestrings|date-strings)$/, "use dates=string"]
 ]
-
-const abbreviate = (text: string): string => text.length <= 40 ? text : `${text.slice(0, 37)}...`
-
-const quote = (value: string): string => JSON.stringify(abbreviate(value))

@@ -1,21 +1,21 @@
 /**
- * What can be known of a statement from a cheap look at its text: enough to protect a transaction from being ended
- * behind its back, and the next borrower of a connection from the session of the last. In doubt it says yes.
+ * What a cheap look at a statement's text tells: whether it would end the open transaction, and whether it may leave
+ * something in the session that the next borrower of the connection must not see. In doubt the answer is yes.
  */
 
-export interface StatementText {
+export interface InspectedSql {
   /** The first keyword, upper case; empty where there is none. */
-  readonly operation: string
+  readonly keyword: string
   /** Begins or ends a transaction, or commits implicitly ("Statements That Cause an Implicit Commit" in MySQL's manual). */
   readonly endsTransaction: boolean
-  /** May leave something in the session that outlives the transaction: the connection has to be reset. */
+  /** May leave something in the session that outlives the transaction: the connection must be reset. */
   readonly changesSession: boolean
   /** Asks for rows: SELECT, SHOW and the like. */
   readonly reads: boolean
 }
 
-/** Looks at a text, or remembers the last look. */
-export const inspect = (sql: string): StatementText => {
+/** Looks at a text; the results for the most recent texts are cached. */
+export const inspect = (sql: string): InspectedSql => {
   const known = seen.get(sql)
   if (known !== undefined) return known
   const found = look(sql)
@@ -26,33 +26,37 @@ export const inspect = (sql: string): StatementText => {
   return found
 }
 
+/** Texts that the cache holds; then it is emptied. */
 const MOST = 2_000
-const LONGEST = 10_000
-const seen = new Map<string, StatementText>()
 
-const look = (sql: string): StatementText => {
-  const operation = /^[ \t\r\n(]*([a-z]+)/i.exec(sql)?.[1]?.toUpperCase() ?? ""
-  const plain = plainOperations.get(operation)
+/** Longer texts are not cached, in UTF-16 code units. */
+const LONGEST = 10_000
+
+const seen = new Map<string, InspectedSql>()
+
+const look = (sql: string): InspectedSql => {
+  const keyword = /^[ \t\r\n(]*([a-z]+)/i.exec(sql)?.[1]?.toUpperCase() ?? ""
+  const plain = plainKeywords.get(keyword)
   if (plain !== undefined && !suspicious.test(sql)) return plain
   const found = lookClosely(bare(sql, true))
-  // Where the session's sql_mode has NO_BACKSLASH_ESCAPES the strings end elsewhere.
+  // With NO_BACKSLASH_ESCAPES in the session's sql_mode, strings end elsewhere.
   return sql.includes("\\") ? either(found, lookClosely(bare(sql, false))) : found
 }
 
-/** What a plain statement of these operations does, so long as nothing in the text is suspicious. */
-const plainOperations: ReadonlyMap<string, StatementText> = new Map(
-  ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "SHOW", "SAVEPOINT"].map((operation) => [
-    operation,
-    { operation, endsTransaction: false, changesSession: false, reads: operation === "SELECT" || operation === "SHOW" }
+/** What a statement with these keywords does, as long as nothing in the text is suspicious. */
+const plainKeywords: ReadonlyMap<string, InspectedSql> = new Map(
+  ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "SHOW", "SAVEPOINT"].map((keyword) => [
+    keyword,
+    { keyword, endsTransaction: false, changesSession: false, reads: keyword === "SELECT" || keyword === "SHOW" }
   ])
 )
 
 const suspicious = /[@;]|\/\*M?!|_LOCK|LAST_INSERT_ID|SQL_CALC/i
 
-/** A text without its comments and the content of its quotation marks; the content of executable comments stays. */
+/** A text without its comments and quoted content. The content of executable comments stays. */
 interface Bare {
   readonly text: string
-  /** It holds an executable comment, which one server runs and another skips, or a mark without its other half. */
+  /** It holds an executable comment, which one server runs and another skips, or an unmatched quotation mark. */
   readonly uncertain: boolean
 }
 
@@ -75,35 +79,35 @@ const bare = (sql: string, escapes: boolean): Bare => {
   return { text: text.replace(/\s+/g, " "), uncertain }
 }
 
-const lookClosely = ({ text, uncertain }: Bare): StatementText => {
+const lookClosely = ({ text, uncertain }: Bare): InspectedSql => {
   const parts = text.split(";").map((part) => part.replace(/^[ (]+/, "")).filter((part) => part !== "")
   const [first, ...more] = parts.map(lookAtPart)
-  if (first === undefined) return { operation: "", endsTransaction: false, changesSession: uncertain, reads: false }
+  if (first === undefined) return { keyword: "", endsTransaction: false, changesSession: uncertain, reads: false }
   const all = more.reduce(either, first)
   return uncertain || more.length > 0 ? { ...all, changesSession: true } : all
 }
 
-const either = (left: StatementText, right: StatementText): StatementText => ({
-  operation: left.operation,
+const either = (left: InspectedSql, right: InspectedSql): InspectedSql => ({
+  keyword: left.keyword,
   endsTransaction: left.endsTransaction || right.endsTransaction,
   changesSession: left.changesSession || right.changesSession,
   reads: left.reads && right.reads
 })
 
 /** One statement, bare, from its first keyword on. */
-const lookAtPart = (part: string): StatementText => {
-  const operation = /^[a-z]+/i.exec(part)?.[0].toUpperCase() ?? ""
-  const inner = operation === "SET" ? /^SET STATEMENT\b.*?\bFOR (.*)/i.exec(part)?.[1] : undefined
-  // MariaDB sets variables for the length of one statement.
+const lookAtPart = (part: string): InspectedSql => {
+  const keyword = /^[a-z]+/i.exec(part)?.[0].toUpperCase() ?? ""
+  const inner = keyword === "SET" ? /^SET STATEMENT\b.*?\bFOR (.*)/i.exec(part)?.[1] : undefined
+  // MariaDB's SET STATEMENT sets variables for one statement only.
   if (inner !== undefined) {
     const found = lookAtPart(inner)
-    return { ...found, operation, changesSession: found.changesSession || lasting.test(part) }
+    return { ...found, keyword, changesSession: found.changesSession || lasting.test(part) }
   }
   return {
-    operation,
-    endsTransaction: ending[operation]?.test(part) ?? false,
-    changesSession: !(harmless[operation]?.test(part) ?? false) || lasting.test(part),
-    reads: reading[operation]?.test(part) ?? false
+    keyword,
+    endsTransaction: ending[keyword]?.test(part) ?? false,
+    changesSession: !(harmless[keyword]?.test(part) ?? false) || lasting.test(part),
+    reads: reading[keyword]?.test(part) ?? false
   }
 }
 
@@ -112,7 +116,7 @@ const always = /^/
 /** For each keyword that may end a transaction: the statements that do. */
 const ending: Readonly<Record<string, RegExp>> = {
   ALTER: always,
-  // ANALYZE SELECT … of MariaDB is none of these.
+  // MariaDB's ANALYZE SELECT … does not.
   ANALYZE: /^\w+ (?:(?:NO_WRITE_TO_BINLOG|LOCAL) )?TABLES?\b/i,
   BACKUP: always,
   BEGIN: always,
@@ -142,7 +146,7 @@ const ending: Readonly<Record<string, RegExp>> = {
   UNINSTALL: always,
   UNLOCK: /^\w+ TABLES?\b/i,
   XA: always,
-  // Compound statements of MariaDB, whatever is in them.
+  // Compound statements of MariaDB, whatever they contain.
   CASE: always,
   FOR: always,
   IF: always,
@@ -151,7 +155,7 @@ const ending: Readonly<Record<string, RegExp>> = {
   WHILE: always
 }
 
-/** For each keyword that leaves the session as it was: the statements that do. What is not here is taken to change it. */
+/** For each keyword that leaves the session as it was: the statements that do. Any other is assumed to change it. */
 const harmless: Readonly<Record<string, RegExp>> = {
   ALTER: always,
   ANALYZE: always,
@@ -202,6 +206,6 @@ const reading: Readonly<Record<string, RegExp>> = {
   WITH: /^(?!.*\b(?:UPDATE|DELETE)\b)/i
 }
 
-/** What outlives a statement of any keyword: user variables, user-level locks, and what FOUND_ROWS and LAST_INSERT_ID tell. */
+/** What outlives a statement of any kind: user variables, user-level locks, the values of FOUND_ROWS and LAST_INSERT_ID. */
 const lasting =
   /(?:^|[^@])@(?!@)|\b(?:GET_LOCK|RELEASE_LOCK|RELEASE_ALL_LOCKS) ?\(|\bLAST_INSERT_ID ?\( ?[^) ]|\bSQL_CALC_FOUND_ROWS\b/i

@@ -1,15 +1,17 @@
-/** Values as they go to the server: the same in the binary and in the text protocol. */
+/** Parameters as they are sent to the server: the same in the binary and the text protocol. */
 import * as Either from "effect/Either"
+import type { Finding } from "../../../internal/valueChecks.ts"
 
 /**
  * - string, finite number, boolean, null, Date and Buffer as they are;
  * - bigint as its decimal digits;
  * - other byte arrays as binary; plain objects and arrays as JSON.
  *
- * `undefined` is refused, not sent as NULL: a misspelt property would silently empty a column. So are NaN, infinities,
- * invalid dates, functions and symbols, which have no SQL value. What is left names the position, never the value.
+ * `undefined` is refused rather than sent as NULL: a misspelt property would silently empty a column. So are NaN,
+ * infinities, invalid dates, functions and symbols, which have no SQL value. The left side names the position, never the
+ * value.
  */
-export const encode = (values: ReadonlyArray<unknown>): Either.Either<ReadonlyArray<unknown>, string> => {
+export const encode = (values: ReadonlyArray<unknown>): Either.Either<ReadonlyArray<unknown>, Finding> => {
   let encoded: Array<unknown> | undefined
   for (let i = 0; i < values.length; i++) {
     const value = values[i]
@@ -28,7 +30,7 @@ export const encode = (values: ReadonlyArray<unknown>): Either.Either<ReadonlyAr
       case "object":
         break
       default:
-        return refused(i, `is ${typeof value}; pass null for SQL NULL`)
+        return refused(i, `is ${typeof value}`, "pass null for SQL NULL")
     }
     if (value instanceof Date) {
       if (Number.isNaN(value.getTime())) return refused(i, "is an invalid Date")
@@ -52,5 +54,5 @@ const convert = (value: object): unknown => {
   }
 }
 
-const refused = (index: number, why: string): Either.Either<never, string> =>
-  Either.left(`parameter ${index + 1} ${why}`)
+const refused = (index: number, why: string, hint?: string): Either.Either<never, Finding> =>
+  Either.left({ detail: `parameter ${index + 1} ${why}`, ...(hint === undefined ? {} : { hint }) })

@@ -5,42 +5,44 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { DatabaseError } from "../../../Errors.ts"
-import type { Engine, Lease, Lender } from "../dataSource.ts"
-import { Lock } from "../waiting/lock.ts"
+import type { DataSource } from "../dataSource.ts"
 import { toSqlError } from "../errors/sqlError.ts"
+import type { Lease, Lender } from "../lease.ts"
+import { unfailed } from "../lease.ts"
+import { levelOf } from "../transaction/transaction.ts"
+import { Lock } from "../waiting/lock.ts"
 import { connection } from "./statement.ts"
-import { frameOf } from "../transaction/transaction.ts"
 
-/** The connection of the open transaction, or one of the pool, which is reset when it comes back. */
-export const reserve = (engine: Engine): Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> =>
+/** The connection of the open transaction, or one of the pool, which is reset when it is given back. */
+export const reserve = (dataSource: DataSource): Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> =>
   Effect.withFiberRuntime<SqlConnection.Connection, SqlError, Scope.Scope>((fiber) => {
-    const frame = frameOf(engine, fiber.currentContext)
-    if (frame !== undefined) return Effect.succeed(connection(engine, frame))
+    const level = levelOf(dataSource, fiber.currentContext)
+    if (level !== undefined) return Effect.succeed(connection(dataSource, level))
     return Effect.uninterruptibleMask((restore) => {
       let reservation: Reservation | undefined
       const release = Effect.suspend(() => reservation?.release() ?? Effect.void)
       const acquire = Effect.async<Reservation, SqlError>((resume) => {
-        const takeBack = engine.lend(fiber.currentContext, (lease) => {
-          reservation = new Reservation(engine, lease)
+        const takeBack = dataSource.lend(fiber.currentContext, (lease) => {
+          reservation = new Reservation(dataSource, lease)
           resume(Effect.succeed(reservation))
         }, (error) => resume(Effect.fail(toSqlError(error))))
         return Effect.sync(takeBack)
       })
-      // Interrupted between the pool's answer and ours, the connection goes back just the same.
+      // If an interruption falls between the pool's answer and ours, the connection goes back all the same.
       return Effect.onError(restore(acquire), () => release).pipe(
         Effect.tap(() => Effect.addFinalizer(() => release)),
-        Effect.map((reservation) => connection(engine, reservation))
+        Effect.map((reservation) => connection(dataSource, reservation))
       )
     })
   })
 
 class Reservation implements Lender {
-  readonly #engine: Engine
+  readonly #dataSource: DataSource
   readonly #lease: Lease
   readonly #lock = new Lock()
 
-  constructor(engine: Engine, lease: Lease) {
-    this.#engine = engine
+  constructor(dataSource: DataSource, lease: Lease) {
+    this.#dataSource = dataSource
     this.#lease = lease
   }
 
@@ -51,18 +53,18 @@ class Reservation implements Lender {
   ): () => void {
     const { connection } = this.#lease
     return this.#lock.acquire(
-      this.#engine.settings.poolTimeout,
+      this.#dataSource.settings.poolTimeout,
       () => onLease({ connection, end: () => this.#lock.release() }),
-      () => onFailure(this.#engine.busyError("the reserved connection"))
+      () => onFailure(this.#dataSource.busyError("the reserved connection"))
     )
   }
 
-  /** Nothing of it may be running when the connection goes back to the pool. */
+  /** Ends what still runs on the connection, then gives it back to the pool. */
   release(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       this.#lease.connection.stop(() => {
         this.#lock.close(() => {
-          this.#lease.end({ failure: undefined, inTransaction: undefined, changedSession: true })
+          this.#lease.end(unfailed(true))
           resume(Effect.void)
         })
       })

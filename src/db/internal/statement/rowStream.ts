@@ -1,4 +1,4 @@
-/** A statement whose rows are read while they arrive: bounded memory, back-pressure to the socket, prompt end. */
+/** A statement whose rows are read as they arrive: bounded memory, back-pressure to the socket, and a prompt end. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
@@ -7,25 +7,26 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Request } from "../connection/connection.ts"
-import type { Engine, Lease, Lender } from "../dataSource.ts"
+import type { DataSource } from "../dataSource.ts"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { Transform } from "./statement.ts"
-import type { StatementText } from "./inspectSql.ts"
+import type { Lease, Lender } from "../lease.ts"
+import type { InspectedSql } from "./inspectSql.ts"
+import type { Transform } from "./rows.ts"
 
-/** Rows that may wait for their reader before the socket is paused. What one read of the socket brought comes on top. */
+/** Rows that may wait for their reader before the socket is paused, plus those that one read of the socket brings. */
 const HIGH_WATER = 512
 
 export const open = (
-  engine: Engine,
+  dataSource: DataSource,
   lender: Lender,
   request: Request,
-  text: StatementText,
+  text: InspectedSql,
   transform: Transform,
   context: Context.Context<never>
 ): Effect.Effect<Stream.Stream<any, SqlError>, SqlError, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new Reader(engine, request, text)),
+      Effect.sync(() => new RowReader(dataSource, request, text)),
       (reader) => Effect.suspend(() => reader.close())
     ),
     (reader) =>
@@ -38,10 +39,10 @@ export const open = (
 
 type Pull = Effect.Effect<Chunk.Chunk<any>, Option.Option<SqlError>>
 
-class Reader {
-  readonly #engine: Engine
+class RowReader {
+  readonly #dataSource: DataSource
   readonly #request: Request
-  readonly #text: StatementText
+  readonly #text: InspectedSql
   #started = false
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
@@ -49,13 +50,13 @@ class Reader {
   #paused = false
   #closing = false
   #ended = false
-  /** How the server ended a statement that was being closed: a deadlock, say, is not to be overlooked. */
-  #lastWord: unknown = null
+  /** How the server ended a statement that was being closed: it may have been a deadlock. */
+  #closingError: unknown = null
   #failure: SqlError | undefined
   #wake: (() => void) | undefined
 
-  constructor(engine: Engine, request: Request, text: StatementText) {
-    this.#engine = engine
+  constructor(dataSource: DataSource, request: Request, text: InspectedSql) {
+    this.#dataSource = dataSource
     this.#request = request
     this.#text = text
   }
@@ -65,7 +66,7 @@ class Reader {
     const ready = this.#take()
     if (ready !== undefined) return ready
     return Effect.async<Chunk.Chunk<any>, Option.Option<SqlError>>((resume) => {
-      // Taking lets the driver go on, which may bring more rows and the end at once: those are for the next pull.
+      // Taking rows resumes the driver, which may bring more rows and the end at once; those are for the next pull.
       const wake = (): void => {
         this.#wake = undefined
         const ready = this.#take()
@@ -80,7 +81,7 @@ class Reader {
     })
   }
 
-  /** Ends the statement wherever it is; the connection goes back healthy, or is cut if the server does not answer. */
+  /** Ends the statement at any point. The connection goes back healthy, or is cut if the server does not answer. */
   close(): Effect.Effect<void> {
     this.#closing = true
     this.#rows = []
@@ -94,7 +95,7 @@ class Reader {
       lease.connection.stop(() => {
         if (!this.#ended) {
           this.#ended = true
-          this.#end(lease, this.#lastWord)
+          this.#end(lease, this.#closingError)
         }
         resume(Effect.void)
       })
@@ -109,7 +110,7 @@ class Reader {
         onRow: (row) => {
           if (this.#closing) return true
           this.#rows.push(row)
-          // One read of the socket brings many rows in one go: hand them out together.
+          // One read of the socket brings many rows: hand them out together.
           if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
           this.#paused = this.#rows.length >= HIGH_WATER
           return !this.#paused
@@ -117,7 +118,7 @@ class Reader {
         onEnd: (error) => {
           // While closing, the connection is kept until the KILL has been answered too.
           if (this.#closing) {
-            this.#lastWord = error
+            this.#closingError = error
             return
           }
           this.#ended = true
@@ -133,7 +134,7 @@ class Reader {
   }
 
   #end(lease: Lease, error: unknown): void {
-    const failure = this.#engine.settle(lease, this.#request.sql, this.#text.changesSession, error, undefined)
+    const failure = this.#dataSource.settle(lease, this.#request.sql, this.#text.changesSession, error, undefined)
     if (failure !== undefined) this.#failure = toSqlError(failure)
   }
 

@@ -1,7 +1,7 @@
 /**
- * The way of one statement: look up where it runs, borrow the connection, run it, give the connection back, all in a
- * single asynchronous step. No Scope and no FiberRef is touched on the way, and a span is made only where a tracer
- * would see it: that is most of the difference in cost to `@effect/sql`'s own statements.
+ * One statement: find where it runs, borrow the connection, run it and give the connection back, all in a single
+ * asynchronous step. No Scope and no FiberRef is touched, and a span is made only where a tracer would see it: that is
+ * most of the difference in cost to `@effect/sql`'s own statements.
  */
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -12,20 +12,22 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { DatabaseError } from "../../../Errors.ts"
-import { cancellable } from "../waiting/cancellable.ts"
+import { isTraced } from "../borrowed/fiberState.ts"
 import type { Request } from "../connection/connection.ts"
-import type { Engine, Lease, Lender } from "../dataSource.ts"
+import type { DataSource } from "../dataSource.ts"
 import { makeError } from "../errors/classify.ts"
-import { Frame } from "../transaction/levels.ts"
-import * as Parameters from "./parameters.ts"
-import * as Reader from "./rowStream.ts"
-import * as Spans from "../telemetry/spans.ts"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { StatementText } from "./inspectSql.ts"
+import type { Lease, Lender } from "../lease.ts"
+import * as Spans from "../telemetry/spans.ts"
+import { Level } from "../transaction/level.ts"
+import { levelOf } from "../transaction/transaction.ts"
+import { cancellable } from "../waiting/cancellable.ts"
+import type { InspectedSql } from "./inspectSql.ts"
 import { inspect } from "./inspectSql.ts"
-import { frameOf } from "../transaction/transaction.ts"
-
-export type Transform = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+import * as Parameters from "./parameters.ts"
+import type { Transform } from "./rows.ts"
+import { rows, transformedRows } from "./rows.ts"
+import * as RowStream from "./rowStream.ts"
 
 /** How a statement is sent and what its rows look like. */
 export interface Mode {
@@ -37,9 +39,9 @@ export const PREPARED: Mode = { prepared: true, rowsAsArray: false }
 export const UNPREPARED: Mode = { prepared: false, rowsAsArray: false }
 export const ARRAYS: Mode = { prepared: true, rowsAsArray: true }
 
-/** Runs a statement where the fiber stands: in the open transaction of this database, or on a connection of the pool. */
+/** Runs a statement in the fiber's open transaction of this database, or on a connection of the pool. */
 export const run = <A>(
-  engine: Engine,
+  dataSource: DataSource,
   fiber: Fiber.RuntimeFiber<any, any>,
   mode: Mode,
   operation: string,
@@ -48,13 +50,13 @@ export const run = <A>(
   select: (result: unknown) => A
 ): Effect.Effect<A, SqlError> => {
   const context = fiber.currentContext
-  const work = runOn(engine, frameOf(engine, context), mode, sql, params, context, select)
-  return Spans.isTraced(fiber) ? Spans.statement(engine, operation, sql, work) : work
+  const work = runOn(dataSource, levelOf(dataSource, context), mode, sql, params, context, select)
+  return isTraced(fiber) ? Spans.statement(dataSource, operation, sql, work) : work
 }
 
 /** Runs a statement on the connection of one lender, or of the pool. */
 const runOn = <A>(
-  engine: Engine,
+  dataSource: DataSource,
   lender: Lender | undefined,
   mode: Mode,
   sql: string,
@@ -62,58 +64,54 @@ const runOn = <A>(
   context: Context.Context<never>,
   select: (result: unknown) => A
 ): Effect.Effect<A, SqlError> => {
-  const prepared = prepare(engine, lender instanceof Frame, mode, sql, params)
+  const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
   return Effect.uninterruptibleMask((restore) => {
-    const operation = new Operation(engine, prepared, select)
+    const statementRun = new StatementRun(dataSource, prepared, select)
     return cancellable<A, SqlError>(
       restore,
-      (resume) => operation.start(lender ?? engine, context, resume),
-      () => operation.cancel()
+      (resume) => statementRun.start(lender ?? dataSource, context, resume),
+      () => statementRun.cancel()
     )
   })
 }
 
 type Rows = Stream.Stream<any, SqlError>
 
-/** Streams the rows of a statement where the fiber stands. The connection is held until the stream ends. */
+/** Streams the rows of a statement, in the open transaction or on a connection of the pool, until the stream ends. */
 export const stream = (
-  engine: Engine,
+  dataSource: DataSource,
   fiber: Fiber.RuntimeFiber<any, any>,
   sql: string,
   params: ReadonlyArray<unknown>,
   transform: Transform
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   const context = fiber.currentContext
-  const work = streamOn(engine, frameOf(engine, context), sql, params, transform, context)
-  if (!Spans.isTraced(fiber)) return work
-  return Effect.tap(
-    Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
-    (span) => Effect.sync(() => Spans.describe(engine, span, "executeStream", sql))
-  ).pipe(Effect.zipRight(work))
+  const work = streamOn(dataSource, levelOf(dataSource, context), sql, params, transform, context)
+  return isTraced(fiber) ? Spans.streamedStatement(dataSource, sql, work) : work
 }
 
 const streamOn = (
-  engine: Engine,
+  dataSource: DataSource,
   lender: Lender | undefined,
   sql: string,
   params: ReadonlyArray<unknown>,
   transform: Transform,
   context: Context.Context<never>
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
-  const prepared = prepare(engine, lender instanceof Frame, PREPARED, sql, params)
+  const prepared = prepare(dataSource, lender instanceof Level, PREPARED, sql, params)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
-  return Reader.open(engine, lender ?? engine, prepared.request, prepared.text, transform, context)
+  return RowStream.open(dataSource, lender ?? dataSource, prepared.request, prepared.text, transform, context)
 }
 
 interface Prepared {
   readonly request: Request
-  readonly text: StatementText
+  readonly text: InspectedSql
 }
 
-/** Refuses what must not be sent; nothing has been borrowed yet. */
+/** Refuses what must not be sent, before anything is borrowed. */
 const prepare = (
-  engine: Engine,
+  dataSource: DataSource,
   inTransaction: boolean,
   mode: Mode,
   sql: string,
@@ -122,27 +120,33 @@ const prepare = (
   const text = inspect(sql)
   if (inTransaction && text.endsTransaction) {
     return makeError(
-      engine.name,
+      dataSource.name,
       "ImplicitCommit",
-      `${text.operation} would end the open transaction behind the back of withTransaction; run it outside`,
-      { statement: sql }
+      `${text.keyword} would end the open transaction without withTransaction knowing`,
+      { hint: "run it outside of the transaction", statement: sql }
     )
   }
   const values = Parameters.encode(params)
-  if (Either.isLeft(values)) return makeError(engine.name, "InvalidParameter", values.left, { statement: sql })
+  if (Either.isLeft(values)) {
+    const { detail, hint } = values.left
+    return makeError(dataSource.name, "InvalidParameter", detail, {
+      ...(hint === undefined ? {} : { hint }),
+      statement: sql
+    })
+  }
   return {
     text,
     request: {
       sql,
       values: values.right,
       rowsAsArray: mode.rowsAsArray,
-      prepared: mode.prepared && engine.settings.preparedStatements
+      prepared: mode.prepared && dataSource.settings.preparedStatements
     }
   }
 }
 
-class Operation<A> {
-  readonly #engine: Engine
+class StatementRun<A> {
+  readonly #dataSource: DataSource
   readonly #prepared: Prepared
   readonly #select: (result: unknown) => A
   #takeBack: (() => void) | undefined
@@ -150,8 +154,8 @@ class Operation<A> {
   #cancelled = false
   #reply: { readonly error: unknown; readonly result: unknown } | undefined
 
-  constructor(engine: Engine, prepared: Prepared, select: (result: unknown) => A) {
-    this.#engine = engine
+  constructor(dataSource: DataSource, prepared: Prepared, select: (result: unknown) => A) {
+    this.#dataSource = dataSource
     this.#prepared = prepared
     this.#select = select
   }
@@ -165,7 +169,7 @@ class Operation<A> {
       this.#lease = lease
       lease.connection.run(this.#prepared.request, (error, result) => {
         this.#reply = { error, result }
-        // A cancelled statement keeps its connection until the KILL that was meant for it has been answered.
+        // A cancelled statement keeps its connection until the KILL meant for it has been answered.
         if (this.#cancelled) return
         const failure = this.#end(lease, error, result)
         resume(failure === undefined ? Effect.succeed(this.#select(result)) : Effect.fail(toSqlError(failure)))
@@ -173,7 +177,7 @@ class Operation<A> {
     }, (error) => resume(Effect.fail(toSqlError(error))))
   }
 
-  /** Does nothing once the answer is there. */
+  /** Does nothing once the answer has come. */
   cancel(): Effect.Effect<void> {
     const lease = this.#lease
     if (lease === undefined) {
@@ -192,15 +196,12 @@ class Operation<A> {
 
   #end(lease: Lease, error: unknown, result: unknown): DatabaseError | undefined {
     const { request, text } = this.#prepared
-    return this.#engine.settle(lease, request.sql, text.changesSession, error, result)
+    return this.#dataSource.settle(lease, request.sql, text.changesSession, error, result)
   }
 }
 
-/** What `@effect/sql` calls a result: rows; an INSERT has none (its counts are in `.raw` and `Database.write`). */
-export const rows = (result: unknown): ReadonlyArray<any> => Array.isArray(result) ? result : []
-
-/** What generic code over `@effect/sql` sees as a connection. Without a lender it finds its transaction anew each time. */
-export const connection = (engine: Engine, lender?: Lender): SqlConnection.Connection => {
+/** The connection that generic code of `@effect/sql` sees. Without a lender it looks for the open transaction each time. */
+export const connection = (dataSource: DataSource, lender?: Lender): SqlConnection.Connection => {
   const send = <A>(
     operation: string,
     mode: Mode,
@@ -210,25 +211,22 @@ export const connection = (engine: Engine, lender?: Lender): SqlConnection.Conne
   ): Effect.Effect<A, SqlError> =>
     Effect.withFiberRuntime<A, SqlError>((fiber) =>
       lender === undefined
-        ? run(engine, fiber, mode, operation, sql, params, select)
-        : runOn(engine, lender, mode, sql, params, fiber.currentContext, select)
+        ? run(dataSource, fiber, mode, operation, sql, params, select)
+        : runOn(dataSource, lender, mode, sql, params, fiber.currentContext, select)
     )
   return {
-    execute: (sql, params, transform) => send("execute", PREPARED, sql, params, transforming(transform)),
+    execute: (sql, params, transform) => send("execute", PREPARED, sql, params, transformedRows(transform)),
     executeUnprepared: (sql, params, transform) =>
-      send("executeUnprepared", UNPREPARED, sql, params, transforming(transform)),
+      send("executeUnprepared", UNPREPARED, sql, params, transformedRows(transform)),
     executeValues: (sql, params) => send("executeValues", ARRAYS, sql, params, rows),
     executeRaw: (sql, params) => send("executeRaw", PREPARED, sql, params, (result) => result),
     executeStream: (sql, params, transform) =>
       Stream.unwrapScoped(
         Effect.withFiberRuntime<Rows, SqlError, Scope.Scope>((fiber) =>
           lender === undefined
-            ? stream(engine, fiber, sql, params, transform)
-            : streamOn(engine, lender, sql, params, transform, fiber.currentContext)
+            ? stream(dataSource, fiber, sql, params, transform)
+            : streamOn(dataSource, lender, sql, params, transform, fiber.currentContext)
         )
       )
   }
 }
-
-const transforming = (transform: Transform): (result: unknown) => ReadonlyArray<any> =>
-  transform === undefined ? rows : (result) => transform(rows(result))

@@ -1,6 +1,6 @@
 /**
- * The pools as Effect metrics, by the names of OpenTelemetry's conventions for database clients, tagged with the database.
- * Written directly, past the fiber: one update costs some nanoseconds, and there are several for each statement.
+ * The pools as Effect metrics, named by OpenTelemetry's conventions for database clients and tagged with the database.
+ * They are updated directly rather than through a fiber: there are several updates for each statement.
  */
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
@@ -13,7 +13,7 @@ import type { Counts, Levels } from "../pool/model.ts"
 const boundaries = MetricBoundaries.exponential({ start: 0.0005, factor: 2, count: 17 })
 
 export interface PoolMetrics {
-  /** Brings gauges and counters up to date with the pool. */
+  /** Sets gauges and counters to the numbers of the pool. */
   readonly update: (pool: { readonly counts: Counts; readonly levels: Levels }) => void
   /** Milliseconds that a borrower waited for its connection. */
   readonly waited: (millis: number) => void
@@ -28,7 +28,7 @@ export const make = (database: string): PoolMetrics => {
     const metric = tagged(MetricKey.gauge(name), database, tags)
     return (value) => metric.unsafeUpdate(value, [])
   }
-  /** Fed with a total; adds what has come since the last time. */
+  /** Takes a total, and adds its growth since the last time. */
   const counter = (name: string, tags: Readonly<Record<string, string>> = {}): (total: number) => void => {
     const metric = tagged(MetricKey.counter(name, { incremental: true }), database, tags)
     let seen = 0
@@ -78,7 +78,7 @@ export const make = (database: string): PoolMetrics => {
   }
 }
 
-/** The tags belong to the key: `Metric.tagged` would put them together anew with every update. */
+/** The tags are part of the key: `Metric.tagged` would assemble them again with every update. */
 const tagged = <Type extends MetricKeyType.MetricKeyType<any, any>>(
   key: MetricKey.MetricKey<Type>,
   database: string,

@@ -1,49 +1,83 @@
-/** Spans by OpenTelemetry's conventions for database clients: the statement's text and never a parameter. */
+/**
+ * Spans by OpenTelemetry's conventions for database clients: the text of the statement, never a parameter.
+ * The names of all spans of this wing are here.
+ */
 import { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as Tracer from "effect/Tracer"
-import type { Engine } from "../dataSource.ts"
+import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
+import type { DataSource } from "../dataSource.ts"
 import { fromSqlError } from "../errors/sqlError.ts"
 
-const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+/** One statement, whichever way it is run. */
+const STATEMENT = "sql.execute"
 
-/** Nobody could ever see a span of the tracer that is there by default: none is made for it. */
-export const isTraced = (fiber: Fiber.RuntimeFiber<any, any>): boolean =>
-  Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== nativeTracer
+/** A whole transaction: the parent of the statements in it. */
+const TRANSACTION = "sql.transaction"
+
+/** One request to a data loader, from the call to its answer. */
+const DATA_LOADER = "Repository.dataLoader"
+
+/** One method of a repository, under the prefix that its maker chose. */
+const REPOSITORY_METHOD = (prefix: string, method: string): string => `${prefix}.${method}`
+
+const client = { kind: "client", captureStackTrace: false } as const
 
 export const statement = <A>(
-  engine: Engine,
+  dataSource: DataSource,
   operation: string,
   sql: string,
   work: Effect.Effect<A, SqlError>
 ): Effect.Effect<A, SqlError> =>
-  Effect.useSpan("sql.execute", { kind: "client", captureStackTrace: false }, (span) => {
-    describe(engine, span, operation, sql)
-    return Effect.tapError(work, (error) => Effect.sync(() => describeFailure(engine, span, error)))
+  Effect.useSpan(STATEMENT, client, (span) => {
+    describe(dataSource, span, operation, sql)
+    return Effect.tapError(work, (error) => Effect.sync(() => describeFailure(dataSource, span, error)))
   })
 
-export const describe = (engine: Engine, span: Tracer.Span, operation: string, sql: string): void => {
-  for (const [key, value] of engine.spanAttributes) span.attribute(key, value)
+/** The span of a streamed statement lasts as long as the scope. */
+export const streamedStatement = <A, R>(
+  dataSource: DataSource,
+  sql: string,
+  work: Effect.Effect<A, SqlError, R>
+): Effect.Effect<A, SqlError, R | Scope.Scope> =>
+  Effect.zipRight(
+    Effect.tap(
+      Effect.makeSpanScoped(STATEMENT, client),
+      (span) => Effect.sync(() => describe(dataSource, span, "executeStream", sql))
+    ),
+    work
+  )
+
+export const transaction = <A, E, R>(
+  dataSource: DataSource,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withSpan(
+    Effect.tapError(work, (error) =>
+      error instanceof SqlError
+        ? Effect.map(Effect.orDie(Effect.currentSpan), (span) => describeFailure(dataSource, span, error))
+        : Effect.void),
+    TRANSACTION,
+    { ...client, attributes: Object.fromEntries(dataSource.spanAttributes) }
+  )
+
+export const dataLoader = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withSpan(work, DATA_LOADER, client)
+
+export const repository = <A, E, R>(
+  prefix: string,
+  method: string,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => Effect.withSpan(work, REPOSITORY_METHOD(prefix, method), { captureStackTrace: false })
+
+const describe = (dataSource: DataSource, span: Tracer.Span, operation: string, sql: string): void => {
+  for (const [key, value] of dataSource.spanAttributes) span.attribute(key, value)
   span.attribute("db.operation.name", operation)
   span.attribute("db.query.text", sql)
 }
 
-/** The parent of what runs in the transaction. */
-export const transaction = <A, E, R>(engine: Engine, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withSpan(
-    Effect.tapError(work, (error) =>
-      error instanceof SqlError
-        ? Effect.map(Effect.orDie(Effect.currentSpan), (span) => describeFailure(engine, span, error))
-        : Effect.void),
-    "sql.transaction",
-    { kind: "client", captureStackTrace: false, attributes: Object.fromEntries(engine.spanAttributes) }
-  )
-
-const describeFailure = (engine: Engine, span: Tracer.Span, error: SqlError): void => {
-  const { errno, reason } = fromSqlError(engine.name, error)
+const describeFailure = (dataSource: DataSource, span: Tracer.Span, error: SqlError): void => {
+  const { errno, reason } = fromSqlError(dataSource.name, error)
   span.attribute("error.type", reason)
   if (errno !== undefined) span.attribute("db.response.status_code", String(errno))
 }

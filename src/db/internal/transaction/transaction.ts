@@ -1,9 +1,5 @@
 /**
  * Transactions: success commits; failure, defect and interruption roll back; nested ones are savepoints.
- *
- * Every level is a {@link Frame} with a lock of its own. A statement holds the lock of its level while it runs, a nested
- * transaction holds the lock of the level above for as long as it lives. So one statement at a time is on the wire, and
- * nothing of one level slips into a savepoint of another.
  */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
@@ -14,43 +10,43 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { DatabaseError } from "../../../Errors.ts"
+import { pauseAfter } from "../../../internal/backoff.ts"
+import { isTraced } from "../borrowed/fiberState.ts"
+import type { DataSource } from "../dataSource.ts"
+import { COMMIT, ROLLBACK, TRANSACTION_BACKOFF } from "../deadlines.ts"
+import { makeError, toDatabaseError } from "../errors/classify.ts"
+import { toSqlError } from "../errors/sqlError.ts"
+import type { Lease } from "../lease.ts"
+import { unfailed } from "../lease.ts"
+import * as Spans from "../telemetry/spans.ts"
 import type { Restore } from "../waiting/cancellable.ts"
 import { cancellable } from "../waiting/cancellable.ts"
-import * as Carrier from "./openTransactions.ts"
-import type { Engine, Lease } from "../dataSource.ts"
-import { makeError, toDatabaseError } from "../errors/classify.ts"
-import type { TransactionOptions } from "./levels.ts"
-import { Frame, ROLLBACK_DEADLINE, Root } from "./levels.ts"
-import * as Spans from "../telemetry/spans.ts"
-import { toSqlError } from "../errors/sqlError.ts"
+import { Level } from "./level.ts"
+import { OpenTransaction } from "./openTransaction.ts"
+import * as OpenTransactions from "./openTransactions.ts"
+import type { TransactionOptions } from "./options.ts"
 
-/** A COMMIT waits for the disks of the server and its replicas. Its outcome is unknown after this. */
-const COMMIT_DEADLINE = 30_000
+/** The innermost level of this database's transaction in a context, if one is open. */
+export const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
+  OpenTransactions.find(context, dataSource) as Level | undefined
 
-const RETRY_FIRST = 10
-const RETRY_MOST = 1_000
-
-/** The open transaction of this database in a context, if there is one. */
-export const frameOf = (engine: Engine, context: Context.Context<never>): Frame | undefined =>
-  Carrier.entryOf(context, engine) as Frame | undefined
-
-/** Runs an effect in a transaction of this database, or in a savepoint where one is open already. */
+/** Runs an effect in a transaction of this database, or in a savepoint if one is open already. */
 export const withTransaction = <A, E, R>(
-  engine: Engine,
+  dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions = {}
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.withFiberRuntime<A, E | SqlError, R>((fiber) => {
-    const parent = frameOf(engine, fiber.currentContext)
-    const body = options.timeout === undefined ? effect : withDeadline(engine.name, effect, options.timeout)
+    const parent = levelOf(dataSource, fiber.currentContext)
+    const body = options.timeout === undefined ? effect : withDeadline(dataSource.name, effect, options.timeout)
     if (parent !== undefined) {
-      const misfit = unsuitable(parent.root, options)
-      return misfit === undefined ? nested(fiber, parent, body) : Effect.fail(toSqlError(misfit))
+      const refusal = refuseOptions(parent.transaction, options)
+      return refusal === undefined ? nested(fiber, parent, body) : Effect.fail(toSqlError(refusal))
     }
     const work = options.retries === undefined || options.retries <= 0
-      ? outermost(fiber, engine, body, options, () => {})
-      : retrying(fiber, engine, body, options, options.retries)
-    return Spans.isTraced(fiber) ? Spans.transaction(engine, work) : work
+      ? outermost(fiber, dataSource, body, options, () => {})
+      : retrying(fiber, dataSource, body, options, options.retries)
+    return isTraced(fiber) ? Spans.transaction(dataSource, work) : work
   })
 
 /** Bounds the body of a transaction of the database `name`. */
@@ -65,60 +61,65 @@ export const withDeadline = <A, E, R>(
       toSqlError(makeError(
         name,
         "TransactionTimeout",
-        `the transaction took longer than ${Duration.format(timeout)} and was rolled back`
+        `the transaction took longer than ${Duration.format(timeout)} and was rolled back`,
+        { hint: "do less in it, or raise its timeout" }
       ))
   })
 
-/** What a savepoint cannot have of its own is refused rather than ignored. */
-const unsuitable = (root: Root, { isolation, readOnly }: TransactionOptions): DatabaseError | undefined => {
-  const option = isolation !== undefined && isolation !== root.options.isolation
+/** Options that a savepoint cannot have are refused rather than ignored. */
+const refuseOptions = (
+  transaction: OpenTransaction,
+  { isolation, readOnly }: TransactionOptions
+): DatabaseError | undefined => {
+  const option = isolation !== undefined && isolation !== transaction.options.isolation
     ? "isolation"
-    : readOnly !== undefined && readOnly !== (root.options.readOnly ?? false)
+    : readOnly !== undefined && readOnly !== (transaction.options.readOnly ?? false)
     ? "readOnly"
     : undefined
   return option === undefined ? undefined : makeError(
-    root.engine.name,
+    transaction.dataSource.name,
     "InvalidParameter",
-    `a nested transaction is a savepoint and cannot have an option "${option}" of its own; set it on the outermost one`
+    `a nested transaction is a savepoint and cannot have an option "${option}" of its own`,
+    { hint: "set it on the outermost transaction" }
   )
 }
 
 const outermost = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
-  engine: Engine,
+  dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
   onEnd: (retryable: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(begin(engine, options, fiber.currentContext, restore), (frame) =>
+    Effect.flatMap(begin(dataSource, options, fiber.currentContext, restore), (level) =>
       Effect.flatMap(
-        Carrier.exitOf(fiber, effect, engine, frame, restore),
-        (exit) => finish(frame, exit, onEnd)
+        OpenTransactions.exitOf(fiber, effect, dataSource, level, restore),
+        (exit) => finish(level, exit, onEnd)
       ))
   )
 
-/** Borrows a connection and begins on it. The answer to BEGIN is waited for by the first statement, not here. */
+/** Borrows a connection and begins on it. The first statement waits for the answer to BEGIN, not this. */
 const begin = (
-  engine: Engine,
+  dataSource: DataSource,
   options: TransactionOptions,
   context: Context.Context<never>,
   restore: Restore
-): Effect.Effect<Frame, SqlError> => {
+): Effect.Effect<Level, SqlError> => {
   let takeBack: (() => void) | undefined
   let lease: Lease | undefined
-  let now: Effect.Effect<Frame, SqlError> | undefined
-  let later: ((effect: Effect.Effect<Frame, SqlError>) => void) | undefined
-  const answer = (effect: Effect.Effect<Frame, SqlError>): void => {
+  let now: Effect.Effect<Level, SqlError> | undefined
+  let later: ((effect: Effect.Effect<Level, SqlError>) => void) | undefined
+  const answer = (effect: Effect.Effect<Level, SqlError>): void => {
     if (later === undefined) now = effect
     else later(effect)
   }
-  takeBack = engine.lend(context, (granted) => {
+  takeBack = dataSource.lend(context, (granted) => {
     lease = granted
-    answer(Effect.succeed(new Frame(new Root(engine, granted, options)).open()))
+    answer(Effect.succeed(new Level(new OpenTransaction(dataSource, granted, options)).open()))
   }, (error) => answer(Effect.fail(toSqlError(error))))
   if (now !== undefined) return now
-  return cancellable<Frame, SqlError>(
+  return cancellable<Level, SqlError>(
     restore,
     (resume) => {
       later = resume
@@ -129,65 +130,68 @@ const begin = (
 
 const abandon = (lease: Lease): void => {
   lease.connection.destroy()
-  lease.end({ failure: undefined, inTransaction: undefined, changedSession: true })
+  lease.end(unfailed(true))
 }
 
 /** Ends the outermost transaction as its body ended. Not interruptible, and bounded by the deadlines of its steps. */
 const finish = <A, E>(
-  frame: Frame,
+  level: Level,
   exit: Exit.Exit<A, E>,
   onEnd: (retryable: boolean) => void
 ): Effect.Effect<A, E | SqlError> =>
   Effect.async<A, E | SqlError>((answer) => {
-    const { root } = frame
+    const { transaction } = level
     const resume = (result: Effect.Effect<A, E | SqlError>): void => {
-      onEnd(root.retryable !== undefined)
+      onEnd(transaction.retryable !== undefined)
       answer(result)
     }
     const rollBack = (then: Effect.Effect<A, E | SqlError>): void => {
       const end = (): void => {
-        root.lease.end({ failure: undefined, inTransaction: undefined, changedSession: root.changedSession })
+        transaction.lease.end(unfailed(transaction.changedSession))
         resume(then)
       }
-      if (root.connection.dead) return end()
-      root.send("ROLLBACK", ROLLBACK_DEADLINE, (error) => {
-        // Without a connection the server rolls back by itself. The failure that brought us here is the one that counts.
-        if (error !== null) root.connection.destroy()
+      if (transaction.connection.dead) return end()
+      transaction.send("ROLLBACK", ROLLBACK, (error) => {
+        // Without a connection the server rolls back by itself. The failure that led here is the one to report.
+        if (error !== null) transaction.connection.destroy()
         end()
       })
     }
-    frame.close(Exit.isSuccess(exit), () => {
+    level.close(Exit.isSuccess(exit), () => {
       if (Exit.isFailure(exit)) return rollBack(exit)
-      root.whenSure(() => {
-        if (root.aborted !== undefined) return rollBack(Effect.fail(toSqlError(root.refusal())))
-        root.send("COMMIT", COMMIT_DEADLINE, (error) => {
+      transaction.whenSure(() => {
+        if (transaction.aborted !== undefined) return rollBack(Effect.fail(toSqlError(transaction.refusal())))
+        transaction.send("COMMIT", COMMIT, (error) => {
           if (error === null) {
-            root.lease.end({ failure: undefined, inTransaction: undefined, changedSession: root.changedSession })
+            transaction.lease.end(unfailed(transaction.changedSession))
             return resume(exit)
           }
-          const failure = commitFailure(root.engine, error)
-          if (failure.retryable) root.retryable = failure
-          abandon(root.lease)
+          const failure = commitFailure(transaction.dataSource, error)
+          if (failure.retryable) transaction.retryable = failure
+          abandon(transaction.lease)
           resume(Effect.fail(toSqlError(failure)))
         })
       })
     })
   })
 
-/** A refused COMMIT rolled back; one whose answer never came, or says nothing clear, may have been carried out. */
-const commitFailure = (engine: Engine, cause: unknown): DatabaseError => {
-  const failure = toDatabaseError(engine.name, cause, "COMMIT")
+/** A refused COMMIT rolled back. One whose answer never came, or is not clear, may have been carried out. */
+const commitFailure = (dataSource: DataSource, cause: unknown): DatabaseError => {
+  const failure = toDatabaseError(dataSource.name, cause, "COMMIT")
   switch (failure.reason) {
     case "ConnectionLost":
     case "Cancelled":
     case "StatementTimeout":
     case "Unknown":
       return makeError(
-        engine.name,
+        dataSource.name,
         "CommitOutcomeUnknown",
-        "the answer to COMMIT was lost: the transaction may be in the database or not. Do not repeat it blindly; look it up"
-          + " by a key that it wrote",
-        { cause: failure, statement: "COMMIT" }
+        "the answer to COMMIT was lost, so the transaction may have been committed or not",
+        {
+          hint: "do not repeat it blindly: look up a key that it wrote",
+          cause: failure,
+          statement: "COMMIT"
+        }
       )
     default:
       return failure
@@ -196,17 +200,17 @@ const commitFailure = (engine: Engine, cause: unknown): DatabaseError => {
 
 const nested = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
-  parent: Frame,
+  parent: Level,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       enter(parent, restore),
-      (leave) => Effect.ensuring(savepoint(fiber, parent.root, effect, restore), Effect.sync(leave))
+      (leave) => Effect.ensuring(savepoint(fiber, parent.transaction, effect, restore), Effect.sync(leave))
     )
   )
 
-const enter = (parent: Frame, restore: Restore): Effect.Effect<() => void, SqlError> => {
+const enter = (parent: Level, restore: Restore): Effect.Effect<() => void, SqlError> => {
   let takeBack: (() => void) | undefined
   let leave: (() => void) | undefined
   return cancellable<() => void, SqlError>(
@@ -223,44 +227,47 @@ const enter = (parent: Frame, restore: Restore): Effect.Effect<() => void, SqlEr
 
 const savepoint = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
-  root: Root,
+  transaction: OpenTransaction,
   effect: Effect.Effect<A, E, R>,
   restore: Restore
 ): Effect.Effect<A, E | SqlError> => {
-  const name = root.nextSavepoint()
-  const frame = new Frame(root)
+  const name = transaction.nextSavepoint()
+  const level = new Level(transaction)
   return Effect.flatMap(
-    step(root, `SAVEPOINT ${name}`),
+    step(transaction, `SAVEPOINT ${name}`),
     () =>
-      Effect.flatMap(Carrier.exitOf(fiber, effect, root.engine, frame, restore), (exit) =>
-        Effect.zipRight(
-          Effect.async<void>((resume) => frame.close(Exit.isSuccess(exit), () => resume(Effect.void))),
-          Exit.isSuccess(exit)
-            ? Effect.zipRight(step(root, `RELEASE SAVEPOINT ${name}`), exit)
-            : Effect.zipRight(Effect.ignore(step(root, `ROLLBACK TO SAVEPOINT ${name}`)), exit)
-        ))
+      Effect.flatMap(
+        OpenTransactions.exitOf(fiber, effect, transaction.dataSource, level, restore),
+        (exit) =>
+          Effect.zipRight(
+            Effect.async<void>((resume) => level.close(Exit.isSuccess(exit), () => resume(Effect.void))),
+            Exit.isSuccess(exit)
+              ? Effect.zipRight(step(transaction, `RELEASE SAVEPOINT ${name}`), exit)
+              : Effect.zipRight(Effect.ignore(step(transaction, `ROLLBACK TO SAVEPOINT ${name}`)), exit)
+          )
+      )
   )
 }
 
-/** One statement of a savepoint. If it fails, nobody knows what the transaction holds: nothing more may run in it. */
-const step = (root: Root, sql: string): Effect.Effect<void, SqlError> =>
+/** Sends a savepoint statement. If it fails, the state of the transaction is unknown, and nothing more may run in it. */
+const step = (transaction: OpenTransaction, sql: string): Effect.Effect<void, SqlError> =>
   Effect.async<void, SqlError>((resume) =>
-    root.whenSure(() => {
-      if (root.aborted !== undefined) return resume(Effect.fail(toSqlError(root.refusal())))
-      root.send(sql, ROLLBACK_DEADLINE, (error) => {
+    transaction.whenSure(() => {
+      if (transaction.aborted !== undefined) return resume(Effect.fail(toSqlError(transaction.refusal())))
+      transaction.send(sql, ROLLBACK, (error) => {
         if (error === null) return resume(Effect.void)
-        const failure = toDatabaseError(root.engine.name, error, sql)
-        root.aborted ??= failure
-        if (failure.retryable) root.retryable = failure
+        const failure = toDatabaseError(transaction.dataSource.name, error, sql)
+        transaction.aborted ??= failure
+        if (failure.retryable) transaction.retryable = failure
         resume(Effect.fail(toSqlError(failure)))
       })
     })
   )
 
-/** Repeats the whole transaction while the server is known to have rolled it back; never after an unknown outcome. */
+/** Repeats the whole transaction as long as the server is known to have rolled it back; never after an unknown outcome. */
 const retrying = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
-  engine: Engine,
+  dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
   retries: number
@@ -268,7 +275,7 @@ const retrying = <A, E, R>(
   const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
     let retryable = false
     return Effect.catchAllCause(
-      outermost(fiber, engine, effect, options, (known) => {
+      outermost(fiber, dataSource, effect, options, (known) => {
         retryable = known
       }),
       (cause) =>
@@ -281,7 +288,7 @@ const retrying = <A, E, R>(
 }
 
 const pause = (attempt: number): Effect.Effect<void> =>
-  Effect.flatMap(Random.next, (chance) => {
-    const full = Math.min(RETRY_MOST, RETRY_FIRST * 2 ** attempt)
-    return Effect.sleep(Duration.millis(full / 2 + chance * full / 2))
-  })
+  Effect.flatMap(
+    Random.next,
+    (random) => Effect.sleep(Duration.millis(pauseAfter(attempt + 1, TRANSACTION_BACKOFF, random)))
+  )

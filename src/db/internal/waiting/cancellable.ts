@@ -1,11 +1,14 @@
+/** The bridge from callbacks to Effect. */
 import * as Effect from "effect/Effect"
 
+/** Makes an effect interruptible again, as `Effect.uninterruptibleMask` hands it out. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * A callback's answer as an Effect, to be run where interruption is off; only the wait is interruptible. What `register`
- * has acquired is either answered with or, by `cancel`, given up: no interruption falls between. It does what the
- * canceller of `Effect.async` does with half of its steps, which is felt when every statement takes them.
+ * A callback's answer as an Effect. To be run where interruption is off; only the wait is interruptible. What `register`
+ * acquires is either in the answer or released by `cancel`: no interruption falls between the two.
+ *
+ * The canceller of `Effect.async` does the same in twice as many steps, which shows when every statement takes them.
  */
 export const cancellable = <A, E>(
   restore: Restore,

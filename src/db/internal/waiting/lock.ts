@@ -1,14 +1,15 @@
-import { Line } from "./waitQueue.ts"
+/** A lock for callbacks: first come, first served; a request can be taken back, and waits no longer than its deadline. */
+import { WaitQueue } from "./waitQueue.ts"
 
-/** A lock for callbacks: first come, first served; who waits can leave, and waits no longer than a deadline. */
 export class Lock {
   #held = false
   #onFree: (() => void) | undefined
-  readonly #waiting = new Line<Waiter>()
+  readonly #waiting = new WaitQueue<Waiter>()
 
   /**
-   * `granted` is called when the lock is ours, perhaps at once; `refused` when it was closed or not free in time.
-   * Exactly one of them is called, unless the request is taken back by the function returned.
+   * `granted` is called when the lock is acquired, perhaps before this returns; `refused` when the lock was closed or not
+   * free within `deadline` milliseconds. Exactly one of them is called, unless the request is taken back by the function
+   * returned.
    */
   acquire(deadline: number, granted: () => void, refused: (why: "closed" | "timeout") => void): () => void {
     if (this.#onFree !== undefined) {
@@ -41,7 +42,7 @@ export class Lock {
     next.granted()
   }
 
-  /** Refuses everyone who waits or comes later, and calls back when nobody holds the lock any more. */
+  /** Refuses all requests, waiting and future, and calls back once nobody holds the lock any more. */
   close(onFree: () => void): void {
     this.#onFree = onFree
     for (const place of this.#waiting.places()) {

@@ -1,4 +1,4 @@
-/** A waiting line: first come, first served, and whoever is tired of waiting leaves from where he stands. */
+/** A waiting queue: first come, first served. Joining, leaving from any place and taking the first are all O(1). */
 export interface Place<A> {
   readonly value: A
   previous: Place<A> | undefined
@@ -6,7 +6,7 @@ export interface Place<A> {
   waiting: boolean
 }
 
-export class Line<A> {
+export class WaitQueue<A> {
   #first: Place<A> | undefined
   #last: Place<A> | undefined
   #size = 0
@@ -28,7 +28,7 @@ export class Line<A> {
     return place
   }
 
-  /** Whether he was still there. */
+  /** Whether the place was still in the queue. */
   leave(place: Place<A>): boolean {
     if (!place.waiting) return false
     place.waiting = false
@@ -40,7 +40,7 @@ export class Line<A> {
     return true
   }
 
-  /** The first, who has left the line with this. */
+  /** Removes the first. */
   shift(): A | undefined {
     const first = this.#first
     if (first === undefined) return undefined
@@ -48,7 +48,7 @@ export class Line<A> {
     return first.value
   }
 
-  /** Those who wait now, in order; they may leave meanwhile. */
+  /** A copy of the queue as it is now; a place in it may leave later. */
   places(): ReadonlyArray<Place<A>> {
     const places: Array<Place<A>> = []
     for (let place = this.#first; place !== undefined; place = place.next) places.push(place)

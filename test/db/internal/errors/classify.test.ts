@@ -11,7 +11,6 @@ import { inspect } from "node:util"
 import {
   type Classification,
   classify,
-  isLoginFailure,
   isPermanent,
   isTooManyConnections,
   makeError,
@@ -48,8 +47,8 @@ const renderings = (error: DatabaseError): string =>
 
 type Fate = Partial<Omit<Classification, "reason">>
 
-const kept: Required<Fate> = { retryable: false, discard: false, transaction: "kept", fleet: false }
-const lost: Required<Fate> = { retryable: true, discard: true, transaction: "gone", fleet: false }
+const kept: Required<Fate> = { retryable: false, discard: false, transaction: "kept", invalidatesPool: false }
+const lost: Required<Fate> = { retryable: true, discard: true, transaction: "gone", invalidatesPool: false }
 const refused: Required<Fate> = { ...lost, retryable: false }
 
 const expected: ReadonlyArray<readonly [reason: DatabaseReason, errnos: ReadonlyArray<number>, fate: Fate]> = [
@@ -67,7 +66,7 @@ const expected: ReadonlyArray<readonly [reason: DatabaseReason, errnos: Readonly
   ["UnknownDatabase", [1049], kept],
   ["Cancelled", [1317], kept],
   ["StatementTimeout", [1969, 3024], kept],
-  ["ReadOnlyServer", [1836], { retryable: true, discard: true, transaction: "kept", fleet: true }],
+  ["ReadOnlyServer", [1836], { retryable: true, discard: true, transaction: "kept", invalidatesPool: true }],
   ["ReadOnlyTransaction", [1792], kept],
   ["LoginRefused", [1045, 1044, 1698, 1524, 1862, 3118], refused],
   ["Tls", [3159], refused],
@@ -97,7 +96,12 @@ describe("classify", () => {
       classify(
         server(1290, `The MariaDB server is running with the ${option} option so it cannot execute this statement`)
       )
-    expect(of("--read-only")).toMatchObject({ reason: "ReadOnlyServer", fleet: true, discard: true, retryable: true })
+    expect(of("--read-only")).toMatchObject({
+      reason: "ReadOnlyServer",
+      invalidatesPool: true,
+      discard: true,
+      retryable: true
+    })
     expect(of("--super-read-only")).toMatchObject({ reason: "ReadOnlyServer" })
     expect(of("--secure-file-priv")).toEqual({ ...kept, reason: "Unknown" })
   })
@@ -174,9 +178,8 @@ describe("classify", () => {
     expect(classify(makeError("MainDb", "CommitOutcomeUnknown", "gone")).retryable).toBe(false)
   })
 
-  it("says who must not dial again at once", () => {
-    expect([1045, 1044, 1698, 1524, 1862, 3118].every((errno) => isLoginFailure(server(errno, "")))).toBe(true)
-    expect(isLoginFailure(server(1049, ""))).toBe(false)
+  it("says when dialling again cannot help", () => {
+    expect([1045, 1044, 1698, 1524, 1862, 3118].every((errno) => isPermanent(server(errno, "")))).toBe(true)
     expect([1045, 1049, 3159].every((errno) => isPermanent(server(errno, "")))).toBe(true)
     expect(isPermanent(network("DEPTH_ZERO_SELF_SIGNED_CERT"))).toBe(true)
     expect([1040, 1213, 2013].some((errno) => isPermanent(server(errno, "")))).toBe(false)
@@ -243,7 +246,7 @@ describe("toDatabaseError", () => {
     [1999, "nothing quoted", "nothing quoted"],
     [1999, "", "ER_WRONG_NAME"]
   ])("the detail of %s %s says: %s", (errno, message, detail) => {
-    expect(toDatabaseError("MainDb", server(errno, message)).detail?.startsWith(`${detail}; `)).toBe(true)
+    expect(toDatabaseError("MainDb", server(errno, message)).detail).toBe(detail)
   })
 
   it("carries what the server said, and a cleaned cause", () => {
@@ -259,11 +262,28 @@ describe("toDatabaseError", () => {
     expect(error.message).toContain("MainDb (UniqueViolation): a row with the same value of the key 'email' exists")
   })
 
+  it("says apart what went wrong and what to do", () => {
+    const error = toDatabaseError("MainDb", server(1213, "Deadlock found when trying to get lock", "40001"))
+    expect(error.detail).toBe("Deadlock found when trying to get lock")
+    expect(error.hint).toBe("run the transaction again: the server rolled it back")
+    expect(error.message).toBe(
+      `MainDb (Deadlock): ${error.detail}; ${error.hint} [errno 1213, SQLSTATE 40001]`
+    )
+  })
+
+  it("every row has a hint of its own, and no detail of ours has advice in it", () => {
+    for (const row of rows) {
+      expect(row.hint).not.toBe("")
+      expect(row.detail("it failed")).not.toContain(";")
+    }
+  })
+
   it("numbers of Node are no errno", () => {
     const error = toDatabaseError("MainDb", network("ECONNREFUSED", "connect ECONNREFUSED 127.0.0.1:1"))
     expect(error.errno).toBeUndefined()
     expect(error.cause).toMatchObject({ name: "MysqlError", code: "ECONNREFUSED" })
-    expect(error.detail).toContain("connect ECONNREFUSED 127.0.0.1:1; check the host")
+    expect(error.detail).toBe("connect ECONNREFUSED 127.0.0.1:1")
+    expect(error.hint).toContain("check the host")
   })
 
   it("shows no value that the server quotes, whatever is in it", () => {
@@ -335,6 +355,13 @@ describe("makeError", () => {
   it("is not retryable unless told", () => {
     expect(makeError("MainDb", "PoolTimeout", "none free")).toMatchObject({ retryable: false, detail: "none free" })
     expect(makeError("MainDb", "PoolTimeout", "none free", { retryable: true }).retryable).toBe(true)
+  })
+
+  it("keeps detail and hint apart, and has no hint unless one is given", () => {
+    const error = makeError("MainDb", "PoolTimeout", "none free", { hint: "raise POOL_SIZE" })
+    expect(error).toMatchObject({ detail: "none free", hint: "raise POOL_SIZE" })
+    expect(error.message).toBe("MainDb (PoolTimeout): none free; raise POOL_SIZE")
+    expect(makeError("MainDb", "PoolTimeout", "none free").hint).toBeUndefined()
   })
 
   it("takes the numbers from its cause, and cleans that", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
+import type { DialFailure, Entry, Return } from "../../../../src/db/internal/pool/model.ts"
 import { Pool } from "../../../../src/db/internal/pool/pool.ts"
-import type { DialFailure, Return, Slot } from "../../../../src/db/internal/pool/model.ts"
 import { type Connection, Server, Time } from "../../../support/db/poolSimulation.ts"
 
 const SIZE = 2
@@ -71,10 +71,10 @@ class World {
     prePing: true,
     pingSkip: 500,
     leakThreshold: 2_000,
-    onLeak: (slot) => must(this.time.now() - slot.borrowedAt >= 2_000, "a leak is what was held too long")
+    onLeak: (entry) => must(this.time.now() - entry.borrowedAt >= 2_000, "a leak is what was held too long")
   })
   readonly waiting: Array<Borrower> = []
-  readonly held: Array<Slot<Connection>> = []
+  readonly held: Array<Entry<Connection>> = []
   #asked = 0
 
   acquire(): void {
@@ -92,12 +92,12 @@ class World {
     }
     const cancel = this.pool.acquire({
       label: number,
-      onSlot: (slot) => {
+      onEntry: (entry) => {
         must(this.waiting.every((other) => other.number >= number), "the one who has waited longest comes first")
-        must(!this.held.includes(slot), "a connection is lent once")
-        must(slot.connection.state === "open", "a connection is open when it is lent")
-        must(slot.expiresAt > this.time.now(), "no connection is lent that is too old")
-        this.held.push(slot)
+        must(!this.held.includes(entry), "a connection is lent once")
+        must(entry.connection.state === "open", "a connection is open when it is lent")
+        must(entry.expiresAt > this.time.now(), "no connection is lent that is too old")
+        this.held.push(entry)
         leave()
       },
       onFailure: () => leave()
@@ -120,8 +120,8 @@ class World {
         return gone?.cancel()
       }
       case "release": {
-        const [slot] = this.held.splice(given.which, 1)
-        if (slot !== undefined) this.pool.release(slot, given.how)
+        const [entry] = this.held.splice(given.which, 1)
+        if (entry !== undefined) this.pool.release(entry, given.how)
         return
       }
       case "dialOk":
@@ -150,12 +150,12 @@ class World {
     const { pool, server, time } = this
     const { active, dialling, idle, max, size, waiting } = pool.stats
     const checks = server.pings.length + server.resets.length
-    must(size === idle + active + dialling && size <= max, "the slots add up, within the cap")
+    must(size === idle + active + dialling && size <= max, "the entries add up, within the cap")
     must(idle <= SIZE, "no overflow is kept")
     must(waiting === this.waiting.length, "the pool knows who waits")
     must(dialling === server.dials.length && dialling <= 4, "dials are counted and bounded")
     must(active === this.held.length + checks, "active is held, pinged or reset")
-    must(server.open === idle + active, "no connection is open beside the slots")
+    must(server.open === idle + active, "no connection is open beside the entries")
     must(waiting === 0 || idle === 0 || checks + dialling >= waiting, "nobody waits while an idle one is usable")
     must(waiting === 0 || size + time.pending > 0, "nobody waits for nothing")
     must(this.waiting.every(({ since }) => time.now() - since < ACQUIRE), "nobody waits beyond the deadline")
@@ -169,7 +169,7 @@ class World {
     for (let rounds = 0; this.waiting.length > 0; rounds++) {
       must(rounds < 1_000, "a healthy server serves everyone")
       for (const each of [...server.pings, ...server.resets]) each.answer(true)
-      for (const slot of this.held.splice(0)) this.pool.release(slot, "clean")
+      for (const entry of this.held.splice(0)) this.pool.release(entry, "clean")
       this.time.advance(1)
       this.check()
     }
@@ -186,7 +186,7 @@ const run = (steps: ReadonlyArray<Step>): World => {
 }
 
 describe("whatever happens", () => {
-  it("the slots add up, nobody is forgotten, and a healthy server serves everyone", () => {
+  it("the entries add up, nobody is forgotten, and a healthy server serves everyone", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.array(step, { minLength: 20, maxLength: 120, size: "max" }), (steps) => {
         const world = run(steps)
@@ -211,13 +211,13 @@ describe("whatever happens", () => {
           expect(world.waiting).toHaveLength(0)
           expect(world.server.dials).toHaveLength(0)
           for (const each of after) world.run(each)
-          for (const slot of world.held.splice(1)) world.pool.release(slot, "reset")
+          for (const entry of world.held.splice(1)) world.pool.release(entry, "reset")
           world.time.advance(3_000)
           expect(done).toBe(1)
           expect(world.pool.stats).toMatchObject({ size: 0, waiting: 0 })
           expect(world.server.open).toBe(0)
           expect(world.time.pending).toBe(0)
-          for (const slot of world.held.splice(0)) world.pool.release(slot, "clean")
+          for (const entry of world.held.splice(0)) world.pool.release(entry, "clean")
           expect(done).toBe(1)
         }
       ),

@@ -1,11 +1,12 @@
+/** The state machine of the pool, on a simulated clock and server. One file because the cases share their scaffolding. */
 import { describe, expect, it } from "@effect/vitest"
+import type { AcquireFailure, DialFailure, Entry, Options, Return } from "../../../../src/db/internal/pool/model.ts"
 import { Pool } from "../../../../src/db/internal/pool/pool.ts"
-import type { AcquireFailure, DialFailure, Options, Return, Slot } from "../../../../src/db/internal/pool/model.ts"
 import { type Connection, Server, Time } from "../../../support/db/poolSimulation.ts"
 
 interface Borrowed {
   readonly label: unknown
-  slot: Slot<Connection> | undefined
+  entry: Entry<Connection> | undefined
   failure: AcquireFailure | undefined
   answers: number
   readonly cancel: () => void
@@ -32,15 +33,15 @@ const setUp = (given: Partial<Options> = {}) => {
     let cancel = (): void => {}
     const borrowed: Borrowed = {
       label,
-      slot: undefined,
+      entry: undefined,
       failure: undefined,
       answers: 0,
       cancel: () => cancel()
     }
     cancel = pool.acquire({
       label,
-      onSlot: (slot) => {
-        borrowed.slot = slot
+      onEntry: (entry) => {
+        borrowed.entry = entry
         borrowed.answers++
         served.push(label)
       },
@@ -54,16 +55,16 @@ const setUp = (given: Partial<Options> = {}) => {
   /** A connection that works, in a borrower's hands. */
   const borrow = (label?: unknown): Borrowed => {
     const borrowed = ask(label)
-    if (borrowed.slot === undefined) server.dials[0]!.succeed()
-    expect(borrowed.slot).toBeDefined()
+    if (borrowed.entry === undefined) server.dials[0]!.succeed()
+    expect(borrowed.entry).toBeDefined()
     return borrowed
   }
-  const giveBack = (borrowed: Borrowed, how: Return = "clean"): void => pool.release(borrowed.slot!, how)
+  const giveBack = (borrowed: Borrowed, how: Return = "clean"): void => pool.release(borrowed.entry!, how)
   /** As many idle connections as asked for, the first given being the oldest. */
-  const idle = (count: number): ReadonlyArray<Slot<Connection>> => {
+  const idle = (count: number): ReadonlyArray<Entry<Connection>> => {
     const all = Array.from({ length: count }, () => borrow())
     for (const each of all) giveBack(each)
-    return all.map(({ slot }) => slot!)
+    return all.map(({ entry }) => entry!)
   }
   return { time, server, pool, leaks, served, ask, borrow, giveBack, idle }
 }
@@ -75,14 +76,14 @@ describe("borrowing", () => {
     const first = ask()
     expect(pool.stats).toMatchObject({ size: 1, dialling: 1, waiting: 1, idle: 0, active: 0 })
     server.dials[0]!.succeed()
-    expect(first.slot).toBeDefined()
+    expect(first.entry).toBeDefined()
     expect(pool.stats).toMatchObject({ size: 1, dialling: 0, waiting: 0, active: 1, opened: 1, overflow: 0 })
   })
 
   it("hands a returned connection out again, the one used last first", () => {
     const { ask, idle, server } = setUp()
     const [, second] = idle(2)
-    expect(ask().slot).toBe(second)
+    expect(ask().entry).toBe(second)
     expect(server.dialledAt).toHaveLength(2)
   })
 
@@ -101,13 +102,13 @@ describe("borrowing", () => {
     expect(served).toEqual([1, 2, 3])
   })
 
-  it("waits on the pool, not on a dial of one's own", () => {
+  it("makes borrowers wait on the pool, not on a dial of their own", () => {
     const { ask, borrow, giveBack, pool, server } = setUp({ size: 2, overflow: 0 })
     const holder = borrow()
     const waiter = ask()
     expect(pool.stats.dialling).toBe(1)
     giveBack(holder)
-    expect(waiter.slot).toBe(holder.slot)
+    expect(waiter.entry).toBe(holder.entry)
     server.dials[0]!.succeed()
     expect(pool.stats).toMatchObject({ idle: 1, active: 1, dialling: 0 })
   })
@@ -134,7 +135,7 @@ describe("borrowing", () => {
     expect(() => giveBack(once)).toThrow("released twice")
     expect(pool.stats).toMatchObject({ idle: 1, active: 0 })
     ask()
-    expect(ask().slot).toBeUndefined()
+    expect(ask().entry).toBeUndefined()
   })
 })
 
@@ -159,7 +160,7 @@ describe("waiting", () => {
     expect(pool.stats).toMatchObject({ active: 1, idle: 0 })
   })
 
-  it("fails at the deadline, telling the counts", () => {
+  it("fails at the deadline, with the counts", () => {
     const { ask, borrow, pool, time } = setUp({ size: 1, overflow: 0 })
     borrow()
     const early = ask()
@@ -206,12 +207,12 @@ describe("waiting", () => {
     const { ask, borrow, pool, time } = setUp({ size: 1, overflow: 0 })
     borrow()
     let second: Borrowed | undefined
-    pool.acquire({ onSlot: () => {}, onFailure: () => second!.cancel() })
+    pool.acquire({ onEntry: () => {}, onFailure: () => second!.cancel() })
     second = ask()
     time.advance(1_000)
     expect(second.answers).toBe(0)
     let third: Borrowed | undefined
-    pool.acquire({ onSlot: () => {}, onFailure: () => third!.cancel() })
+    pool.acquire({ onEntry: () => {}, onFailure: () => third!.cancel() })
     third = ask()
     pool.shutdown(10, () => {})
     expect(third.answers).toBe(0)
@@ -260,7 +261,7 @@ describe("dialling", () => {
     expect(waiter.answers).toBe(0)
     time.advance(10)
     server.dials[0]!.succeed()
-    expect(waiter.slot).toBeDefined()
+    expect(waiter.entry).toBeDefined()
   })
 
   it("fails everyone once the server has been unreachable for a connect timeout", () => {
@@ -279,7 +280,7 @@ describe("dialling", () => {
     expect(pool.stats.waiting).toBe(0)
   })
 
-  it("does not blame on the server what a dial of before one's arrival has found", () => {
+  it("does not fail a borrower because of a dial that began before it arrived", () => {
     const { ask, server, time } = setUp({ acquireTimeout: 60_000 })
     const early = ask()
     time.advance(499)
@@ -289,10 +290,10 @@ describe("dialling", () => {
     expect(early.failure?._tag).toBe("DialFailed")
     expect(late.failure).toBeUndefined()
     server.dials[0]!.succeed()
-    expect(late.slot).toBeDefined()
+    expect(late.entry).toBeDefined()
   })
 
-  it("keeps the waiters of an unreachable server while a connection may come back", () => {
+  it("keeps the waiters of an unreachable server while a borrowed connection may come back", () => {
     const { ask, borrow, giveBack, server, time } = setUp()
     const holder = borrow()
     const waiter = ask()
@@ -301,7 +302,7 @@ describe("dialling", () => {
     time.advance(900)
     expect(waiter.answers).toBe(0)
     giveBack(holder)
-    expect(waiter.slot).toBe(holder.slot)
+    expect(waiter.entry).toBe(holder.entry)
   })
 
   it("names the last failed dial in the error of the deadline", () => {
@@ -315,7 +316,7 @@ describe("dialling", () => {
     expect(waiter.failure!.stats.dialFailures).toBeGreaterThan(3)
   })
 
-  it("waits where the server has too many connections, however long that has been so", () => {
+  it("keeps waiting while the server has too many connections, for however long", () => {
     const { ask, server, time } = setUp({ acquireTimeout: 5_000 })
     const waiter = ask()
     server.onDial = (dial) => dial.fail("full", "1040")
@@ -325,7 +326,7 @@ describe("dialling", () => {
     server.onDial = undefined
     time.advance(999)
     server.dials[0]!.succeed()
-    expect(waiter.slot).toBeDefined()
+    expect(waiter.entry).toBeDefined()
   })
 
   const hammer = (kind: DialFailure, seconds: number) => {
@@ -339,7 +340,7 @@ describe("dialling", () => {
     return { dials: server.dialledAt.length, asked }
   }
 
-  it("fails everyone at once where the login is refused, and does not hammer", () => {
+  it("fails everyone at once when the login is refused, and does not hammer the server", () => {
     const { asked, dials } = hammer("permanent", 60)
     for (const { failure } of asked) expect(failure?._tag).toBe("DialFailed")
     // After 1, 2, 4 … 30 seconds.
@@ -351,7 +352,7 @@ describe("dialling", () => {
     expect(hammer("full", 60).dials).toBeLessThanOrEqual(100)
   })
 
-  it("counts one refusal of many dials under way once", () => {
+  it("counts the same refusal of several dials under way once", () => {
     const { ask, server, time } = setUp({ size: 10 })
     for (let i = 0; i < 4; i++) ask()
     time.advance(5)
@@ -364,10 +365,10 @@ describe("dialling", () => {
     const borrowed = ask()
     expect(server.dials).toHaveLength(1)
     server.dials[0]!.succeed()
-    expect(borrowed.slot).toBeDefined()
+    expect(borrowed.entry).toBeDefined()
   })
 
-  it("dials again for those who still wait when the pause after a refused login is over", () => {
+  it("dials again for those that still wait after the pause that follows a refused login", () => {
     const { ask, borrow, server, time } = setUp({ size: 3, acquireTimeout: 30_000 })
     borrow()
     const refused = ask()
@@ -378,10 +379,10 @@ describe("dialling", () => {
     time.advance(1_000)
     expect(server.dials).toHaveLength(1)
     server.dials[0]!.succeed()
-    expect(waiter.slot).toBeDefined()
+    expect(waiter.entry).toBeDefined()
   })
 
-  it("tries the login again when nobody is left who could return a connection", () => {
+  it("tries the login again when no borrowed connection is left that could come back", () => {
     const { ask, borrow, giveBack, server } = setUp({ size: 3, acquireTimeout: 30_000 })
     const holder = borrow()
     ask()
@@ -395,10 +396,10 @@ describe("dialling", () => {
 describe("the age of connections", () => {
   it("replaces an old connection at checkout", () => {
     const { ask, idle, pool, server, time } = setUp({ recycle: 10_000 })
-    const [, slot] = idle(2)
+    const [, entry] = idle(2)
     time.advance(10_000)
     ask()
-    expect(slot!.connection.state).toBe("closed")
+    expect(entry!.connection.state).toBe("closed")
     expect(pool.stats).toMatchObject({ recycled: 2, dialling: 1, idle: 0 })
     expect(server.pings).toHaveLength(0)
   })
@@ -407,9 +408,9 @@ describe("the age of connections", () => {
     const { borrow, giveBack, pool, time } = setUp({ recycle: 10_000 })
     const holder = borrow()
     time.advance(50_000)
-    expect(holder.slot!.connection.state).toBe("open")
+    expect(holder.entry!.connection.state).toBe("open")
     giveBack(holder)
-    expect(holder.slot!.connection.state).toBe("closed")
+    expect(holder.entry!.connection.state).toBe("closed")
     expect(pool.stats).toMatchObject({ recycled: 1, size: 0 })
   })
 
@@ -420,41 +421,41 @@ describe("the age of connections", () => {
     const waiter = ask()
     giveBack(holder)
     server.dials[0]!.succeed()
-    expect(waiter.slot).toBeDefined()
+    expect(waiter.entry).toBeDefined()
   })
 
-  it("spreads the ages by up to a tenth, so that a pool does not redial all at once", () => {
+  it("spreads the ages by up to a tenth, so that connections are not all replaced at once", () => {
     const { borrow, time } = setUp({ recycle: 10_000 })
     time.chance = 0
-    const longest = borrow().slot!
+    const longest = borrow().entry!
     time.chance = 0.999
-    const shortest = borrow().slot!
+    const shortest = borrow().entry!
     expect(longest.expiresAt - longest.borrowedAt).toBe(10_000)
     expect(shortest.expiresAt - shortest.borrowedAt).toBeCloseTo(9_000, -1)
   })
 })
 
-describe("the sign of life", () => {
-  it("is not asked of a connection that was used a moment ago", () => {
+describe("the ping before use", () => {
+  it("is not sent on a connection that was used a moment ago", () => {
     const { ask, idle, server, time } = setUp()
-    const [slot] = idle(1)
+    const [entry] = idle(1)
     time.advance(499)
-    expect(ask().slot).toBe(slot)
+    expect(ask().entry).toBe(entry)
     expect(server.pingsAsked).toBe(0)
   })
 
-  it("is asked of one that was not, and counts as active meanwhile", () => {
+  it("is sent on one that was not, which counts as active meanwhile", () => {
     const { ask, idle, pool, server, time } = setUp()
-    const [slot] = idle(1)
+    const [entry] = idle(1)
     time.advance(500)
     const borrowed = ask()
     expect(pool.stats).toMatchObject({ idle: 0, active: 1, waiting: 1, size: 1 })
     server.pings[0]!.answer(true)
-    expect(borrowed.slot).toBe(slot)
+    expect(borrowed.entry).toBe(entry)
     expect(server.dialledAt).toHaveLength(1)
   })
 
-  it("is always asked where the skip is zero, and never where it is off", () => {
+  it("is always sent where the skip is zero, and never where it is off", () => {
     const always = setUp({ pingSkip: 0 })
     always.idle(1)
     always.ask()
@@ -462,11 +463,11 @@ describe("the sign of life", () => {
     const never = setUp({ prePing: false })
     never.idle(1)
     never.time.advance(50_000)
-    expect(never.ask().slot).toBeDefined()
+    expect(never.ask().entry).toBeDefined()
     expect(never.server.pingsAsked).toBe(0)
   })
 
-  it("serves the borrower by another connection when it fails, and asks every older one", () => {
+  it("serves the borrower with another connection when it fails, and pings every connection opened before", () => {
     const { ask, giveBack, idle, pool, server, time } = setUp({ size: 3 })
     const [first, second, third] = idle(3)
     time.advance(600)
@@ -475,7 +476,7 @@ describe("the sign of life", () => {
     expect(third!.connection.state).toBe("destroyed")
     expect(server.pings[0]!.connection).toBe(second!.connection)
     server.pings[0]!.answer(true)
-    expect(borrowed.slot).toBe(second)
+    expect(borrowed.entry).toBe(second)
     expect(pool.stats.discarded.pingFailed).toBe(1)
     // Used a moment ago, but older than the failure.
     giveBack(borrowed)
@@ -485,7 +486,7 @@ describe("the sign of life", () => {
     expect(first!.state).toBe("idle")
   })
 
-  it("is asked of a suspect once, not at every later checkout", () => {
+  it("is sent on a suspect connection once, not at every later checkout", () => {
     const { ask, giveBack, idle, pool, server, time } = setUp()
     idle(1)
     pool.suspect()
@@ -494,31 +495,31 @@ describe("the sign of life", () => {
     time.advance(1)
     giveBack(borrowed)
     time.advance(1)
-    expect(ask().slot).toBe(borrowed.slot)
+    expect(ask().entry).toBe(borrowed.entry)
     expect(server.pingsAsked).toBe(1)
   })
 
-  it("is not waited for by each of the elders in turn when one was silent", () => {
+  it("is not waited for on each older connection in turn after one was silent", () => {
     const { ask, borrow, giveBack, idle, pool, server, time } = setUp({ size: 4, acquireTimeout: 5_000 })
     const away = borrow()
-    const slots = idle(3)
+    const entries = idle(3)
     time.advance(600)
     const borrowed = ask()
     time.advance(999)
     expect(borrowed.answers).toBe(0)
     time.advance(1)
-    for (const { connection } of slots) expect(connection.state).toBe("destroyed")
+    for (const { connection } of entries) expect(connection.state).toBe("destroyed")
     time.advance(1)
     server.dials[0]!.succeed()
-    expect(borrowed.slot).toBeDefined()
+    expect(borrowed.entry).toBeDefined()
     expect(pool.stats.discarded).toMatchObject({ pingFailed: 1, invalidated: 2 })
     // The one in use goes when it comes back.
     giveBack(away)
-    expect(away.slot!.connection.state).toBe("destroyed")
+    expect(away.entry!.connection.state).toBe("destroyed")
     expect(pool.stats.discarded.invalidated).toBe(3)
   })
 
-  it("leaves the connection idle when its waiter has gone meanwhile", () => {
+  it("leaves the connection idle if its waiter has left meanwhile", () => {
     const { ask, idle, pool, server, time } = setUp()
     idle(1)
     time.advance(600)
@@ -532,7 +533,7 @@ describe("the sign of life", () => {
 })
 
 describe("connections that end by themselves", () => {
-  it("drops an idle one at once and asks the others for a sign of life", () => {
+  it("drops an idle one at once and pings the others before their next use", () => {
     const { ask, idle, pool, server } = setUp()
     const [first, second] = idle(2)
     pool.lost(second!.connection)
@@ -548,10 +549,10 @@ describe("connections that end by themselves", () => {
     expect(pool.stats).toMatchObject({ size: 0, discarded: { broken: 1, invalidated: 1 } })
   })
 
-  it("leaves one in use to its borrower", () => {
+  it("leaves a borrowed one to its borrower", () => {
     const { borrow, giveBack, pool, server } = setUp()
     const holder = borrow()
-    pool.lost(holder.slot!.connection)
+    pool.lost(holder.entry!.connection)
     expect(pool.stats.active).toBe(1)
     giveBack(holder, "discard")
     expect(server.open).toBe(0)
@@ -566,10 +567,10 @@ describe("cleaning", () => {
     const waiter = ask()
     expect(pool.stats).toMatchObject({ active: 1, idle: 0, waiting: 1 })
     server.resets[0]!.answer(true)
-    expect(waiter.slot).toBe(holder.slot)
+    expect(waiter.entry).toBe(holder.entry)
   })
 
-  it("does not dial for who can wait for a reset", () => {
+  it("does not dial for a waiter that a reset will serve", () => {
     const { ask, borrow, giveBack, server } = setUp()
     const holder = borrow()
     giveBack(holder, "reset")
@@ -578,10 +579,10 @@ describe("cleaning", () => {
     ask()
     expect(server.dials).toHaveLength(1)
     server.resets[0]!.answer(true)
-    expect(first.slot).toBe(holder.slot)
+    expect(first.entry).toBe(holder.entry)
   })
 
-  it("destroys what could not be reset, also in silence", () => {
+  it("destroys a connection whose reset fails or gets no answer", () => {
     const { ask, borrow, giveBack, pool, server, time } = setUp({ size: 1, overflow: 0, acquireTimeout: 5_000 })
     const refused = borrow()
     giveBack(refused, "reset")
@@ -590,9 +591,9 @@ describe("cleaning", () => {
     giveBack(silent, "reset")
     const waiter = ask()
     time.advance(1_000)
-    expect(silent.slot!.connection.state).toBe("destroyed")
+    expect(silent.entry!.connection.state).toBe("destroyed")
     server.dials[0]!.succeed()
-    expect(waiter.slot).toBeDefined()
+    expect(waiter.entry).toBeDefined()
     expect(pool.stats.discarded.resetFailed).toBe(2)
   })
 
@@ -601,9 +602,9 @@ describe("cleaning", () => {
     const holder = borrow()
     const waiter = ask()
     giveBack(holder, "discard")
-    expect(holder.slot!.connection.state).toBe("destroyed")
+    expect(holder.entry!.connection.state).toBe("destroyed")
     server.dials[0]!.succeed()
-    expect(waiter.slot).toBeDefined()
+    expect(waiter.entry).toBeDefined()
   })
 })
 
@@ -623,7 +624,7 @@ describe("leaks", () => {
     expect(leaks).toHaveLength(2)
   })
 
-  it("are not what comes back in time, and no timer stays", () => {
+  it("are not reported for connections that come back in time, and no timer stays", () => {
     const { borrow, giveBack, leaks, time } = setUp({ leakThreshold: 1_000 })
     for (let i = 0; i < 10; i++) {
       const holder = borrow(i)
@@ -654,7 +655,7 @@ describe("shutdown", () => {
     expect(ask().failure?._tag).toBe("Closed")
   })
 
-  it("fails the waiters and gives the dials up, also those that succeed later", () => {
+  it("fails the waiters and gives up the dials, also those that succeed later", () => {
     const { ask, pool, server, time } = setUp()
     const waiters = [ask(), ask(), ask(), ask()]
     const [dial] = server.dials
@@ -680,7 +681,7 @@ describe("shutdown", () => {
     expect(time.pending).toBe(0)
   })
 
-  it("cuts what has not come back in time; its later release does no harm", () => {
+  it("cuts connections that have not come back in time; their later release does no harm", () => {
     const { borrow, giveBack, pool, time } = setUp()
     const holder = borrow()
     const end = shutDown(pool)
@@ -688,7 +689,7 @@ describe("shutdown", () => {
     expect(end.done).toBe(0)
     time.advance(1)
     expect(end.done).toBe(1)
-    expect(holder.slot!.connection.state).toBe("destroyed")
+    expect(holder.entry!.connection.state).toBe("destroyed")
     giveBack(holder)
     expect(end.done).toBe(1)
     expect(time.pending).toBe(0)

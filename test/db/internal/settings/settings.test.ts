@@ -105,7 +105,7 @@ describe("fromEnv", () => {
     ["POOL_SIZE", "1.5", "whole number"],
     ["POOL_SIZE", "10001", "whole number"],
     ["POOL_SIZE", "0x10", "whole number"],
-    ["MAX_OVERFLOW", "-1", "no unlimited overflow"],
+    ["MAX_OVERFLOW", "-1", "must be a whole number from 0 to 10000, not \"-1\""],
     ["POOL_TIMEOUT", "0", "above zero"],
     ["POOL_TIMEOUT", "-5", "above zero"],
     ["POOL_TIMEOUT", "-5 seconds", "above zero"],
@@ -125,6 +125,33 @@ describe("fromEnv", () => {
       expect(found).toHaveLength(1)
       expect(found[0]?.setting).toBe(`MAIN_DB_${setting}`)
       expect(found[0]?.detail).toContain(words)
+    }))
+
+  it.effect("says apart what is wrong and what to do", () =>
+    Effect.gen(function*() {
+      expect(yield* problems(read({ MAX_OVERFLOW: "-1" }))).toEqual([{
+        setting: "MAIN_DB_MAX_OVERFLOW",
+        detail: "must be a whole number from 0 to 10000, not \"-1\"",
+        hint: "there is no unlimited overflow: the server's connections are limited"
+      }])
+      expect(yield* problems(read({ MAX_OVERFLOW: "-2" }))).toEqual([
+        { setting: "MAIN_DB_MAX_OVERFLOW", detail: "must be a whole number from 0 to 10000, not \"-2\"" }
+      ])
+      expect(yield* problems(configured({ maxOverflow: Config.succeed(-1) }))).toEqual([{
+        setting: "MAIN_DB_MAX_OVERFLOW",
+        detail: "must be a whole number from 0 to 10000, not -1 (given as maxOverflow)",
+        hint: "there is no unlimited overflow: the server's connections are limited"
+      }])
+      expect(yield* problems(read({ URL: "localhost" }))).toEqual([{
+        setting: "MAIN_DB_URL",
+        detail: "does not begin with a scheme",
+        hint: "write it as mysql://user:password@host:3306/database"
+      }])
+      expect(yield* problems(read({ URL: `${url}?ssl-ca=/absent.pem` }))).toEqual([{
+        setting: "MAIN_DB_URL",
+        detail: "the file of ssl-ca, /absent.pem, cannot be read (ENOENT)",
+        hint: "check the path and its permissions"
+      }])
     }))
 
   it.effect("lists every problem, of the URL and of the pool", () =>
@@ -150,7 +177,12 @@ describe("fromEnv", () => {
       expect(error).toBeInstanceOf(ConfigurationError)
       expect(error).toMatchObject({ service: "MainDb", reason: "InvalidSettings" })
       expect(error.problems.map(({ setting }) => setting)).toEqual(["MAIN_DB_URL", "MAIN_DB_POOL_SIZE"])
-      expect(error.message).toContain("MAIN_DB_URL: is required and not set")
+      expect(error.message).toContain("MAIN_DB_URL: is required and not set; set it in the environment")
+      expect(error.problems[0]).toEqual({
+        setting: "MAIN_DB_URL",
+        detail: "is required and not set",
+        hint: "set it in the environment"
+      })
     }))
 
   it.effect("CONNECT_TIMEOUT goes before the URL's connect-timeout, and that before the default", () =>
@@ -297,7 +329,9 @@ describe("fromConfig", () => {
         setting: "MY_URL"
       }])
       const empty = Config.succeed<DatabaseConfig>({ url: Redacted.make(" ") })
-      expect(yield* problems(fromConfig("MainDb", "MAIN_DB", empty))).toMatchObject([{ setting: "MAIN_DB_URL" }])
+      expect(yield* problems(fromConfig("MainDb", "MAIN_DB", empty))).toEqual([
+        { setting: "MAIN_DB_URL", detail: "is set but empty", hint: "give it a value" }
+      ])
     }))
 })
 

@@ -3,17 +3,26 @@ import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Redacted from "effect/Redacted"
 import { type DatabaseUrl, parse } from "../../../../src/db/internal/settings/url.ts"
+import type { Finding } from "../../../../src/internal/valueChecks.ts"
 
 const read = (url: string) =>
   Either.map(parse(url), ({ password, ...rest }) => ({ ...rest, password: Redacted.value(password) }))
 
-const right = (url: string) => Either.getOrThrowWith(read(url), (problems) => new Error(problems.join("\n")))
+/** As a person reads it. */
+const textOf = ({ detail, hint }: Finding): string => hint === undefined ? detail : `${detail}; ${hint}`
 
-const left = (url: string): ReadonlyArray<string> => Either.getOrThrow(Either.flip(parse(url)))
+const right = (url: string) =>
+  Either.getOrThrowWith(read(url), (findings) => new Error(findings.map(textOf).join("\n")))
+
+const findings = (url: string): ReadonlyArray<Finding> => Either.getOrThrow(Either.flip(parse(url)))
+
+const left = (url: string): ReadonlyArray<string> => findings(url).map(textOf)
 
 const option = (text: string): DatabaseUrl["options"] => right(`mysql://u:p@h/d?${text}`).options
 
-const optionProblems = (text: string): string => left(`mysql://u:p@h/d?${text}`).join("\n")
+const optionFindings = (text: string): ReadonlyArray<Finding> => findings(`mysql://u:p@h/d?${text}`)
+
+const optionProblems = (text: string): string => optionFindings(text).map(textOf).join("\n")
 
 describe("parse", () => {
   it("reads all parts", () => {
@@ -113,6 +122,20 @@ describe("parse", () => {
     expect(problems).toHaveLength(words.length)
   })
 
+  it("says apart what is wrong and what to do", () => {
+    const shape = "write it as mysql://user:password@host:3306/database"
+    expect(findings("localhost")).toEqual([{ detail: "does not begin with a scheme", hint: shape }])
+    expect(findings("mysql://u:p@/d")).toEqual([{ detail: "the host is missing", hint: shape }])
+    expect(findings("postgres://u:p@h/d")).toEqual([{
+      detail: "the scheme postgres:// is not that of a MySQL database",
+      hint: expect.stringContaining("use one of mysql://, mysql+aiomysql://")
+    }])
+    expect(findings("mysql://u%:p@h/d")).toEqual([{
+      detail: "the user has a '%' that does not begin a valid percent-escape of UTF-8 text",
+      hint: "write '%' itself as %25"
+    }])
+  })
+
   it("an encoded URL gives back its parts, and needs no second try", () => {
     const name = FastCheck.string({ minLength: 1 }).filter((text) => text.trim() === text)
     FastCheck.assert(
@@ -132,7 +155,7 @@ describe("parse", () => {
         const result = read(`mysql://u:${text}@host:3306/main?charset=utf8`)
         if (Either.isRight(result)) {
           expect(result.right).toMatchObject({ password: text, host: "host", database: "main" })
-        } else expect(result.left.join()).toContain("percent-encode")
+        } else expect(result.left.map(textOf).join()).toContain("percent-encode")
       }),
       { numRuns: 1000 }
     )
@@ -158,7 +181,7 @@ describe("parse", () => {
     FastCheck.assert(
       FastCheck.property(form, noise, noise, (write, before, after) => {
         const result = parse(write(`${before}S3CR3T${after}`))
-        const shown = Either.isLeft(result) ? result.left.join("\n") : String(result.right.password)
+        const shown = Either.isLeft(result) ? result.left.map(textOf).join("\n") : String(result.right.password)
         expect(shown).not.toContain("S3CR3T")
       }),
       { numRuns: 2000 }
@@ -208,7 +231,7 @@ describe("options", () => {
     ["timezone=+14:01", "offset"],
     ["timezone=-14:00", "offset"],
     ["timezone=+02:60", "offset"],
-    ["dates=iso", "date or string"],
+    ["dates=iso", "date, string"],
     ["multiple-statements=perhaps", "true or false"],
     ["connect-timeout=0", "above 0"],
     ["connect-timeout=-1", "above 0"],
@@ -218,7 +241,7 @@ describe("options", () => {
     ["charset=utf8%", "percent-escape"],
     ["charset=utf8&charset=latin1", "twice"],
     ["ssl_mode=REQUIRED&ssl-mode=DISABLED", "twice"],
-    ["frob=1", "frob is not known; known are charset, timezone"],
+    ["frob=1", "frob is not known; use one of charset, timezone"],
     ["__proto__=1", "not known"],
     ["constructor=1", "not known"],
     ["unix_socket=/tmp/s", "over TCP"],
@@ -231,6 +254,19 @@ describe("options", () => {
     ["pool_size=5", "settings of their own"]
   ])("%s is refused: %s", (text, words) => {
     expect(optionProblems(text)).toContain(words)
+  })
+
+  it("says apart what is wrong and what to do", () => {
+    expect(optionFindings("ssl=1")).toEqual([{
+      detail: "the option ssl is not known",
+      hint: expect.stringContaining("use ssl-mode=REQUIRED, VERIFY_CA or VERIFY_IDENTITY")
+    }])
+    expect(optionFindings("charset=utf16")).toEqual([
+      { detail: "the option charset is utf16, which MySQL does not accept from a client", hint: "use utf8mb4" }
+    ])
+    expect(optionFindings("multiple-statements=perhaps")).toEqual([
+      { detail: "the option multiple-statements must be true or false, not \"perhaps\"" }
+    ])
   })
 
   it("lists every problem", () => {

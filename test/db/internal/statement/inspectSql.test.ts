@@ -177,8 +177,8 @@ describe("statementText", () => {
     ["/*!40101 SET NAMES utf8 */", "SET"],
     ["--1", ""],
     ["", ""]
-  ])("the operation of %s is %s", (sql, operation) => {
-    expect(inspect(sql).operation).toBe(operation)
+  ])("the keyword of %s is %s", (sql, keyword) => {
+    expect(inspect(sql).keyword).toBe(keyword)
   })
 
   it("white space, case and comments before a statement change nothing", () => {

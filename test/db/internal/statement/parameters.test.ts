@@ -5,7 +5,7 @@ import { encode } from "../../../../src/db/internal/statement/parameters.ts"
 
 const sent = (value: unknown): unknown => Either.getOrThrow(encode([value]))[0]
 const refusal = (...values: ReadonlyArray<unknown>): string =>
-  Either.match(encode(values), { onLeft: (why) => why, onRight: () => "accepted" })
+  Either.match(encode(values), { onLeft: ({ detail }) => detail, onRight: () => "accepted" })
 
 describe("parameters", () => {
   it("leaves alone what the driver understands, without a copy", () => {
@@ -52,6 +52,12 @@ describe("parameters", () => {
   ])("refuses %s and names the position", (_, value, why) => {
     expect(refusal("fine", value)).toContain("parameter 2 ")
     expect(refusal("fine", value)).toContain(why)
+  })
+
+  it("hints at null where undefined is refused", () => {
+    expect(encode([undefined])).toEqual(
+      Either.left({ detail: "parameter 1 is undefined", hint: "pass null for SQL NULL" })
+    )
   })
 
   it("never throws, and never lets a value of no SQL type through", () => {

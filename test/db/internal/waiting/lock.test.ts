@@ -33,7 +33,7 @@ describe("Lock", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it("lets who waits leave, and ignores who leaves after the answer", () => {
+  it("lets a waiter leave, and ignores one that leaves after its answer", () => {
     const { ask, lock, log } = setUp()
     const leave = ask("a")
     const leaveB = ask("b")

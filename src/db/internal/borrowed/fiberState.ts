@@ -1,0 +1,62 @@
+/**
+ * Borrowed from Effect: a fiber's context and request cache, set by hand, and the identity of the tracer that nobody
+ * installed.
+ *
+ * `Effect.locally` and `Effect.provide` do the same with a scope of their own, which costs as much as a statement.
+ */
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as Request from "effect/Request"
+import * as Tracer from "effect/Tracer"
+
+type AnyFiber = Fiber.RuntimeFiber<any, any>
+
+/**
+ * The exit of a body that runs with that context and with a request cache of its own; afterwards both are as before. To
+ * be run where interruption is off: `body` restores it for itself, so nothing else here can be interrupted.
+ */
+export const exitWith = <A, E>(
+  fiber: AnyFiber,
+  context: Context.Context<never>,
+  body: Effect.Effect<A, E>
+): Effect.Effect<Exit.Exit<A, E>> => {
+  const outerContext = fiber.currentContext
+  const outerCache = fiber.getFiberRef(FiberRef.currentRequestCache)
+  return Effect.zipRight(
+    set(context, ownRequestCache()),
+    Effect.zipLeft(Effect.exit(body), set(outerContext, outerCache))
+  )
+}
+
+const set = (context: Context.Context<never>, cache: Request.Cache): Effect.Effect<void> =>
+  Effect.updateFiberRefs((fiberId, fiberRefs) =>
+    FiberRefs.updateManyAs(fiberRefs, {
+      entries: [
+        [FiberRef.currentContext, [[fiberId, context]]],
+        [FiberRef.currentRequestCache, [[fiberId, cache]]]
+      ]
+    })
+  )
+
+/**
+ * A request cache for the body of a transaction. The default one belongs to the whole process: from it the body would
+ * take answers that are older than the transaction, and into it put answers that may be rolled back. Most bodies never
+ * look at the cache, so it is made when one does.
+ */
+export const ownRequestCache = (): Request.Cache => {
+  let cache: Request.Cache | undefined
+  const own = (): Request.Cache =>
+    cache ??= Effect.runSync(Request.makeCache({ capacity: 65_536, timeToLive: "60 seconds" }))
+  return new Proxy({} as Request.Cache, { get: (_, key) => Reflect.get(own(), key) })
+}
+
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether somebody installed a tracer. Nobody could ever see a span of the default one, so none is made for it. */
+export const isTraced = (fiber: AnyFiber): boolean =>
+  Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== nativeTracer

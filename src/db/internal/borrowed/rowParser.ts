@@ -1,0 +1,19 @@
+/**
+ * Borrowed from mysql2: the command of a streamed statement, and what it makes rows with (`_rowParser`, a private field).
+ *
+ * When a stream is left early, megabytes of rows may already be under way. Parsing them would cost more than the query;
+ * with this parser they are skipped, and the connection can be used again. If the field changes, rows are parsed and
+ * dropped instead: correct, but slow.
+ */
+
+/** What `query` and `execute` return without a callback. */
+export interface StreamingCommand {
+  readonly on: (event: "result" | "error" | "end", listener: (value: unknown) => void) => void
+}
+
+const SKIP_ROW = { next: (): undefined => undefined }
+
+/** From now on the command's rows are not parsed; each arrives as `undefined`. */
+export const skipRows = (command: StreamingCommand): void => {
+  ;(command as { _rowParser?: unknown })._rowParser = SKIP_ROW
+}

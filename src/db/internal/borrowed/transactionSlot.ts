@@ -1,0 +1,82 @@
+/**
+ * Borrowed from `@effect/sql`: the one slot of a context in which it keeps the open transaction of the whole process
+ * (`SqlClient.TransactionConnection`), and the shape that it expects there, `[connection, depth]`.
+ *
+ * `SqlResolver` copies that slot along into its batches and nothing else, so all our open transactions must sit in it.
+ * If upstream renamed the slot, our transactions would still isolate statements, but resolvers would leave them.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { makeError } from "../errors/classify.ts"
+import { toSqlError } from "../errors/sqlError.ts"
+
+const KEY = SqlClient.TransactionConnection.key
+
+/** What upstream keeps in the slot: its connection, and how deep its transaction is nested. */
+export type UpstreamSlot = readonly [connection: SqlConnection.Connection, depth: number]
+
+/** Open transactions by the identity of their database: a data source of ours, or a client given to `fromSqlClient`. */
+export type Transactions = ReadonlyMap<object, unknown>
+
+/** What we keep in the slot: every open transaction, in upstream's shape. A real array costs more to make. */
+class TransactionSlot {
+  readonly transactions: Transactions
+  readonly 0 = guard
+  readonly 1 = 0
+
+  constructor(transactions: Transactions) {
+    this.transactions = transactions
+  }
+
+  [Symbol.iterator](): Iterator<unknown> {
+    return [this[0], this[1]][Symbol.iterator]()
+  }
+}
+
+/** Whatever is in the slot: transactions of ours, one of upstream's, or nothing. */
+export const slotOf = (context: Context.Context<never>): unknown => context.unsafeMap.get(KEY)
+
+/** A context with that in the slot; with nothing for `undefined`. */
+export const withSlot = <R>(context: Context.Context<R>, slot: unknown): Context.Context<R> =>
+  slot === undefined
+    ? Context.omit(SqlClient.TransactionConnection)(
+      context as Context.Context<SqlClient.TransactionConnection>
+    ) as Context.Context<R>
+    : Context.add(context, SqlClient.TransactionConnection, slot as never) as Context.Context<R>
+
+/** Our open transactions in this context; undefined where there is none. */
+export const transactionsOf = (context: Context.Context<never>): Transactions | undefined => {
+  const slot = slotOf(context)
+  return slot instanceof TransactionSlot ? slot.transactions : undefined
+}
+
+/** A context in which these transactions are open. */
+export const withTransactions = <R>(context: Context.Context<R>, transactions: Transactions): Context.Context<R> =>
+  Context.add(context, SqlClient.TransactionConnection, new TransactionSlot(transactions) as never) as Context.Context<
+    R
+  >
+
+/**
+ * A client that was not made by us takes whatever connection is in the slot for its own. Inside one of our transactions
+ * it gets this one, on which nothing runs: its statement is refused instead of reaching the wrong database.
+ */
+const refused = Effect.suspend(() =>
+  Effect.fail(toSqlError(makeError(
+    "SqlClient",
+    "InvalidParameter",
+    "another SqlClient was used inside a transaction of @betterai/infrastructure, where its statement would run on the"
+      + " wrong database",
+    { hint: "provide that client through the fromSqlClient of a database tag" }
+  )))
+)
+
+const guard: SqlConnection.Connection = {
+  execute: () => refused,
+  executeRaw: () => refused,
+  executeValues: () => refused,
+  executeUnprepared: () => refused,
+  executeStream: () => Stream.fromEffect(refused)
+}

@@ -1,0 +1,109 @@
+/** The lending of connections: to single statements, to transactions, to reservations. */
+import type * as Context from "effect/Context"
+import type { DatabaseError } from "../../Errors.ts"
+import type { Connection } from "./connection/connection.ts"
+import type { Classification } from "./errors/classify.ts"
+import type { AcquireFailure, Borrower, Entry } from "./pool/model.ts"
+import type { Pool } from "./pool/pool.ts"
+import type { PoolMetrics } from "./telemetry/metrics.ts"
+
+/** How one use of a connection went. The lender decides what follows from it. */
+export interface Outcome {
+  /** Undefined where the server accepted the statement. */
+  readonly failure: { readonly error: DatabaseError; readonly classification: Classification } | undefined
+  /** Whether the server said that a transaction is open; undefined where it did not say. */
+  readonly inTransaction: boolean | undefined
+  /** The statement may have changed the session (variables, locks, temporary tables …). */
+  readonly changedSession: boolean
+}
+
+const UNCHANGED: Outcome = { failure: undefined, inTransaction: undefined, changedSession: false }
+const CHANGED: Outcome = { ...UNCHANGED, changedSession: true }
+
+/** The outcome of a use without failure, after which the server said nothing about an open transaction. */
+export const unfailed = (changedSession: boolean): Outcome => changedSession ? CHANGED : UNCHANGED
+
+/** The exclusive right to use one connection, until `end`. */
+export interface Lease {
+  readonly connection: Connection
+  readonly end: (outcome: Outcome) => void
+}
+
+/** Where a statement gets its connection: the pool, a reservation, or a level of a transaction. */
+export interface Lender {
+  /** Exactly one of the two callbacks is called, unless the request is taken back by the function returned. */
+  readonly lend: (
+    context: Context.Context<never>,
+    onLease: (lease: Lease) => void,
+    onFailure: (error: DatabaseError) => void
+  ) => () => void
+}
+
+/** What a lease of the pool needs of the database that it belongs to. */
+export interface PoolOwner {
+  readonly pool: Pool<Connection>
+  readonly metrics: PoolMetrics
+  readonly acquireError: (failure: AcquireFailure) => DatabaseError
+}
+
+/** A connection of the pool, asked for and lent for one statement or for a whole transaction. */
+export class PoolLease implements Borrower<Connection>, Lease {
+  readonly #owner: PoolOwner
+  readonly #onLease: (lease: Lease) => void
+  readonly #onFailure: (error: DatabaseError) => void
+  readonly #askedAt = performance.now()
+  readonly label: Context.Context<never>
+  #entry: Entry<Connection> | undefined
+  #connection: Connection | undefined
+
+  constructor(
+    owner: PoolOwner,
+    context: Context.Context<never>,
+    onLease: (lease: Lease) => void,
+    onFailure: (error: DatabaseError) => void
+  ) {
+    this.#owner = owner
+    this.label = context
+    this.#onLease = onLease
+    this.#onFailure = onFailure
+  }
+
+  onEntry(entry: Entry<Connection>): void {
+    const { metrics, pool } = this.#owner
+    this.#entry = entry
+    this.#connection = entry.connection
+    metrics.waited(entry.borrowedAt - this.#askedAt)
+    metrics.update(pool)
+    this.#onLease(this)
+  }
+
+  onFailure(failure: AcquireFailure): void {
+    this.#owner.metrics.update(this.#owner.pool)
+    this.#onFailure(this.#owner.acquireError(failure))
+  }
+
+  /** The connection that was lent, also after the end. */
+  get connection(): Connection {
+    return this.#connection!
+  }
+
+  end({ changedSession, failure, inTransaction }: Outcome): void {
+    const entry = this.#entry
+    if (entry === undefined) throw new Error("A pooled connection was released twice")
+    this.#entry = undefined
+    const { metrics, pool } = this.#owner
+    const { borrowedAt, connection } = entry
+    if (failure?.classification.invalidatesPool === true) pool.invalidate()
+    else if (failure?.classification.reason === "ConnectionLost") pool.suspect()
+    pool.release(
+      entry,
+      connection.dead || failure?.classification.discard === true
+        ? "discard"
+        : changedSession || inTransaction === true
+        ? "reset"
+        : "clean"
+    )
+    metrics.used(performance.now() - borrowedAt)
+    metrics.update(pool)
+  }
+}

@@ -1,0 +1,83 @@
+/** What we borrow from Effect. When one of these fails after an upgrade, read `src/db/internal/borrowed` first. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as Request from "effect/Request"
+import * as RequestResolver from "effect/RequestResolver"
+import * as Tracer from "effect/Tracer"
+import { exitWith, isTraced, ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
+
+class Here extends Context.Tag("test/Here")<Here, string>() {}
+
+const within = <A, E>(body: Effect.Effect<A, E, Here>) =>
+  Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
+    Effect.uninterruptibleMask((restore) =>
+      exitWith(fiber, Context.add(fiber.currentContext, Here, "inside"), restore(body as Effect.Effect<A, E>))
+    )
+  )
+
+const observed = Effect.all([Effect.serviceOption(Here), FiberRef.get(FiberRef.currentRequestCache)])
+
+describe("a body with a context of its own", () => {
+  const bodies: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown, Here>]> = [
+    ["succeeds", Here],
+    ["fails", Effect.zipRight(Here, Effect.fail("no"))],
+    ["dies", Effect.zipRight(Here, Effect.die("bug"))],
+    ["is interrupted", Effect.zipRight(Here, Effect.interrupt)],
+    ["waits", Effect.zipRight(Effect.yieldNow(), Here)]
+  ]
+  for (const [how, body] of bodies) {
+    it.effect(`leaves context and cache as they were when it ${how}`, () =>
+      Effect.gen(function*() {
+        const before = yield* observed
+        const exit = yield* within(body)
+        expect(Exit.isSuccess(exit)).toBe(how === "succeeds" || how === "waits")
+        if (Exit.isSuccess(exit)) expect(exit.value).toBe("inside")
+        expect(yield* observed).toEqual(before)
+      }))
+  }
+
+  it.effect("has a request cache of its own", () =>
+    Effect.gen(function*() {
+      const outer = yield* FiberRef.get(FiberRef.currentRequestCache)
+      const inner = yield* Effect.flatten(within(FiberRef.get(FiberRef.currentRequestCache)))
+      expect(inner).not.toBe(outer)
+    }))
+})
+
+describe("the request cache of a transaction", () => {
+  class Find extends Request.TaggedClass("Find")<number, never, { readonly id: number }> {}
+
+  it.effect("works as any other once somebody looks at it", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const resolver = RequestResolver.fromEffect(({ id }: Find) => Effect.sync(() => (asked++, id)))
+      const twice = Effect.all([
+        Effect.request(new Find({ id: 1 }), resolver),
+        Effect.request(new Find({ id: 1 }), resolver)
+      ])
+      expect(yield* twice.pipe(Effect.withRequestCaching(true), Effect.withRequestCache(ownRequestCache()))).toEqual([
+        1,
+        1
+      ])
+      expect(asked).toBe(1)
+    }))
+})
+
+describe("an installed tracer", () => {
+  const traced = Effect.withFiberRuntime<boolean>((fiber) => Effect.succeed(isTraced(fiber)))
+
+  it.live("is told from the default one", () =>
+    Effect.gen(function*() {
+      expect(yield* traced).toBe(false)
+      const tracer = Tracer.make({
+        span: () => {
+          throw new Error("no span is made")
+        },
+        context: (run) => run()
+      })
+      expect(yield* Effect.withTracer(traced, tracer)).toBe(true)
+    }))
+})
