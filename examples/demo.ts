@@ -2,36 +2,35 @@
  * `npm run demo [-- file ...]`: the whole layer, end to end, on this machine.
  *
  * Files go up to S3 and come back, MySQL records them, SQS carries a job for each, four databases commit and roll back,
- * and errors arrive typed. S3, SQS and MySQL run on this machine for as long as the demo does.
+ * and errors arrive typed. The steps are listed in `demo/steps/index.ts`. S3, SQS and MySQL run on this machine for as
+ * long as the demo does.
  */
 import { Infrastructure, Sqs } from "@betterai/infrastructure"
 import { LocalStack } from "@betterai/infrastructure/local"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Console, Data, Effect, Exit, Layer, Option, Ref } from "effect"
-import * as Databases from "./demo/steps/databases.ts"
-import { failures } from "./demo/steps/failures.ts"
 import * as Files from "./demo/files.ts"
-import { throughQueue } from "./demo/steps/jobs.ts"
-import { heading, Report, type Row, step, table } from "./demo/report.ts"
+import { heading, Report, type Row, row, table } from "./demo/report.ts"
+import { steps } from "./demo/steps/index.ts"
 import { upload } from "./demo/steps/storage.ts"
 
 const usage = `Usage: npm run demo [-- file ...]
 
-Shows the layer at work with these files, or with the samples of examples/assets.
-The database is a private one, or that of LOCAL_MYSQL_URL (mysql://user:password@host:port).`
+Shows the layer at work with these files, or with the samples in examples/assets.
+The database server is a private one, or that of LOCAL_MYSQL_URL (mysql://user:password@host:port).`
 
-// On Node 20 the SDK warns that its versions from 2027 on will need Node 22. In the middle of a demo that is noise.
+// On Node 20 the SDK warns that its versions from 2027 on will need Node 22. That does not belong in a demo.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true"
 
-/** Everything that the layer has, pointed at servers on this machine; the SDK's SQS client, to consume with. */
+/** All of the infrastructure, on servers of this machine, and the SDK's SQS client, which receives the jobs. */
 const Live = Layer.merge(Infrastructure.layer, Sqs.layer).pipe(Layer.provideMerge(LocalStack.layer))
 
 const demo = Effect.fn("demo")(function*(paths: ReadonlyArray<string>) {
   const files = yield* Files.load(paths)
 
   yield* heading("S3, SQS and four MySQL databases start on this machine")
-  const started = yield* step(
+  const started = yield* row(
     "start",
     Layer.build(Live),
     () => ({ result: "ready, settings checked, databases reached" })
@@ -41,18 +40,10 @@ const demo = Effect.fn("demo")(function*(paths: ReadonlyArray<string>) {
     yield* heading("Files go up to S3 and come back")
     const stored = yield* Effect.forEach(files, upload)
 
-    yield* heading("Main records them")
-    yield* Databases.record(stored)
-    yield* Effect.forEach(stored.slice(0, 1), Databases.rollBack)
-
-    yield* heading("SQS carries a job for each")
-    yield* throughQueue(stored)
-
-    yield* heading("Databases never mix, whatever is nested in whatever")
-    yield* Databases.fourDatabases()
-
-    yield* heading("Errors are typed")
-    yield* Effect.forEach(stored.slice(0, 1), failures)
+    for (const step of steps) {
+      yield* heading(step.heading)
+      yield* step.run(stored)
+    }
   }).pipe(Effect.provide(started))
 
   yield* table
@@ -61,7 +52,7 @@ const demo = Effect.fn("demo")(function*(paths: ReadonlyArray<string>) {
 class WrongUsage extends Data.TaggedError("WrongUsage")<{ readonly message: string }> {}
 
 const explain = (cause: Cause.Cause<{ readonly message: string }>): string => {
-  if (Cause.isInterruptedOnly(cause)) return "Interrupted: everything that was started is stopped."
+  if (Cause.isInterruptedOnly(cause)) return "Interrupted: everything that was started has been stopped."
   const failure = Cause.failureOption(cause)
   return `The demo failed: ${Option.isSome(failure) ? failure.value.message : Cause.pretty(cause)}`
 }
@@ -70,7 +61,7 @@ const main = Effect.gen(function*() {
   const args = process.argv.slice(2)
   if (args.includes("--help") || args.includes("-h")) return yield* Console.log(usage)
   const option = args.find((arg) => arg.startsWith("-"))
-  if (option !== undefined) return yield* new WrongUsage({ message: `the option ${option} is not known\n\n${usage}` })
+  if (option !== undefined) return yield* new WrongUsage({ message: `the option ${option} is unknown\n\n${usage}` })
   yield* demo(args)
 }).pipe(
   Effect.provideServiceEffect(Report, Ref.make<ReadonlyArray<Row>>([])),
@@ -78,7 +69,7 @@ const main = Effect.gen(function*() {
   Effect.onError((cause) => Console.error(`\n${explain(cause)}`))
 )
 
-// Nobody reads any more, as after `| head`: the same as Ctrl-C.
+// Nobody reads the output any more, as with `| head`: the same as Ctrl-C.
 process.stdout.once("error", () => process.kill(process.pid, "SIGINT")).on("error", () => {})
 
 NodeRuntime.runMain(main, {

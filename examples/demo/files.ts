@@ -1,4 +1,5 @@
 /** The files to show: those of the command line, or the samples. */
+import type { StoredObject } from "@betterai/infrastructure"
 import type { PlatformError } from "@effect/platform/Error"
 import { FileSystem } from "@effect/platform/FileSystem"
 import { Data, Effect } from "effect"
@@ -16,10 +17,15 @@ export interface File {
   readonly upload: "uploadImage" | "uploadVideo" | "uploadAudio" | "uploadChatAttachment"
 }
 
+/** A file that is in S3 as well. */
+export interface StoredFile extends File {
+  readonly stored: StoredObject
+}
+
 /** A file that cannot be shown. */
 export class UnusableFile extends Data.TaggedError("UnusableFile")<{ readonly message: string }> {}
 
-/** All of these files, or the first of them that cannot be used; the samples if there are none. */
+/** These files, or the samples if there are none. Fails with the first file that cannot be used. */
 export const load = (
   paths: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<File>, UnusableFile, FileSystem> =>
@@ -37,7 +43,7 @@ const loadOne = Effect.fnUntraced(function*(path: string) {
   if (info.size === 0n) return yield* unusable(path, "is empty")
   yield* fs.access(path, { readable: true }).pipe(Effect.mapError((error) => unusable(path, inWords(error))))
   const extension = extname(path).slice(1)
-  if (extension === "") return yield* unusable(path, "has no extension to tell its type, such as .png")
+  if (extension === "") return yield* unusable(path, "has no extension, such as .png, that shows its type")
   const type = mime.getType(extension)
   if (type === null) return yield* unusable(path, `has the extension .${extension}, which belongs to no known type`)
   return { path, name: basename(path), extension, bytes: Number(info.size), upload: uploadOf(type) }
@@ -63,7 +69,7 @@ const inWords = (error: PlatformError): string => {
     case "NotFound":
       return "does not exist"
     case "PermissionDenied":
-      return "may not be read by this user"
+      return "cannot be read by this user"
     default:
       return `cannot be read: ${error.message}`
   }

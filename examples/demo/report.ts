@@ -1,9 +1,9 @@
-/** What the demo says while it works, and the table at its end. */
+/** What the demo prints while it works, and the table at its end. */
 import { Console, Context, Data, Duration, Effect, Ref } from "effect"
 
 export interface Outcome {
   readonly result: string
-  /** More of it, for the lines below the result. */
+  /** More about it, for the lines below the result. */
   readonly detail?: string
   readonly url?: string
 }
@@ -16,28 +16,28 @@ export interface Row extends Outcome {
 /** The rows so far. */
 export class Report extends Context.Tag("demo/Report")<Report, Ref.Ref<ReadonlyArray<Row>>>() {}
 
-/** Something that should have worked did not: the demo has failed. */
+/** Something is not as it should be: the demo has failed. */
 export class Unexpected extends Data.TaggedError("Unexpected")<{ readonly message: string }> {}
 
 export const verify = (condition: boolean, otherwise: string): Effect.Effect<void, Unexpected> =>
   condition ? Effect.void : new Unexpected({ message: otherwise })
 
-/** Does one thing, takes its time, and says how it went. */
-export const step = <A, E, R>(
+/** Does one thing, measures how long it takes, and adds a row to the report. */
+export const row = <A, E, R>(
   what: string,
   work: Effect.Effect<A, E, R>,
   describe: (done: A) => Outcome
 ): Effect.Effect<A, E, R | Report> =>
   Effect.gen(function*() {
     const [time, done] = yield* Effect.timed(work)
-    const row = { what, time, ...describe(done) }
-    yield* Effect.flatMap(Report, Ref.update((rows) => [...rows, row]))
-    const detail = row.detail === undefined ? "" : `\n${dim(row.detail.replace(/^/gm, "      "))}`
-    yield* Console.log(`${erase}  ${green("✓")} ${what}: ${row.result}${detail}`)
+    const added: Row = { what, time, ...describe(done) }
+    yield* Effect.flatMap(Report, Ref.update((rows) => [...rows, added]))
+    const detail = added.detail === undefined ? "" : `\n${dim(added.detail.replace(/^/gm, "      "))}`
+    yield* Console.log(`${erase}  ${green("✓")} ${what}: ${added.result}${detail}`)
     return done
   })
 
-/** A line that overwrites itself while a file goes up; only where somebody watches. */
+/** A line that overwrites itself while a file goes up; only on a terminal. */
 export const progress = (what: string, done: number, total: number): Effect.Effect<void> =>
   Effect.sync(() => {
     if (!isTerminal) return
@@ -48,7 +48,7 @@ export const progress = (what: string, done: number, total: number): Effect.Effe
 
 export const heading = (text: string): Effect.Effect<void> => Console.log(`\n${bold(text)}`)
 
-/** All steps: what, how it went, how long it took; URLs on lines of their own, so that they can be copied. */
+/** All rows: what was done, result, time. URLs are on lines of their own, so that they can be copied. */
 export const table: Effect.Effect<void, never, Report> = Effect.gen(function*() {
   const rows = yield* Effect.flatMap(Report, Ref.get)
   const widths = {
@@ -67,7 +67,7 @@ export const table: Effect.Effect<void, never, Report> = Effect.gen(function*() 
   }
   yield* Console.log(dim(rule))
   const total = rows.reduce((sum, { time }) => Duration.sum(sum, time), Duration.zero)
-  yield* Console.log(line(`${rows.length} steps`, "all as they should be", milliseconds(total)))
+  yield* Console.log(line(`${rows.length} checks`, "all passed", milliseconds(total)))
 })
 
 export const size = (bytes: number): string =>

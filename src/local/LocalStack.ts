@@ -1,6 +1,10 @@
 /**
- * S3, SQS and MySQL on this machine, for development and tests: `Infrastructure.layer.pipe(Layer.provide(LocalStack.layer))`.
- * Nothing outside this machine is reached, and nothing is kept.
+ * S3, SQS and MySQL on this machine, for development and tests. Nothing outside this machine is reached, and nothing is
+ * kept.
+ *
+ * ```ts
+ * const Live = Infrastructure.layer.pipe(Layer.provide(LocalStack.layer))
+ * ```
  */
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -11,82 +15,122 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { ConfigurationError } from "../Errors.ts"
 import * as Aws from "./internal/aws.ts"
+import * as Databases from "./internal/databases.ts"
 import * as Mysql from "./internal/mysql.ts"
 
 export declare namespace LocalStack {
-  /** The settings that point the layers of this package at the local servers, by the names of their variables. */
-  interface Settings {
+  /** What {@link LocalStack.layerWith} takes. */
+  interface Options {
+    /**
+     * Further databases: tags made by `Database.Tag`. A tag with the prefix `LAB_DB` gets the database `lab`, whose URL
+     * is set as `LAB_DB_URL`. The same tag may be given more than once.
+     */
+    readonly databases?: ReadonlyArray<DatabaseTag> | undefined
+  }
+
+  /** What is needed of a tag made by `Database.Tag`. */
+  interface DatabaseTag {
+    /** What the names of its settings begin with. */
+    readonly prefix: string
+  }
+
+  /** The variables that hold the URLs of the databases of every local stack. */
+  type DatabaseVariable = Databases.VariableOf<typeof Databases.PREFIXES[number]>
+
+  /**
+   * The settings that point the layers of this package at the local servers, by the names of their variables. Those of
+   * further databases are in `databaseUrls`.
+   */
+  interface Settings extends Readonly<Record<DatabaseVariable, Redacted.Redacted>> {
     readonly AWS_ACCESS_KEY_ID: string
     readonly AWS_SECRET_ACCESS_KEY: Redacted.Redacted
     readonly AWS_REGION: string
     readonly AWS_ENDPOINT_URL: string
     readonly IMAGE_S3_BUCKET: string
     readonly AWS_SQS_QUEUE_URL: string
-    readonly MAIN_DB_URL: Redacted.Redacted
-    readonly GARMIN_DB_URL: Redacted.Redacted
-    readonly BLOOD_DB_URL: Redacted.Redacted
-    readonly UFC_DB_URL: Redacted.Redacted
   }
 
   interface Service {
     readonly settings: Settings
+    /** The URLs of all databases, the further ones included, by the names of their variables. */
+    readonly databaseUrls: Readonly<Record<string, Redacted.Redacted>>
   }
 }
 
 /** The local servers, running. */
 export class LocalStack extends Context.Tag("@betterai/infrastructure/LocalStack")<LocalStack, LocalStack.Service>() {
   /**
+   * {@link LocalStack.layer} with further databases. Two databases whose prefixes give the same name, or the name of a
+   * database of the server itself, are refused (reason "InvalidSettings") before anything is started.
+   *
+   * Each call makes a layer of its own, with servers of its own: keep the layer in a constant and share it.
+   *
+   * ```ts
+   * const Live = LabDb.layer.pipe(Layer.provide(LocalStack.layerWith({ databases: [LabDb] })))
+   * ```
+   */
+  static readonly layerWith = (options: LocalStack.Options): Layer.Layer<LocalStack, ConfigurationError> =>
+    Layer.unwrapScoped(
+      Effect.gen(function*() {
+        const previous = yield* Effect.configProviderWith(Effect.succeed)
+        const service = yield* start(options)
+        return Layer.merge(
+          Layer.succeed(LocalStack, service),
+          Layer.setConfigProvider(provider(service).pipe(ConfigProvider.orElse(() => withoutAws(previous))))
+        )
+      })
+    )
+
+  /**
    * Starts the servers, makes the bucket, the queue and the four databases (main, garmin, blood, ufc), and sets the
    * ConfigProvider for the layers that this one is provided to. Settings that it does not make, such as
-   * MAIN_DB_POOL_SIZE, come from the provider that was there before; none that begins with AWS_ does, so that neither
-   * credentials nor endpoints of the real services are picked up.
+   * MAIN_DB_POOL_SIZE, come from the provider that was there before. Names that begin with AWS_ never do, so that
+   * neither credentials nor endpoints of the real services are picked up.
    *
-   * S3 and SQS are fauxqs in this process, which has to be installed. MySQL is the first that is found of: the running
-   * server of LOCAL_MYSQL_URL (its databases stay afterwards); a mariadbd or mysqld on this machine; MariaDB installed
-   * by apt-get, as root on Debian or Ubuntu; a container. It is empty, listens on the loopback device, and is gone when
-   * the scope is closed or the process has ended, even by SIGKILL. Fails with reason "LocalServer" if none can be had,
-   * or if one does not answer within 60 s (a container: 5 minutes).
+   * S3 and SQS are fauxqs in this process, which must be installed. MySQL is the first of these that is found: the
+   * running server of LOCAL_MYSQL_URL (its databases stay afterwards); a mariadbd or mysqld on this machine; MariaDB
+   * installed by apt-get, as root on Debian or Ubuntu; a container. A server that is started here is empty, listens on
+   * the loopback device only, and is gone when the scope is closed or the process has ended, even by SIGKILL. Fails with
+   * reason "LocalServer" if there is no way to get a server, or if it does not answer within 60 seconds (a container:
+   * 5 minutes).
    */
-  static readonly layer: Layer.Layer<LocalStack, ConfigurationError> = Layer.unwrapScoped(
-    Effect.gen(function*() {
-      const previous = yield* Effect.configProviderWith(Effect.succeed)
-      const settings = yield* start
-      return Layer.merge(
-        Layer.succeed(LocalStack, { settings }),
-        Layer.setConfigProvider(provider(settings).pipe(ConfigProvider.orElse(() => withoutAws(previous))))
-      )
-    })
-  )
+  static readonly layer: Layer.Layer<LocalStack, ConfigurationError> = LocalStack.layerWith({})
 }
 
-const databases = {
-  MAIN_DB_URL: "main",
-  GARMIN_DB_URL: "garmin",
-  BLOOD_DB_URL: "blood",
-  UFC_DB_URL: "ufc"
-}
+const start = (
+  { databases: tags = [] }: LocalStack.Options
+): Effect.Effect<LocalStack.Service, ConfigurationError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const databases = yield* Databases.databasesOf(tags.map(({ prefix }) => prefix))
+    const [aws, mysql] = yield* Effect.all([Aws.make, Mysql.make], { concurrency: "unbounded" })
+    yield* Effect.forEach(databases, ({ name }) => mysql.createDatabase(name), { discard: true })
+    return {
+      settings: {
+        AWS_ACCESS_KEY_ID: "local-access-key",
+        AWS_SECRET_ACCESS_KEY: Redacted.make("local-secret-key"),
+        AWS_REGION: aws.region,
+        AWS_ENDPOINT_URL: aws.endpoint,
+        IMAGE_S3_BUCKET: aws.bucket,
+        AWS_SQS_QUEUE_URL: aws.queueUrl,
+        ...urlsOf(mysql, Databases.PREFIXES.map((prefix) => Databases.databaseOf(prefix)))
+      },
+      databaseUrls: urlsOf(mysql, databases)
+    }
+  })
 
-const start: Effect.Effect<LocalStack.Settings, ConfigurationError, Scope.Scope> = Effect.gen(function*() {
-  const [aws, mysql] = yield* Effect.all([Aws.make, Mysql.make], { concurrency: "unbounded" })
-  yield* Effect.forEach(Object.values(databases), mysql.createDatabase, { discard: true })
-  return {
-    AWS_ACCESS_KEY_ID: "local-access-key",
-    AWS_SECRET_ACCESS_KEY: Redacted.make("local-secret-key"),
-    AWS_REGION: aws.region,
-    AWS_ENDPOINT_URL: aws.endpoint,
-    IMAGE_S3_BUCKET: aws.bucket,
-    AWS_SQS_QUEUE_URL: aws.queueUrl,
-    MAIN_DB_URL: mysql.url(databases.MAIN_DB_URL),
-    GARMIN_DB_URL: mysql.url(databases.GARMIN_DB_URL),
-    BLOOD_DB_URL: mysql.url(databases.BLOOD_DB_URL),
-    UFC_DB_URL: mysql.url(databases.UFC_DB_URL)
-  }
-})
+const urlsOf = <Prefix extends string>(
+  mysql: Mysql.LocalMysql,
+  databases: ReadonlyArray<Databases.LocalDatabase<Prefix>>
+) =>
+  Object.fromEntries(databases.map(({ name, variable }) => [variable, mysql.url(name)])) as Record<
+    Databases.VariableOf<Prefix>,
+    Redacted.Redacted
+  >
 
-const provider = (settings: LocalStack.Settings): ConfigProvider.ConfigProvider =>
+const provider = ({ databaseUrls, settings }: LocalStack.Service): ConfigProvider.ConfigProvider =>
   ConfigProvider.fromMap(
     new Map(
-      Object.entries(settings).map((
+      Object.entries({ ...databaseUrls, ...settings }).map((
         [name, value]
       ) => [name, Redacted.isRedacted(value) ? Redacted.value(value) : value])
     ),

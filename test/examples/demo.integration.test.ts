@@ -1,4 +1,4 @@
-/** The programs of `examples/`, run as a newcomer runs them. */
+/** The programs in `examples/`, run as a newcomer runs them. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -40,7 +40,7 @@ const folderWith = (files: Readonly<Record<string, string | Uint8Array>>) =>
   )
 
 describe("demo", () => {
-  it.effect("shows the samples and tells what happened", () =>
+  it.effect("shows the samples and prints what happened", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run("demo")
       expect(stderr).toBe("")
@@ -62,14 +62,15 @@ describe("demo", () => {
       expect(table).toMatch(/^roll back +.*it is not there +\d+ ms$/m)
       expect(table).toMatch(/^consume jobs +4 received, decoded and deleted +\d+ ms$/m)
       expect(table).toMatch(/^all inside each other +main, garmin, blood, ufc answer/m)
-      expect(table).toMatch(/^a wrong setup +ConfigurationError /m)
+      expect(table).toMatch(/^a wrong setup +ConfigurationError of Storage, \d settings to fix +\d+ ms$/m)
+      expect(story).toContain("IMAGE_S3_BUCKET is required and not set\n      → set it in the environment")
       expect(table).toMatch(/^a file that is not there +ServiceError ObjectNotFound/m)
       expect(table).toMatch(/^a row that is there already +DatabaseError UniqueViolation/m)
-      // No colours and no moving lines where nobody watches.
+      // No colours and no moving lines outside a terminal.
       expect(stdout).not.toMatch(/[\r\x1b]/)
     }))
 
-  it.scoped("takes files of every kind, and large ones by parts", () =>
+  it.scoped("takes files of every kind, and uploads large ones in parts", () =>
     Effect.gen(function*() {
       const folder = yield* folderWith({ "größe 1.MP4": new Uint8Array(9 * 1024 * 1024).fill(7), "notes.txt": "hello" })
       const { code, stdout } = yield* run("demo", join(folder, "größe 1.MP4"), join(folder, "notes.txt"))
@@ -79,7 +80,7 @@ describe("demo", () => {
       expect(code).toBe(0)
     }))
 
-  it.effect("ends with one clear message where a file is missing, before anything is started", () =>
+  it.effect("ends with one clear message if a file is missing, before anything is started", () =>
     Effect.gen(function*() {
       expect(yield* run("demo", "missing.png")).toEqual({
         code: 1,
@@ -94,7 +95,7 @@ describe("demo", () => {
       const refusals = [
         ["missing.png", "does not exist"],
         ["empty.png", "is empty"],
-        ["plain", "has no extension to tell its type, such as .png"],
+        ["plain", "has no extension, such as .png, that shows its type"],
         ["odd.qqq", "has the extension .qqq, which belongs to no known type"],
         [".", "is a directory; name the files in it"]
       ] as const
@@ -108,14 +109,14 @@ describe("demo", () => {
   it.effect("explains its usage", () =>
     Effect.gen(function*() {
       const { code, stderr } = yield* run("demo", "--fast")
-      expect(stderr).toContain("the option --fast is not known")
+      expect(stderr).toContain("the option --fast is unknown")
       expect(stderr).toContain("Usage: npm run demo [-- file ...]")
       expect(code).toBe(2)
     }))
 })
 
 describe("first program", () => {
-  it.effect("is the one of the README", () =>
+  it.effect("is the one in the README", () =>
     Effect.gen(function*() {
       const [readme, program] = yield* Effect.promise(() =>
         Promise.all(["README.md", "examples/first-program.ts"].map((file) => readFile(join(root, file), "utf8")))
@@ -123,7 +124,7 @@ describe("first program", () => {
       expect(readme).toContain(`\`\`\`ts\n${program}\`\`\`\n`)
     }))
 
-  it.effect("tells the URL of what it has stored", () =>
+  it.effect("prints the URL of what it has stored", () =>
     Effect.gen(function*() {
       const { code, stdout } = yield* run("first-program")
       expect(stdout).toMatch(/^https:\/\/\S+\/7\/assets\/chat\/\S+_image\.png\n$/)

@@ -1,5 +1,6 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { ReceiveMessageCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs"
+import type { SqlClient } from "@effect/sql/SqlClient"
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -12,13 +13,14 @@ import { createConnection, type RowDataPacket } from "mysql2/promise"
 import { networkInterfaces } from "node:os"
 import { inspect } from "node:util"
 import { expectTypeOf } from "vitest"
-import type { ConfigurationError } from "../../src/Errors.ts"
+import * as Database from "../../src/db/Database.ts"
+import type { ConfigurationError, DatabaseError } from "../../src/Errors.ts"
 import { LocalStack } from "../../src/local/index.ts"
 import * as Aws from "../../src/local/internal/aws.ts"
 import * as Mysql from "../../src/local/internal/mysql.ts"
 import { isListening, ownFolders, traces, withSettings } from "../support/localServers.ts"
 
-/** Stands for the layers of the package: it reads its settings while it is built. */
+/** A stand-in for the layers of the package: it reads its settings while it is built. */
 class Reader extends Context.Tag("Reader")<Reader, {
   readonly url: Redacted.Redacted
   readonly bucket: string
@@ -59,7 +61,7 @@ const query = (url: Redacted.Redacted, sql: string) =>
   ).pipe(Effect.map(([rows]) => rows))
 
 layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSettings(previous))))("LocalStack", (it) => {
-  it.effect("its settings are those that a layer sees", () =>
+  it.effect("a layer sees its settings", () =>
     Effect.gen(function*() {
       const { settings } = yield* LocalStack
       const seen = yield* Reader
@@ -67,7 +69,7 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
       expect(seen.bucket).toBe(settings.IMAGE_S3_BUCKET)
     }))
 
-  it.effect("what it does not set comes from the provider before it, but nothing that belongs to the real AWS", () =>
+  it.effect("other settings come from the provider before it, except those that begin with AWS_", () =>
     Effect.gen(function*() {
       const seen = yield* Reader
       expect(seen.poolSize).toBe(7)
@@ -85,7 +87,7 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
       }
     }))
 
-  it.effect("four empty databases answer, each its own", () =>
+  it.effect("has four empty databases, separate from each other", () =>
     Effect.gen(function*() {
       const { settings } = yield* LocalStack
       const names = yield* Effect.forEach(urls, (name) =>
@@ -108,7 +110,7 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
     }
   })
 
-  it.effect("S3 has the bucket", () =>
+  it.effect("has the bucket in S3", () =>
     Effect.gen(function*() {
       const { settings } = yield* LocalStack
       const s3 = new S3Client({ ...client(settings), forcePathStyle: true })
@@ -122,7 +124,7 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
       expect(text).toBe("kept")
     }))
 
-  it.effect("SQS has the queue", () =>
+  it.effect("has the queue in SQS", () =>
     Effect.gen(function*() {
       const { settings } = yield* LocalStack
       const sqs = new SQSClient(client(settings))
@@ -134,7 +136,7 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
       expect(received.Messages?.map(({ Body }) => Body)).toEqual(["work"])
     }))
 
-  it.effect("nothing listens outside this machine", () =>
+  it.effect("does not listen on other network devices", () =>
     Effect.gen(function*() {
       const { settings } = yield* LocalStack
       const outside = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
@@ -149,8 +151,94 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
     }))
 })
 
-describe("the life of a LocalStack", () => {
-  it.effect("two run at once, and both are gone with their scope", () =>
+class LabDb extends Database.Tag("LabDb", { prefix: "LAB_DB" })<LabDb>() {}
+
+const withLab = LocalStack.layerWith({ databases: [LabDb, Database.MainDb, LabDb] })
+
+layer(
+  Layer.mergeAll(LabDb.layer, Database.MainDb.layer).pipe(Layer.provideMerge(withLab), Layer.provide(underSettings({})))
+)(
+  "LocalStack.layerWith",
+  (it) => {
+    it.effect("makes a database for a further tag, whose layer finds it", () =>
+      Effect.gen(function*() {
+        const nameOf = (sql: SqlClient) =>
+          Effect.map(sql<{ name: string }>`SELECT DATABASE() AS name`, ([row]) => row?.name)
+        const names = yield* Effect.all([LabDb.use(nameOf), Database.MainDb.use(nameOf)])
+        expect(names).toEqual(["lab", "main"])
+      }))
+
+    it.effect("keeps that database apart from the four", () =>
+      Effect.gen(function*() {
+        yield* LabDb.use((sql) => sql`CREATE TABLE only_in_lab (id INT)`)
+        const { databaseUrls } = yield* LocalStack
+        const tables = yield* Effect.forEach(
+          Object.entries(databaseUrls),
+          ([variable, url]) => Effect.map(query(url, "SHOW TABLES"), (rows) => [variable, rows.length])
+        )
+        expect(Object.fromEntries(tables)).toEqual({
+          MAIN_DB_URL: 0,
+          GARMIN_DB_URL: 0,
+          BLOOD_DB_URL: 0,
+          UFC_DB_URL: 0,
+          LAB_DB_URL: 1
+        })
+      }))
+
+    it.effect("has the URLs of all databases, and the settings of the plain stack", () =>
+      Effect.gen(function*() {
+        const { databaseUrls, settings } = yield* LocalStack
+        for (const name of urls) {
+          expect(Redacted.value(databaseUrls[name]!)).toBe(Redacted.value(settings[name]))
+        }
+        expect(Object.keys(settings).sort()).toEqual([
+          "AWS_ACCESS_KEY_ID",
+          "AWS_ENDPOINT_URL",
+          "AWS_REGION",
+          "AWS_SECRET_ACCESS_KEY",
+          "AWS_SQS_QUEUE_URL",
+          "BLOOD_DB_URL",
+          "GARMIN_DB_URL",
+          "IMAGE_S3_BUCKET",
+          "MAIN_DB_URL",
+          "UFC_DB_URL"
+        ])
+      }))
+  }
+)
+
+describe("further databases", () => {
+  it.scoped("are refused, before anything is started, if two would have the same name", () =>
+    Effect.gen(function*() {
+      const clashing = LocalStack.layerWith({ databases: [LabDb, Database.Tag("OtherLab", { prefix: "LAB" })()] })
+      const error = yield* Effect.flip(Layer.build(clashing))
+      expect(error).toMatchObject({
+        _tag: "ConfigurationError",
+        service: "LocalStack",
+        reason: "InvalidSettings",
+        problems: [{
+          setting: "LAB_URL",
+          detail: "would be the local database \"lab\", which belongs to LAB_DB_URL",
+          hint: "give the tag of this database another prefix"
+        }]
+      })
+      expect(yield* ownFolders).toEqual([])
+    }).pipe(withSettings({})))
+
+  it("need no more than the stack: the types say so", () => {
+    expectTypeOf(LocalStack.layerWith({ databases: [LabDb] })).toEqualTypeOf<
+      Layer.Layer<LocalStack, ConfigurationError>
+    >()
+    expectTypeOf(Layer.provide(LabDb.layer, withLab)).toEqualTypeOf<
+      Layer.Layer<LabDb, ConfigurationError | DatabaseError>
+    >()
+    // @ts-expect-error: a tag without a settings prefix is no database
+    LocalStack.layerWith({ databases: [Reader] })
+  })
+})
+
+describe("the lifetime of a LocalStack", () => {
+  it.effect("two run at the same time, and both are gone with their scope", () =>
     Effect.gen(function*() {
       const stack = Effect.map(Layer.build(LocalStack.layer), Context.get(LocalStack))
       const ports = yield* Effect.scoped(Effect.gen(function*() {
@@ -165,7 +253,7 @@ describe("the life of a LocalStack", () => {
       for (const port of ports) expect(yield* isListening(port)).toBe(false)
     }).pipe(withSettings({})))
 
-  it.effect("one is shared by all layers that it is provided to, however they are put together", () =>
+  it.effect("all layers share the one that is provided to them, however they are composed", () =>
     Effect.gen(function*() {
       class Other extends Context.Tag("Other")<Other, Redacted.Redacted>() {}
       const other = Layer.effect(Other, Config.redacted("MAIN_DB_URL"))
@@ -177,21 +265,25 @@ describe("the life of a LocalStack", () => {
       expect(seen[1]).toBe(seen[0])
     }).pipe(withSettings(previous)))
 
-  it("has a layer that only configuration can make fail", () => {
+  it("its layer fails with nothing but a ConfigurationError", () => {
     expectTypeOf(LocalStack.layer).toEqualTypeOf<Layer.Layer<LocalStack, ConfigurationError>>()
   })
 
-  it.scoped("without fauxqs says how to get it", () =>
+  it.scoped("without fauxqs, the error says how to install it", () =>
     Effect.gen(function*() {
       const missing = () => Promise.reject(new Error("Cannot find package 'fauxqs'"))
       const error = yield* Effect.flip(Aws.makeFrom(missing))
       expect(error).toMatchObject({ _tag: "ConfigurationError", service: "LocalStack", reason: "LocalServer" })
-      expect(error.message).toContain("npm install --save-dev fauxqs@1.9.2")
+      expect(error.problems).toEqual([{
+        setting: "S3 and SQS",
+        detail: "need fauxqs, which cannot be loaded",
+        hint: "run npm install --save-dev fauxqs@1.9.2"
+      }])
     }))
 })
 
 describe("LOCAL_MYSQL_URL", () => {
-  it.scoped("names the server that is used, gets its databases and is left running", () =>
+  it.scoped("names a server that gets the databases and keeps running", () =>
     Effect.gen(function*() {
       const running = yield* withSettings({})(Mysql.make)
       const url = `${Redacted.value(running.url(""))}?charset=utf8mb4`
@@ -209,7 +301,7 @@ describe("LOCAL_MYSQL_URL", () => {
 
   const failing = (url: string) => Effect.flip(Effect.scoped(withSettings({ LOCAL_MYSQL_URL: url })(Mysql.make)))
 
-  it.effect("that is no MySQL URL is refused without quoting it", () =>
+  it.effect("is refused without being quoted if it is no MySQL URL", () =>
     Effect.forEach(
       ["hunter2", "postgres://me:hunter2@127.0.0.1/main", "mysql://", "mysql://me:hunter2%zz@127.0.0.1"],
       (url) =>
@@ -222,19 +314,22 @@ describe("LOCAL_MYSQL_URL", () => {
         })
     ))
 
-  it.scoped("that is blank counts as not set", () =>
+  it.scoped("counts as not set if it is blank", () =>
     Effect.gen(function*() {
       const mysql = yield* Mysql.make
       expect(mysql.pid).toBeGreaterThan(0)
     }).pipe(withSettings({ LOCAL_MYSQL_URL: " " })))
 
-  it.effect("of a server that is not there, or does not let us in, is refused with the reason", () =>
+  it.effect("is refused, with the reason, if the server cannot be reached or refuses the login", () =>
     Effect.gen(function*() {
       const running = yield* Effect.scoped(
         withSettings({})(Effect.tap(Mysql.make, ({ port }) =>
           Effect.gen(function*() {
             const error = yield* failing(`mysql://me:hunter2@127.0.0.1:${port}`)
             expect(error.message).toContain("LOCAL_MYSQL_URL: this server cannot be used: Access denied")
+            expect(error.problems[0]?.hint).toBe(
+              "check that it is running, and that host, port, user and password are right"
+            )
             expect(inspect(error, { depth: 9 })).not.toContain("hunter2")
           })))
       )

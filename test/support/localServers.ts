@@ -1,4 +1,4 @@
-/** What the tests of local servers look at: processes, ports and folders of this machine. */
+/** What tests of local servers check: processes, ports and folders of this machine. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { facts } from "../../src/local/internal/process.ts"
 
-/** No setting reaches the code under test but these. */
+/** Runs an effect with these settings and no others. */
 export const withSettings = (settings: Readonly<Record<string, string>>) =>
   Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(settings))))
 
@@ -32,7 +32,7 @@ export const isListening = (port: number, host = "127.0.0.1"): Effect.Effect<boo
     socket.once("error", () => done(false))
   })
 
-/** What there is of a server: its process, its port, its folder. */
+/** What exists of a server: its process, its port, its folder. */
 export const traces = ({ datadir, pid, port }: Running) =>
   Effect.all({
     process: isAlive(pid),
@@ -43,7 +43,7 @@ export const traces = ({ datadir, pid, port }: Running) =>
 export const everything = { process: true, port: true, folder: true }
 export const nothing = { process: false, port: false, folder: false }
 
-/** Waits, in real time and at most 10 s, until nothing is left of the server; what is left then. */
+/** Waits until nothing is left of the server, in real time, for 10 seconds at most. Returns what is left then. */
 export const afterwards = (running: Running) =>
   traces(running).pipe(
     Effect.repeat({

@@ -1,14 +1,20 @@
-/** Four MySQL databases: what is committed stays, what is rolled back does not, and none runs a statement of another. */
+/** Four MySQL databases: what is committed stays, what is rolled back is gone, and they never mix. */
 import { BloodDb, GarminDb, MainDb, type Repository, UfcDb } from "@betterai/infrastructure"
 import { Data, Effect, Either } from "effect"
-import { step, verify } from "../report.ts"
-import type { StoredFile } from "./storage.ts"
+import type { StoredFile } from "../files.ts"
+import { row, verify } from "../report.ts"
+import type { Step } from "../step.ts"
 
 class ChangedMind extends Data.TaggedError("ChangedMind") {}
 
+export const recordFiles: Step = {
+  heading: "The main database records them",
+  run: (files) => Effect.zipRight(record(files), Effect.forEach(files.slice(0, 1), rollBack, { discard: true }))
+}
+
 /** Files are recorded in one transaction: all of them or none. */
-export const record = Effect.fn("demo.record")(function*(files: ReadonlyArray<StoredFile>) {
-  // MySQL commits at a CREATE TABLE. It is refused inside a transaction, so it stands outside.
+const record = Effect.fn("demo.record")(function*(files: ReadonlyArray<StoredFile>) {
+  // CREATE TABLE makes MySQL commit, so it is refused inside a transaction.
   yield* MainDb.use((sql) =>
     sql`CREATE TABLE IF NOT EXISTS demo_files (
       id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
@@ -19,7 +25,7 @@ export const record = Effect.fn("demo.record")(function*(files: ReadonlyArray<St
     )`
   )
 
-  yield* step(
+  yield* row(
     "record the files",
     MainDb.withTransaction(Effect.gen(function*() {
       yield* Effect.forEach(files, insert)
@@ -29,10 +35,10 @@ export const record = Effect.fn("demo.record")(function*(files: ReadonlyArray<St
   )
 })
 
-/** One row goes in, and the transaction fails after it. */
-export const rollBack = Effect.fn("demo.rollBack")(function*(file: StoredFile) {
+/** A row is inserted, then the transaction fails. */
+const rollBack = Effect.fn("demo.rollBack")(function*(file: StoredFile) {
   const changed = { ...file, stored: { ...file.stored, key: `${file.stored.key}.changed` } }
-  yield* step(
+  yield* row(
     "roll back",
     Effect.gen(function*() {
       const outcome = yield* Effect.either(MainDb.withTransaction(Effect.gen(function*() {
@@ -40,8 +46,8 @@ export const rollBack = Effect.fn("demo.rollBack")(function*(file: StoredFile) {
         yield* verify((yield* recorded([changed])) === 1, "the transaction does not see its own row")
         return yield* new ChangedMind()
       })))
-      yield* verify(Either.isLeft(outcome) && outcome.left._tag === "ChangedMind", "the failure got lost")
-      yield* verify((yield* recorded([changed])) === 0, "a row is there that was rolled back")
+      yield* verify(Either.isLeft(outcome) && outcome.left._tag === "ChangedMind", "the failure was lost")
+      yield* verify((yield* recorded([changed])) === 0, "a row that was rolled back is still there")
     }),
     () => ({ result: "1 row inserted, then a failure: it is not there" })
   )
@@ -58,61 +64,66 @@ const recorded = (files: ReadonlyArray<StoredFile>) =>
     )
   )
 
-/** Transactions of two databases, one nested in the other: each ends as it ends itself. */
-export const fourDatabases = Effect.fn("demo.fourDatabases")(function*() {
-  const main = yield* notesOf(MainDb)
-  const garmin = yield* notesOf(GarminDb)
-  const blood = yield* notesOf(BloodDb)
-  const ufc = yield* notesOf(UfcDb)
+/** Transactions of different databases, nested: each commits or rolls back by its own result. */
+export const fourDatabases: Step = {
+  heading: "Databases never mix, however transactions are nested",
+  run: Effect.fn("demo.fourDatabases")(function*() {
+    const main = yield* notesOf(MainDb)
+    const garmin = yield* notesOf(GarminDb)
+    const blood = yield* notesOf(BloodDb)
+    const ufc = yield* notesOf(UfcDb)
 
-  yield* step(
-    "all inside each other",
-    MainDb.withTransaction(
-      GarminDb.withTransaction(
-        BloodDb.withTransaction(
-          UfcDb.withTransaction(
-            Effect.all([main.name, garmin.name, blood.name, ufc.name])
+    yield* row(
+      "all inside each other",
+      MainDb.withTransaction(
+        GarminDb.withTransaction(
+          BloodDb.withTransaction(
+            UfcDb.withTransaction(
+              Effect.all([main.name, garmin.name, blood.name, ufc.name])
+            )
           )
         )
-      )
-    ).pipe(Effect.tap((names) => verify(new Set(names).size === 4, `the databases got mixed: ${names.join(", ")}`))),
-    (names) => ({ result: `${names.join(", ")} answer, each for itself` })
-  )
+      ).pipe(
+        Effect.tap((names) => verify(new Set(names).size === 4, `the databases were mixed up: ${names.join(", ")}`))
+      ),
+      (names) => ({ result: `${names.join(", ")} answer, each for itself` })
+    )
 
-  yield* step(
-    "Garmin inside Main",
-    Effect.gen(function*() {
-      yield* Effect.ignore(MainDb.withTransaction(Effect.gen(function*() {
-        yield* main.add
-        yield* GarminDb.withTransaction(garmin.add)
-        return yield* new ChangedMind()
-      })))
-      yield* verify((yield* main.count) === 0, "Main kept a row that was rolled back")
-      yield* verify((yield* garmin.count) === 1, "Garmin lost the row that it committed")
-    }),
-    () => ({ result: "Garmin committed, then Main rolled back: 1 row and 0" })
-  )
+    yield* row(
+      "Garmin inside Main",
+      Effect.gen(function*() {
+        yield* Effect.ignore(MainDb.withTransaction(Effect.gen(function*() {
+          yield* main.add
+          yield* GarminDb.withTransaction(garmin.add)
+          return yield* new ChangedMind()
+        })))
+        yield* verify((yield* main.count) === 0, "Main kept a row that was rolled back")
+        yield* verify((yield* garmin.count) === 1, "Garmin lost the row that it committed")
+      }),
+      () => ({ result: "Garmin committed, then Main rolled back: 1 row and 0" })
+    )
 
-  yield* step(
-    "Ufc inside Blood",
-    Effect.gen(function*() {
-      yield* BloodDb.withTransaction(Effect.gen(function*() {
-        yield* blood.add
-        yield* Effect.ignore(UfcDb.withTransaction(Effect.zipRight(ufc.add, new ChangedMind())))
-      }))
-      yield* verify((yield* blood.count) === 1, "Blood lost the row that it committed")
-      yield* verify((yield* ufc.count) === 0, "Ufc kept a row that was rolled back")
-    }),
-    () => ({ result: "Ufc rolled back, then Blood committed: 0 rows and 1" })
-  )
-})
+    yield* row(
+      "Ufc inside Blood",
+      Effect.gen(function*() {
+        yield* BloodDb.withTransaction(Effect.gen(function*() {
+          yield* blood.add
+          yield* Effect.ignore(UfcDb.withTransaction(Effect.zipRight(ufc.add, new ChangedMind())))
+        }))
+        yield* verify((yield* blood.count) === 1, "Blood lost the row that it committed")
+        yield* verify((yield* ufc.count) === 0, "Ufc kept a row that was rolled back")
+      }),
+      () => ({ result: "Ufc rolled back, then Blood committed: 0 rows and 1" })
+    )
+  })
+}
 
 /** A table of notes in that database, and the notes of this run in it. */
 const notesOf = Effect.fnUntraced(function*<Self>(db: Repository.Database<Self>) {
   const run = crypto.randomUUID()
   yield* db.use((sql) => sql`CREATE TABLE IF NOT EXISTS demo_notes (run CHAR(36) NOT NULL, note VARCHAR(100) NOT NULL)`)
   return {
-    name: db.use((sql) => Effect.map(sql<{ name: string }>`SELECT DATABASE() AS name`, ([row]) => row?.name)),
+    name: db.use((sql) => Effect.map(sql<{ name: string }>`SELECT DATABASE() AS name`, ([first]) => first?.name)),
     add: db.use((sql) => sql`INSERT INTO demo_notes ${sql.insert({ run, note: "written by the demo" })}`),
     count: db.use((sql) => Effect.map(sql`SELECT note FROM demo_notes WHERE run = ${run}`, (rows) => rows.length))
   }

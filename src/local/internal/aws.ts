@@ -16,30 +16,36 @@ const region = "us-east-1"
 const bucket = "betterai-images"
 const queue = "betterai-jobs"
 
+const installFauxqs = "run npm install --save-dev fauxqs@1.9.2"
+
 /** `load` is the import of fauxqs, which is an optional peer dependency. */
 export const makeFrom = (
   load: () => Promise<Pick<typeof Fauxqs, "buildApp">>
 ): Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { buildApp } = yield* attempt(load, "needs fauxqs: npm install --save-dev fauxqs@1.9.2")
+    const { buildApp } = yield* attempt(load, "need fauxqs, which cannot be loaded", installFauxqs)
     const app = yield* Effect.acquireRelease(
       Effect.sync(() => buildApp({ logger: false, defaultRegion: region })),
       (app) => Effect.promise(() => app.close())
     )
-    // Its own start function listens on every network device of the machine.
+    // The start function of fauxqs listens on every network device of the machine.
     const endpoint = yield* attempt(() => app.listen({ host: "127.0.0.1", port: 0 }), "cannot listen on 127.0.0.1")
-    // It calls its queues by the name that it was itself called by when they were made.
+    // The URL of a queue has the host that the request for its creation was sent to.
     const { host } = new URL(endpoint)
-    const queueUrl = yield* attempt(async () => {
-      await app.inject({ method: "PUT", url: `/${bucket}`, headers: { host } }).then(accepted)
-      const created = await app.inject({
-        method: "POST",
-        url: "/",
-        headers: { host, "content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.CreateQueue" },
-        payload: JSON.stringify({ QueueName: queue })
-      }).then(accepted)
-      return created.json<{ readonly QueueUrl: string }>().QueueUrl
-    }, "this version of fauxqs does not make the bucket and the queue; 1.9.2 does")
+    const queueUrl = yield* attempt(
+      async () => {
+        await app.inject({ method: "PUT", url: `/${bucket}`, headers: { host } }).then(accepted)
+        const created = await app.inject({
+          method: "POST",
+          url: "/",
+          headers: { host, "content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.CreateQueue" },
+          payload: JSON.stringify({ QueueName: queue })
+        }).then(accepted)
+        return created.json<{ readonly QueueUrl: string }>().QueueUrl
+      },
+      "cannot be used: this version of fauxqs did not make the bucket and the queue",
+      installFauxqs
+    )
     return { region, endpoint, bucket, queueUrl }
   })
 
@@ -48,8 +54,12 @@ export const make: Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> = ma
 const accepted = <A extends { readonly statusCode: number; readonly body: string }>(response: A): A | Promise<never> =>
   response.statusCode === 200 ? response : Promise.reject(new Error(response.body))
 
-const attempt = <A>(evaluate: () => PromiseLike<A>, detail: string): Effect.Effect<A, ConfigurationError> =>
+const attempt = <A>(
+  evaluate: () => PromiseLike<A>,
+  detail: string,
+  hint?: string
+): Effect.Effect<A, ConfigurationError> =>
   Effect.tryPromise({
     try: evaluate,
-    catch: (cause) => localServerError([{ setting: "S3 and SQS", detail }], cause)
+    catch: (cause) => localServerError([{ setting: "S3 and SQS", detail, hint }], cause)
   })

@@ -1,8 +1,7 @@
-import { ConfigurationError } from "../../Errors.ts"
-import type { Problem } from "../../internal/settings.ts"
+import { ConfigurationError, type ConfigurationProblem } from "../../Errors.ts"
 
-/** The one error of this wing: a local server cannot be had. */
-export const localServerError = (problems: ReadonlyArray<Problem>, cause?: unknown): ConfigurationError =>
+/** A local server cannot be started or reached. */
+export const localServerError = (problems: ReadonlyArray<ConfigurationProblem>, cause?: unknown): ConfigurationError =>
   new ConfigurationError({
     service: "LocalStack",
     reason: "LocalServer",

@@ -1,4 +1,7 @@
-/** The private folder of one local server: it names its owner, so that what a crashed run left behind can be told from what is in use. */
+/**
+ * The private folder of one local server. It names the process that owns it, so that the folders of crashed runs can be
+ * told from those in use.
+ */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -12,7 +15,7 @@ import { facts, stop } from "./process.ts"
 
 const prefix = "betterai-mysql-"
 
-/** Processes are told apart by pid, start and pid namespace: a folder of another container's process is not ours to judge. */
+/** Pid and start identify a process within a pid namespace. Processes of other namespaces cannot be seen from here. */
 const Owner = Schema.parseJson(
   Schema.Struct({ pid: Schema.Int, started: Schema.String, namespace: Schema.String })
 )
@@ -32,7 +35,11 @@ export const makeFolder: Effect.Effect<string, ConfigurationError, Scope.Scope> 
         return folder
       },
       catch: (cause) =>
-        localServerError([{ setting: "TMPDIR", detail: `no folder can be made in ${tmpdir()}: ${String(cause)}` }])
+        localServerError([{
+          setting: "TMPDIR",
+          detail: `no folder can be made in ${tmpdir()}: ${String(cause)}`,
+          hint: "set it to a folder that this user can write to"
+        }])
     })
   }),
   (folder) => remove(folder)
@@ -41,7 +48,7 @@ export const makeFolder: Effect.Effect<string, ConfigurationError, Scope.Scope> 
 const remove = (folder: string): Effect.Effect<void> =>
   Effect.ignore(Effect.tryPromise(() => rm(folder, { recursive: true, force: true, maxRetries: 3 })))
 
-/** Removes what crashed runs of this user left behind, and ends the servers that are still running in it. Never fails. */
+/** Removes the folders that crashed runs of this user left, and stops servers that still run in them. Never fails. */
 export const sweep: Effect.Effect<void> = Effect.gen(function*() {
   const entries = yield* Effect.tryPromise(() => readdir(tmpdir()))
   const here = yield* namespace
@@ -59,7 +66,7 @@ const sweepFolder = Effect.fnUntraced(function*(folder: string, here: string) {
   if (owner.namespace !== here) return
   if (Option.exists(yield* facts(owner.pid), ({ started }) => started === owner.started)) return
   const pid = Number(yield* Effect.orElseSucceed(text(join(folder, "server.pid")), () => ""))
-  // A pid may have gone to another process since: only a server that runs on this folder is ended.
+  // The pid may belong to another process by now: only a server that runs on this folder is stopped.
   if (pid > 0 && Option.exists(yield* facts(pid), ({ command }) => command.includes(folder))) yield* stop(pid)
   yield* remove(folder)
 })

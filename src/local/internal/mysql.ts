@@ -16,6 +16,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import type { ConfigurationError } from "../../Errors.ts"
 import * as Settings from "../../internal/settings.ts"
+import * as Deadlines from "./deadlines.ts"
 import { localServerError } from "./errors.ts"
 import { makeFolder, sweep } from "./folder.ts"
 import { inRealTime, watch } from "./process.ts"
@@ -29,9 +30,9 @@ export interface LocalMysql {
   readonly password: Redacted.Redacted
   /** `mysql://user:password@host:port/database`, for that database. */
   readonly url: (database: string) => Redacted.Redacted
-  /** Makes an empty database, utf8mb4, unless there is one of that name. */
+  /** Makes an empty database (utf8mb4) unless there is one of that name. */
   readonly createDatabase: (name: string) => Effect.Effect<void, ConfigurationError>
-  /** Of the server that was started for us: its process and its data, which both go with the scope. */
+  /** Process and data of a server that was started here, gone with the scope. Undefined with LOCAL_MYSQL_URL. */
   readonly pid: number | undefined
   readonly datadir: string | undefined
 }
@@ -39,14 +40,15 @@ export interface LocalMysql {
 const defaultSources: ReadonlyArray<Source> = [installed(binaries), apt(binaries), docker]
 
 /**
- * The server of LOCAL_MYSQL_URL if that is set; otherwise a new one from the first source that has one, on a free port
- * of the loopback device and in a temporary folder. Ready when it returns; gone when the scope is closed or the
- * process has ended, in whatever way.
+ * The server of LOCAL_MYSQL_URL if that is set. Otherwise a new server from the first source that has one, on a free
+ * port of the loopback device and in a temporary folder: ready when this returns, gone when the scope is closed or the
+ * process has ended, even by SIGKILL.
  */
 export const make: Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope> = Effect.suspend(() =>
   makeFrom(defaultSources)
 )
 
+/** The same with these sources of a new server. */
 export const makeFrom = (
   sources: ReadonlyArray<Source>
 ): Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope> =>
@@ -57,7 +59,11 @@ export const makeFrom = (
     const recipe = yield* Effect.validateFirst(sources, identity).pipe(
       Effect.mapError((problems) =>
         localServerError([
-          { setting: "LOCAL_MYSQL_URL", detail: "is not set; give the URL of a running MySQL server, or get one here" },
+          {
+            setting: "LOCAL_MYSQL_URL",
+            detail: "is not set",
+            hint: "give the URL of a running MySQL server, or fix one of the following"
+          },
           ...problems
         ])
       )
@@ -78,7 +84,7 @@ const runningServer: Config.Config<Option.Option<URL>> = Settings.checked(
       && Either.isRight(Either.try(() => decodeURIComponent(url.username + url.password)))
     return isUsable
       ? Either.right(Option.some(url))
-      : Either.left(["is not a URL of the form mysql://user:password@host:port"])
+      : Either.left([{ detail: "must be a URL of the form mysql://user:password@host:port" }])
   }
 )
 
@@ -86,22 +92,27 @@ const connectTo = Effect.fnUntraced(function*(url: URL) {
   const server = describe(url)
   yield* server.ping.pipe(
     Effect.mapError((reason) =>
-      localServerError([{ setting: "LOCAL_MYSQL_URL", detail: `this server cannot be used: ${reason}` }])
+      localServerError([{
+        setting: "LOCAL_MYSQL_URL",
+        detail: `this server cannot be used: ${reason}`,
+        hint: "check that it is running, and that host, port, user and password are right"
+      }])
     )
   )
   return server.mysql({ pid: undefined, datadir: undefined })
 })
 
-/** Another process took the port between our choice and the server's start. */
+/** Another process took the port after we chose it and before the server listened on it. */
 class PortTaken extends Data.TaggedError("PortTaken")<{ readonly port: number }> {}
 
 const start = (recipe: Recipe) =>
   ownScope(startOnce(recipe)).pipe(
     Effect.retry({ while: (error) => error._tag === "PortTaken", times: 5 }),
-    Effect.catchTag("PortTaken", ({ port }) => Effect.fail(failed(recipe, `found no free port, last tried ${port}`)))
+    Effect.catchTag("PortTaken", ({ port }) =>
+      Effect.fail(failed(recipe, `found no free port (the last one tried was ${port})`)))
   )
 
-/** What a failed attempt acquired is released before the next attempt. */
+/** Releases what a failed attempt acquired before the next attempt begins. */
 const ownScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -143,10 +154,10 @@ const startOnce = Effect.fnUntraced(function*(recipe: Recipe) {
     Effect.fail(
       /address already in use|port is already allocated/i.test(output)
         ? new PortTaken({ port })
-        : failed(recipe, `ended at once: ${lastLines(output)}`)
+        : failed(recipe, `ended before it answered: ${lastLines(output)}`)
     ))
   yield* server.ping.pipe(
-    Effect.delay("10 millis"),
+    Effect.delay(Deadlines.PING_PAUSE),
     Effect.eventually,
     Effect.timeoutOption(recipe.deadline),
     Effect.flatMap(Option.match({
@@ -156,7 +167,7 @@ const startOnce = Effect.fnUntraced(function*(recipe: Recipe) {
           watched.output,
           (output) =>
             Effect.fail(
-              failed(recipe, `does not answer within ${Duration.format(recipe.deadline)}: ${lastLines(output)}`)
+              failed(recipe, `did not answer within ${Duration.format(recipe.deadline)}: ${lastLines(output)}`)
             )
         )
     })),
@@ -181,7 +192,7 @@ const freePort = () =>
     })
   })
 
-/** What can be done with the server of that URL. */
+/** The server of that URL. */
 const describe = (url: URL) => {
   const address = {
     host: url.hostname.replace(/^\[|\]$/g, ""),
@@ -189,16 +200,16 @@ const describe = (url: URL) => {
     user: decodeURIComponent(url.username)
   }
   const password = decodeURIComponent(url.password)
-  /** Fails with what went wrong, in the words of the driver. */
+  /** Runs a statement on a connection of its own. Fails with the message of the driver. */
   const execute = (sql: string): Effect.Effect<void, string> =>
     Effect.acquireUseRelease(
-      Effect.tryPromise(() => createConnection({ ...address, password, connectTimeout: 2000 })),
-      (connection) => Effect.tryPromise(() => connection.query({ sql, timeout: 10_000 })),
+      Effect.tryPromise(() => createConnection({ ...address, password, connectTimeout: Deadlines.CONNECT })),
+      (connection) => Effect.tryPromise(() => connection.query({ sql, timeout: Deadlines.STATEMENT })),
       (connection) => Effect.sync(() => connection.destroy())
     ).pipe(
       Effect.mapError(({ error }) => {
         const { code, message } = error as NodeJS.ErrnoException
-        return message === "" ? String(code) : message // Node leaves that of a refused connection empty
+        return message === "" ? String(code) : message // Node leaves the message of a refused connection empty.
       }),
       Effect.asVoid
     )
@@ -215,7 +226,7 @@ const describe = (url: URL) => {
       createDatabase: (name) =>
         Effect.mapError(
           execute(`CREATE DATABASE IF NOT EXISTS \`${name.replaceAll("`", "``")}\` CHARACTER SET utf8mb4`),
-          (reason) => localServerError([{ setting: name, detail: `this database could not be made: ${reason}` }])
+          (reason) => localServerError([{ setting: name, detail: `this database could not be created: ${reason}` }])
         ),
       ...process
     })

@@ -1,4 +1,4 @@
-/** Child processes: short commands, and servers that cannot outlive the process that wanted them. */
+/** Child processes: short commands, and servers that cannot outlive the process that started them. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,24 +6,25 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { readFile } from "node:fs/promises"
+import * as Deadlines from "./deadlines.ts"
 
 export interface Command {
   readonly command: string
   readonly args: ReadonlyArray<string>
 }
 
-/** `code` is undefined where the process could not be started, or was killed by a signal. */
+/** `code` is undefined if the process could not be started or was killed by a signal. */
 export interface Finished {
   readonly code: number | undefined
   readonly output: string
 }
 
-/** Local servers wait in real time, also in a test whose clock is a TestClock. */
+/** Waits for local servers are in real time, even in a test with a TestClock. */
 export const inRealTime: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.withClock(
   Clock.make()
 )
 
-/** Runs a command to its end, or kills it (SIGTERM) at the deadline or on interruption. Never fails. */
+/** Runs a command to its end. At the deadline and on interruption it is stopped (SIGTERM). Never fails. */
 export const run = (
   { args, command }: Command,
   deadline: Duration.DurationInput
@@ -48,9 +49,9 @@ const isOver = (child: ChildProcess): boolean =>
 
 /**
  * The watchdog is a shell in a session of its own, so that neither Ctrl-C nor the death of its owner reaches it. It
- * holds one end of a pipe (3) whose other end only the owner has. When the pipe closes, because the owner wants it or
- * because the owner is gone in whatever way, it stops the server (SIGKILL after 1 s: nothing is to be kept, and a server that is
- * only starting does not listen to SIGTERM) and removes the folder.
+ * holds one end of a pipe (3); only the owner has the other end. When the pipe closes, because the owner closed it or
+ * has died, the watchdog stops the server and removes the folder. A server that is still starting ignores SIGTERM; it
+ * gets SIGKILL.
  */
 const watchdog = `
 folder=$1
@@ -63,7 +64,7 @@ echo "$server" >"$folder/server.pid"
   : >"$folder/stop"
   kill -TERM "$server"
   tries=0
-  while kill -0 "$server" && [ "$tries" -lt 10 ]; do sleep 0.1 3<&-; tries=$((tries + 1)); done
+  while kill -0 "$server" && [ "$tries" -lt ${Deadlines.STOP / 100} ]; do sleep 0.1 3<&-; tries=$((tries + 1)); done
   kill -KILL "$server"
 ) >/dev/null 2>&1 &
 reader=$!
@@ -76,14 +77,14 @@ exit "$code"
 `
 
 export interface Watched {
-  /** Waits until the process has ended by itself. */
+  /** Waits for the end of the process. */
   readonly ended: Effect.Effect<Finished>
-  /** The last lines that it wrote. */
+  /** The last lines of its output. */
   readonly output: Effect.Effect<string>
 }
 
 /**
- * Starts a process under the watchdog; the file `stdin` in the folder is its standard input. Closing the scope stops
+ * Starts a process under the watchdog. Its standard input is the file `stdin` in the folder. Closing the scope stops
  * it, waits for its end, and removes the folder.
  */
 export const watch = (folder: string, { args, command }: Command): Effect.Effect<Watched, never, Scope.Scope> =>
@@ -113,13 +114,13 @@ export const watch = (folder: string, { args, command }: Command): Effect.Effect
     ({ ended, lines }) => ({ ended: Effect.promise(() => ended), output: Effect.sync(() => lines.tail) })
   )
 
-/** `started` tells one process from another that was given the same pid later. */
+/** `started` tells a process from a later one with the same pid. */
 export interface ProcessFacts {
   readonly started: string
   readonly command: string
 }
 
-/** What is known of a running process; none if there is none of that pid. */
+/** Start and command of a running process; none if no process has that pid. */
 export const facts = (pid: number): Effect.Effect<Option.Option<ProcessFacts>> =>
   Effect.flatMap(
     Effect.option(file("/proc/self/stat")),
@@ -133,27 +134,27 @@ const file = (path: string) => Effect.tryPromise(() => readFile(path, "utf8"))
 
 const factsFromProc = (pid: number) =>
   Effect.option(Effect.zipWith(file(`/proc/${pid}/stat`), file(`/proc/${pid}/cmdline`), (stat, cmdline) => {
-    // The name, field 2, is in brackets and may hold spaces; after it come the state (3) and, 19 further, the start (22).
+    // The name (field 2) is in brackets and may contain spaces. Behind it are the state (field 3) and the start (22).
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
     return { state: fields[0], started: fields[19] ?? "", command: cmdline.replaceAll("\0", " ") }
   })).pipe(Effect.map(Option.filter(({ state }) => state !== "Z" && state !== "X")))
 
 const factsFromPs = (pid: number) =>
   Effect.map(
-    run({ command: "ps", args: ["-o", "lstart=,command=", "-p", String(pid)] }, "5 seconds"),
+    run({ command: "ps", args: ["-o", "lstart=,command=", "-p", String(pid)] }, Deadlines.COMMAND),
     ({ code, output }) =>
       code === 0 ? Option.some({ started: output.slice(0, 24), command: output.slice(24) }) : Option.none()
   )
 
-/** Stops a process by its pid: SIGTERM, and SIGKILL if that has not helped after 1 s. Never fails. */
+/** Stops a process by its pid: SIGTERM, and SIGKILL if it has not ended then. Never fails. */
 export const stop = Effect.fnUntraced(function*(pid: number) {
   const isAlive = Effect.map(facts(pid), Option.isSome)
   const signal = (name: NodeJS.Signals) => Effect.ignore(Effect.try(() => process.kill(pid, name)))
   yield* signal("SIGTERM")
   yield* isAlive.pipe(
-    Effect.delay("20 millis"),
+    Effect.delay(Deadlines.STOP_POLL),
     Effect.repeat({ while: (alive) => alive }),
-    Effect.timeoutTo({ duration: "1 second", onSuccess: () => Effect.void, onTimeout: () => signal("SIGKILL") }),
+    Effect.timeoutTo({ duration: Deadlines.STOP, onSuccess: () => Effect.void, onTimeout: () => signal("SIGKILL") }),
     Effect.flatten
   )
 })

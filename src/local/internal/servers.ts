@@ -1,12 +1,13 @@
-/** The ways to get a MySQL server on this machine, and how each is initialised and run. */
+/** The ways to get a MySQL server on this machine, and how each server is initialised and run. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import type { Problem } from "../../internal/settings.ts"
+import type { ConfigurationProblem } from "../../Errors.ts"
+import * as Deadlines from "./deadlines.ts"
 import { type Command, run } from "./process.ts"
 
-/** The user whom the server is made to know: every privilege, and a password of its own. */
+/** The one user of a new server: it has every privilege, and a password made for this server. */
 export interface Account {
   readonly user: string
   readonly password: string
@@ -15,21 +16,21 @@ export interface Account {
 /** How to run one kind of server in a private folder. */
 export interface Recipe {
   readonly name: string
-  /** The name of the user: not every kind of server lets it be chosen. */
+  /** The name of the user. Not every kind of server lets us choose it. */
   readonly user: string
-  /** How long it may take until it answers. */
+  /** How long it may take to make its data directory, and again until it answers. A bare number is milliseconds. */
   readonly deadline: Duration.DurationInput
-  /** Files to be put into the folder first. */
+  /** Files that must be in the folder first. */
   readonly files: (account: Account) => Readonly<Record<string, string>>
-  /** Makes the data directory; `stdin` is its standard input. */
+  /** The command that makes the data directory. `stdin` is its standard input. */
   readonly initialise?: ((folder: string) => Command & { readonly stdin: string }) | undefined
   readonly serve: (folder: string, port: number) => Command
 }
 
-/** One way to get a server: a recipe, or why this way is closed. */
-export type Source = Effect.Effect<Recipe, Problem>
+/** One way to get a server: a recipe, or why this way does not work here. */
+export type Source = Effect.Effect<Recipe, ConfigurationProblem>
 
-/** Where packages of Linux and macOS put the server. */
+/** Where packages for Linux and macOS install the server. */
 export const binaries: ReadonlyArray<string> = [
   "mariadbd",
   "mysqld",
@@ -39,22 +40,23 @@ export const binaries: ReadonlyArray<string> = [
 
 const isRoot = process.getuid?.() === 0
 
-/** A server binary, the first of these that runs. */
+/** The first of these server binaries that runs. */
 export const installed = (candidates: ReadonlyArray<string>): Source =>
   Effect.firstSuccessOf(candidates.map(recipeOf)).pipe(
     Effect.mapError(() => ({
       setting: "mariadbd",
-      detail: "is not installed; install MariaDB (apt-get install mariadb-server-core, brew install mariadb) or MySQL"
+      detail: "is not installed",
+      hint: "install MariaDB (apt-get install mariadb-server-core, brew install mariadb) or MySQL"
     }))
   )
 
 const recipeOf = Effect.fnUntraced(function*(binary: string) {
-  const version = yield* run({ command: binary, args: ["--no-defaults", "--version"] }, "10 seconds")
+  const version = yield* run({ command: binary, args: ["--no-defaults", "--version"] }, Deadlines.COMMAND)
   if (version.code !== 0) return yield* Effect.fail("cannot be run")
   if (!version.output.includes("MariaDB")) return mysql(binary)
-  const help = yield* run({ command: binary, args: ["--no-defaults", "--verbose", "--help"] }, "10 seconds")
+  const help = yield* run({ command: binary, args: ["--no-defaults", "--verbose", "--help"] }, Deadlines.COMMAND)
   const charsets = /^character-sets-dir\s+(\/.+?)\s*$/m.exec(help.output)?.[1]
-  if (charsets === undefined) return yield* Effect.fail("does not tell where its files are")
+  if (charsets === undefined) return yield* Effect.fail("does not say where its files are")
   const share = dirname(charsets.replace(/\/+$/, ""))
   const tables = yield* Effect.firstSuccessOf(
     ["mariadb_system_tables.sql", "mysql_system_tables.sql"].map((name) =>
@@ -64,7 +66,7 @@ const recipeOf = Effect.fnUntraced(function*(binary: string) {
   return mariadb(binary, tables)
 })
 
-/** The same for every start on a data directory. Durability is given up where that makes the server faster. */
+/** Options of every start on a data directory. They give up durability where that makes the server faster. */
 const storage = (folder: string): ReadonlyArray<string> => [
   "--no-defaults",
   `--datadir=${join(folder, "data")}`,
@@ -88,9 +90,9 @@ const server = [
 const recipe = (binary: string, initialise: Recipe["initialise"]): Recipe => ({
   name: binary,
   user: "betterai",
-  deadline: "60 seconds",
+  deadline: Deadlines.SERVER_START,
   files: ({ password, user }) => ({
-    // The server reads one statement per line. Name and password are our own: nothing in them needs escaping.
+    // The server reads one statement per line. We made name and password: nothing in them needs escaping.
     "init.sql": [
       `CREATE USER '${user}'@'127.0.0.1' IDENTIFIED BY '${password}';`,
       `GRANT ALL PRIVILEGES ON *.* TO '${user}'@'127.0.0.1' WITH GRANT OPTION;`,
@@ -105,14 +107,14 @@ const recipe = (binary: string, initialise: Recipe["initialise"]): Recipe => ({
       ...server,
       "--bind-address=127.0.0.1",
       `--port=${port}`,
-      // relative to the data directory: the path of a socket may have about a hundred characters
+      // Relative to the data directory: the path of a socket is limited to about 100 characters.
       "--socket=mysql.sock",
       `--init-file=${join(folder, "init.sql")}`
     ]
   })
 })
 
-// The shipped tables without the shipped users: what mariadb-install-db does, less help texts and passwordless accounts.
+// What mariadb-install-db does, without its help texts and its accounts without a password.
 const mariadb = (binary: string, systemTables: string): Recipe =>
   recipe(binary, (folder) => ({
     command: binary,
@@ -128,19 +130,25 @@ const mysql = (binary: string): Recipe =>
   }))
 
 /**
- * Installs MariaDB's server (no service, no configuration) on Debian or Ubuntu. Of several processes that want it at
- * once, one installs and the others wait for it.
+ * Installs MariaDB's server (no service, no configuration) on Debian or Ubuntu. If several processes need it at the
+ * same time, one installs it and the others wait.
  */
 export const apt = (candidates: ReadonlyArray<string>): Source =>
   Effect.gen(function*() {
-    if (!isRoot) return yield* Effect.fail({ setting: "apt-get", detail: "is not used, as this process is not root" })
-    const available = yield* run({ command: "apt-get", args: ["--version"] }, "10 seconds")
-    if (available.code !== 0) return yield* Effect.fail({ setting: "apt-get", detail: "is not on this machine" })
-    yield* Effect.log("No MySQL server is on this machine: installing mariadb-server-core with apt-get, this once")
+    if (!isRoot) {
+      return yield* Effect.fail({ setting: "apt-get", detail: "is not used, because this process is not root" })
+    }
+    const available = yield* run({ command: "apt-get", args: ["--version"] }, Deadlines.COMMAND)
+    if (available.code !== 0) {
+      return yield* Effect.fail({ setting: "apt-get", detail: "is not on this machine" })
+    }
+    yield* Effect.log(
+      "There is no MySQL server on this machine: installing mariadb-server-core with apt-get, this once"
+    )
     const { code, output } = yield* run({
       command: "flock",
-      args: ["--no-fork", "--timeout", "300", "/var/lib/dpkg", "/bin/sh", "-c", aptInstall, "apt", ...candidates]
-    }, "10 minutes")
+      args: ["--no-fork", "--timeout", lockTimeout, "/var/lib/dpkg", "/bin/sh", "-c", aptInstall, "apt", ...candidates]
+    }, Deadlines.INSTALL)
     if (code !== 0) {
       return yield* Effect.fail({
         setting: "apt-get",
@@ -150,25 +158,28 @@ export const apt = (candidates: ReadonlyArray<string>): Source =>
     return yield* installed(candidates)
   })
 
+const lockTimeout = String(Deadlines.INSTALL_BY_ANOTHER / 1000)
+const aptGet = `apt-get -o DPkg::Lock::Timeout=${Deadlines.PACKAGE_LOCK / 1000}`
+
 const aptInstall = `
 for binary in "$@"; do if command -v "$binary" >/dev/null; then exit 0; fi; done
 export DEBIAN_FRONTEND=noninteractive
-apt-get -o DPkg::Lock::Timeout=120 update
-exec apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends mariadb-server-core
+${aptGet} update
+exec ${aptGet} install -y --no-install-recommends mariadb-server-core
 `
 
-/** A container of the engine that `docker` talks to. */
+/** A container of the engine behind the `docker` command. */
 export const docker: Source = Effect.gen(function*() {
-  const info = yield* run({ command: "docker", args: ["info", "--format", "{{.ServerVersion}}"] }, "10 seconds")
+  const info = yield* run({ command: "docker", args: ["info", "--format", "{{.ServerVersion}}"] }, Deadlines.COMMAND)
   if (info.code !== 0) {
     return yield* Effect.fail({ setting: "docker", detail: `has no running engine here: ${lastLines(info.output)}` })
   }
   return {
     name: "mariadb:11 in Docker",
     user: "root",
-    deadline: "5 minutes",
+    deadline: Deadlines.CONTAINER_START,
     files: ({ password }) => ({ "docker.env": `MARIADB_ROOT_PASSWORD=${password}\n` }),
-    // in the foreground: the client hands the watchdog's SIGTERM on to the container
+    // In the foreground: the client passes the watchdog's SIGTERM on to the container.
     serve: (folder, port) => ({
       command: "docker",
       args: [
@@ -185,5 +196,5 @@ export const docker: Source = Effect.gen(function*() {
   }
 })
 
-/** For the details of errors. */
+/** The end of a command's output on one line, for the details of errors. */
 export const lastLines = (output: string): string => output.trim().split(/\s*\n\s*/).slice(-8).join(" | ")

@@ -1,4 +1,4 @@
-/** A program of its own that holds a local MySQL server until it is killed; it prints where the server is. */
+/** A program that starts a local MySQL server, prints where it is, and waits until it is killed. */
 import * as Effect from "effect/Effect"
 import { make } from "../../../src/local/internal/mysql.ts"
 

@@ -15,7 +15,16 @@ import { fileURLToPath } from "node:url"
 import type { ConfigurationError } from "../../../src/Errors.ts"
 import { type LocalMysql, make, makeFrom } from "../../../src/local/internal/mysql.ts"
 import { binaries, installed, type Recipe } from "../../../src/local/internal/servers.ts"
-import { afterwards, everything, isAlive, nothing, ownFolders, type Running, traces, withSettings } from "../../support/localServers.ts"
+import {
+  afterwards,
+  everything,
+  isAlive,
+  nothing,
+  ownFolders,
+  type Running,
+  traces,
+  withSettings
+} from "../../support/localServers.ts"
 
 const isolated = withSettings({})
 
@@ -27,7 +36,7 @@ const rows = (mysql: LocalMysql, sql: string) =>
   ).pipe(Effect.map(([rows]) => rows))
 
 describe("a private MySQL server", () => {
-  it.effect("answers, two at once without mixing, and is gone with its scope", () =>
+  it.effect("answers, does not mix with a second one, and is gone with its scope", () =>
     Effect.gen(function*() {
       const [first, second] = yield* Effect.scoped(Effect.gen(function*() {
         const both = yield* Effect.all([make, make], { concurrency: "unbounded" })
@@ -47,7 +56,7 @@ describe("a private MySQL server", () => {
       expect(yield* ownFolders).toEqual([])
     }).pipe(isolated))
 
-  it.scoped("lets in nobody but its own user, who may do everything", () =>
+  it.scoped("accepts only its own user, who has every privilege", () =>
     Effect.gen(function*() {
       const mysql = yield* make
       expect(yield* rows(mysql, "SELECT CURRENT_USER() AS me")).toEqual([{ me: "betterai@127.0.0.1" }])
@@ -88,19 +97,19 @@ const testRecipe: Recipe = {
 const failure = (make: Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope>) => Effect.flip(Effect.scoped(make))
 
 describe("a server that does not start", () => {
-  it.effect("fails at its deadline with its last lines, and is stopped", () =>
+  it.effect("fails at its deadline, with its last lines, and is stopped", () =>
     Effect.gen(function*() {
       const error = yield* failure(makeFrom([Effect.succeed(testRecipe)]))
       expect(error).toMatchObject({ _tag: "ConfigurationError", reason: "LocalServer" })
-      expect(error.message).toContain("test-server: does not answer within 300ms: warming up")
+      expect(error.message).toContain("test-server: did not answer within 300ms: warming up")
       expect(yield* ownFolders).toEqual([])
     }).pipe(isolated))
 
-  it.effect("fails at once with its last lines if it ends", () =>
+  it.effect("fails as soon as it ends, with its last lines", () =>
     Effect.gen(function*() {
       const serve = () => ({ command: "sh", args: ["-c", "echo no space left on device >&2; exit 3"] })
       const error = yield* failure(makeFrom([Effect.succeed({ ...testRecipe, deadline: "60 seconds", serve })]))
-      expect(error.message).toContain("test-server: ended at once: no space left on device")
+      expect(error.message).toContain("test-server: ended before it answered: no space left on device")
     }).pipe(isolated))
 
   it.effect("fails if its data directory cannot be made", () =>
@@ -115,7 +124,7 @@ describe("a server that does not start", () => {
       expect(yield* ownFolders).toEqual([])
     }).pipe(isolated))
 
-  it.scoped("is started on another port if somebody took the first", () =>
+  it.scoped("is started on another port if another process took the first", () =>
     Effect.gen(function*() {
       const taken = yield* Effect.acquireRelease(
         Effect.async<{ readonly port: number; readonly close: () => void }>((resume) => {
@@ -140,7 +149,7 @@ describe("a server that does not start", () => {
     }).pipe(isolated))
 })
 
-/** Runs `hold.ts` in a session of its own, as a terminal would; killed at the end whatever happens. */
+/** Runs `hold.ts` in a session of its own, as a terminal does, and kills it at the end in any case. */
 const held = Effect.map(
   Effect.acquireRelease(
     Effect.async<{ readonly running: Running; readonly owner: number }>((resume) => {
@@ -160,15 +169,15 @@ const held = Effect.map(
   ({ owner, running }) => ({ owner, ...running })
 )
 
-/** The shells of the watchdog: the parent of the server, and its other children. */
+/** The shells of the watchdog: the parent of the server and the other children of that parent. */
 const watchdogOf = (server: number): ReadonlyArray<number> => {
   const parent = Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${server}/status`, "utf8"))?.[1])
   const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").trim().split(" ").map(Number)
   return [parent, ...children.filter((pid) => pid !== server)]
 }
 
-describe("when the process that wanted it is killed", () => {
-  it.live("by SIGINT to its group, SIGTERM or SIGKILL, the server and its folder go too", () =>
+describe("when the process that started it is killed", () => {
+  it.live("by SIGINT to its group, SIGTERM or SIGKILL, server and folder are removed", () =>
     Effect.scoped(Effect.forEach(["SIGINT", "SIGTERM", "SIGKILL"] as const, (signal) =>
       Effect.gen(function*() {
         const server = yield* held
@@ -177,7 +186,7 @@ describe("when the process that wanted it is killed", () => {
         expect(yield* afterwards(server)).toEqual(nothing)
       }), { concurrency: "unbounded", discard: true })))
 
-  it.live("together with its watchdog, the next start removes what is left", () =>
+  it.live("together with the watchdog, the next start removes server and folder", () =>
     Effect.scoped(Effect.gen(function*() {
       const [crashed, inUse] = yield* Effect.all([held, make], { concurrency: "unbounded" })
       for (const pid of watchdogOf(crashed.pid ?? 0)) process.kill(pid, "SIGKILL")
@@ -190,7 +199,7 @@ describe("when the process that wanted it is killed", () => {
     })).pipe(isolated))
 })
 
-/** A folder such as a crashed run leaves behind, whose server's pid is now that of an innocent process. */
+/** A folder as a crashed run leaves it. The pid of its server now belongs to an innocent process. */
 const leftover = (owner: object) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -205,7 +214,7 @@ const leftover = (owner: object) =>
   )
 
 describe("what another run left in the temporary folder", () => {
-  it.scoped("goes if its owner's pid belongs to a later process, but a process that is not its server stays", () =>
+  it.scoped("is removed if its owner has ended; a process that got the server's pid keeps running", () =>
     Effect.gen(function*() {
       const namespace = yield* Effect.promise(() => readlink("/proc/self/ns/pid"))
       const folder = yield* leftover({ pid: process.pid, started: "1", namespace })
@@ -213,7 +222,7 @@ describe("what another run left in the temporary folder", () => {
       expect(yield* traces(folder)).toEqual({ process: true, port: false, folder: false })
     }).pipe(isolated))
 
-  it.scoped("stays if its owner cannot be judged", () =>
+  it.scoped("stays if its owner cannot be identified", () =>
     Effect.gen(function*() {
       const elsewhere = yield* leftover({ pid: 999_999_999, started: "1", namespace: "pid:[1]" })
       const unreadable = yield* leftover([])

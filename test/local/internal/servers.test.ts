@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,7 +10,7 @@ import { makeFrom } from "../../../src/local/internal/mysql.ts"
 import { apt, docker, installed } from "../../../src/local/internal/servers.ts"
 import { ownFolders, withSettings } from "../../support/localServers.ts"
 
-/** A folder in front of PATH, in which programs can be put that are not those of this machine. */
+/** A folder at the front of PATH, for programs that stand in for those of this machine. */
 const programs = Effect.acquireRelease(
   Effect.promise(async () => {
     const folder = await mkdtemp(join(tmpdir(), "programs-"))
@@ -32,7 +32,7 @@ const programs = Effect.acquireRelease(
 const mysqld = "echo 'mysqld  Ver 8.4.3 for Linux on x86_64 (MySQL Community Server - GPL)'"
 
 describe("a server binary", () => {
-  it.scoped("of MySQL is initialised without a password and run in the folder only", () =>
+  it.scoped("of MySQL is initialised without a password, and runs in the folder only", () =>
     Effect.gen(function*() {
       const { add, folder } = yield* programs
       add("mysqld-of-test", mysqld)
@@ -50,7 +50,7 @@ describe("a server binary", () => {
       )
     }))
 
-  it.scoped("of MariaDB is initialised from the tables that came with it", () =>
+  it.scoped("of MariaDB is initialised from its own table definitions", () =>
     Effect.gen(function*() {
       const { add, folder } = yield* programs
       mkdirSync(join(folder, "share/charsets"), { recursive: true })
@@ -63,24 +63,28 @@ describe("a server binary", () => {
       })
     }))
 
-  it.scoped("that does not run, or has lost its files, counts as none", () =>
+  it.scoped("that does not run, or whose files are missing, is not used", () =>
     Effect.gen(function*() {
       const { add } = yield* programs
       add("broken", "exit 1")
       add("lost", "echo 'mariadbd  Ver 11.8.2-MariaDB'; echo 'character-sets-dir      /nowhere/charsets/'")
       const problem = yield* Effect.flip(installed(["broken", "lost"]))
-      expect(problem.setting).toBe("mariadbd")
-      expect(problem.detail).toContain("is not installed")
+      expect(problem).toEqual({
+        setting: "mariadbd",
+        detail: "is not installed",
+        hint: expect.stringContaining("install MariaDB (apt-get install mariadb-server-core")
+      })
     }))
 })
 
-describe.runIf(process.getuid?.() === 0)("apt-get", () => {
+// It runs for root only, and locks the folder of Debian's package manager.
+describe.runIf(process.getuid?.() === 0 && existsSync("/var/lib/dpkg"))("apt-get", () => {
   const aptGet = (folder: string, install: string) => `
 if [ "$1" = --version ]; then exit 0; fi
 echo "$@" >>"${folder}/calls"
 case "$*" in *install*) ${install};; esac`
 
-  it.scoped("installs once, saying so, when two want it at the same time", () =>
+  it.scoped("installs once, and logs it, when two processes need it at the same time", () =>
     Effect.gen(function*() {
       const { add, folder } = yield* programs
       const said: Array<unknown> = []
@@ -98,7 +102,7 @@ case "$*" in *install*) ${install};; esac`
       expect(String(said[0])).toContain("installing mariadb-server-core with apt-get")
     }))
 
-  it.scoped("that fails is quoted", () =>
+  it.scoped("is quoted when it fails", () =>
     Effect.gen(function*() {
       const { add, folder } = yield* programs
       add("apt-get", aptGet(folder, "echo 'E: Unable to locate package mariadb-server-core' >&2; exit 100"))
@@ -108,7 +112,7 @@ case "$*" in *install*) ${install};; esac`
 })
 
 describe("Docker", () => {
-  it.scoped("runs a container that goes with its client, without a password in the arguments", () =>
+  it.scoped("runs a container that is removed with its client, and has no password in its arguments", () =>
     Effect.gen(function*() {
       const { add } = yield* programs
       add("docker", "echo 28.0.0")
@@ -120,7 +124,7 @@ describe("Docker", () => {
       expect(args.join(" ")).not.toContain("secret")
     }))
 
-  it.scopedLive("removes the container when the start is given up", () =>
+  it.scopedLive("removes the container when the start is interrupted", () =>
     Effect.gen(function*() {
       const { add, folder } = yield* programs
       writeFileSync(join(folder, "calls"), "")
@@ -142,7 +146,7 @@ esac`
       expect(yield* ownFolders).toEqual([])
     }).pipe(withSettings({})))
 
-  it.scoped("without an engine is said to have none", () =>
+  it.scoped("is reported as without an engine when none is running", () =>
     Effect.gen(function*() {
       const { add } = yield* programs
       add("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
@@ -153,7 +157,7 @@ esac`
     }))
 })
 
-describe("where nothing is found", () => {
+describe("if no server is found", () => {
   it.scoped("one error lists every way to get a server", () =>
     Effect.gen(function*() {
       const { add } = yield* programs
@@ -168,6 +172,11 @@ describe("where nothing is found", () => {
         "apt-get",
         "docker"
       ])
+      expect(error.problems[0]).toEqual({
+        setting: "LOCAL_MYSQL_URL",
+        detail: "is not set",
+        hint: "give the URL of a running MySQL server, or fix one of the following"
+      })
       expect(error.message).toContain("give the URL of a running MySQL server")
       expect(yield* ownFolders).toEqual([])
     }).pipe(withSettings({})))
