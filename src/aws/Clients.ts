@@ -1,13 +1,13 @@
 /**
- * The SDK's clients as services. The SDK is loaded when a layer is built, not when this module is imported: it takes
- * 200-300 ms.
+ * The SDK's clients as services. The SDK is loaded when a layer is built, not when this module is imported: loading
+ * takes 200-300 ms.
  *
- * Both clients make up to three attempts in the SDK's standard mode, wait 10 s for a connection and 30 s for a reply
- * that has stopped coming. Nothing outside our own settings redirects them: not the SDK's environment variables and not
- * a profile on the machine.
+ * Both clients make up to three attempts in the SDK's standard mode. An attempt fails after 10 s without a connection,
+ * and after 30 s of silence while it waits for the reply. Only our own settings redirect the clients: the SDK's
+ * environment variables and the profiles on the machine do not.
  */
-import type { S3Client } from "@aws-sdk/client-s3"
-import type { SQSClient } from "@aws-sdk/client-sqs"
+import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3"
+import type { SQSClient, SQSClientConfig } from "@aws-sdk/client-sqs"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import { loadS3, loadSqs } from "./internal/client/sdk.ts"
+import { CONNECT, READ } from "./internal/deadlines.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
 
 /** The SDK's S3 client. */
@@ -35,9 +36,9 @@ export class S3 extends Context.Tag("@betterai/infrastructure/S3")<S3, S3Client>
       return yield* closing(() =>
         new S3Client({
           ...common(client),
-          // Servers other than AWS rarely answer to names like bucket.host.
+          // Servers other than AWS rarely have a host name for each bucket.
           forcePathStyle: client.endpoint !== undefined,
-          // Else each part of an upload opens a connection of its own and waits a round trip more.
+          // Otherwise each part of an upload opens a connection of its own and waits for one more round trip.
           expectContinueHeader: false,
           requestChecksumCalculation: checksumMode,
           responseChecksumValidation: checksumMode
@@ -61,7 +62,7 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
       return yield* closing(() =>
         new SQSClient({
           ...common(client),
-          // Local servers call their queues by names that do not resolve.
+          // The host names in the queue URLs of local servers often do not resolve.
           useQueueUrlAsEndpoint: client.endpoint === undefined
         })
       )
@@ -77,14 +78,16 @@ const closing = <Client extends { readonly destroy: () => void }>(
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.acquireRelease(Effect.map(Effect.sync(make), opaque), (client) => Effect.sync(() => client.destroy()))
 
-/** Its sockets remember the headers that they sent, session token included: the client shows nothing of itself. */
+/** The sockets of a client keep the headers that they sent, session token included, so inspection shows only its name. */
 const opaque = <Client extends object>(client: Client): Client =>
   Object.defineProperties(client, {
     [NodeInspectSymbol]: { value: () => client.constructor.name },
     toJSON: { value: () => client.constructor.name }
   })
 
-const common = ({ credentials, endpoint, region }: AwsSettings.ClientSettings) => ({
+const common = (
+  { credentials, endpoint, region }: AwsSettings.ClientSettings
+): S3ClientConfig & SQSClientConfig => ({
   region,
   // A function, so that no field of the client holds the secret.
   ...(credentials === undefined ? {} : {
@@ -99,7 +102,7 @@ const common = ({ credentials, endpoint, region }: AwsSettings.ClientSettings) =
   ignoreConfiguredEndpointUrls: true,
   maxAttempts: 3,
   retryMode: "standard",
-  requestHandler: { connectionTimeout: 10_000, socketTimeout: 30_000 },
-  // The SDK writes to the console where it is given no logger.
+  requestHandler: { connectionTimeout: CONNECT, socketTimeout: READ },
+  // Without a logger the SDK writes to the console.
   logger: { trace: constVoid, debug: constVoid, info: constVoid, warn: constVoid, error: constVoid }
 })

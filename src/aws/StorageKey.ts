@@ -8,13 +8,16 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
+/** Every category, in lower-case letters. A new one is added here and nowhere else. */
+export const categories = ["image", "video", "audio", "attachment"] as const
+
 /** What an object is to the chat that it belongs to. */
-export type Category = "image" | "video" | "audio" | "attachment"
+export type Category = typeof categories[number]
 
 export interface StorageKey {
   /** A positive integer. */
   readonly customerId: number
-  /** Letters, digits, `-` and `_`, at most 128 of them; where it is a number, its digits. */
+  /** 1-128 letters, digits, `-` and `_`; the digits of a discussion that is a number. */
   readonly discussionId?: string | undefined
   /** Years 0-9999. */
   readonly timestamp: DateTime.Utc
@@ -24,34 +27,6 @@ export interface StorageKey {
   /** 1-16 lower-case letters and digits, without a dot. */
   readonly fileExtension: string
 }
-
-/** The key of these parts; they are taken as they are. Use {@link schema} where they come from outside. */
-export const format = (key: StorageKey): string => {
-  const folder = key.discussionId === undefined
-    ? `${key.customerId}/assets/chat`
-    : `${key.customerId}/assets/chat/${key.discussionId}`
-  return `${folder}/${formatTimestamp(key.timestamp)}_${key.uuid}_${key.category}.${key.fileExtension}`
-}
-
-/** The parts of a key that {@link format} made, and none of any other text. */
-export const parse = (text: string): Option.Option<StorageKey> =>
-  Option.flatMap(Option.fromNullable(pattern.exec(text)), partsOf)
-
-/** The next key: the time from the Clock, a random UUID (version 4). */
-export const make = (parts: Omit<StorageKey, "timestamp" | "uuid">): Effect.Effect<string> =>
-  Effect.map(
-    Effect.zip(DateTime.now, Effect.sync(() => globalThis.crypto.randomUUID())),
-    ([timestamp, uuid]) => format({ ...parts, timestamp, uuid })
-  )
-
-/** Whether this is a customer that a key can have. */
-export const isCustomerId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0
-
-/** The segment of that discussion, where a key can have one: a positive integer, or a slug. */
-export const discussionSegment = (value: unknown): Option.Option<string> =>
-  isCustomerId(value) || (typeof value === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(value))
-    ? Option.some(String(value))
-    : Option.none()
 
 /** Keys as text and as parts. */
 export const schema: Schema.Schema<StorageKey, string> = Schema.transformOrFail(
@@ -68,11 +43,39 @@ export const schema: Schema.Schema<StorageKey, string> = Schema.transformOrFail(
   }
 )
 
+/** A new key: the time from the Clock, a random UUID (version 4). */
+export const make = (parts: Omit<StorageKey, "timestamp" | "uuid">): Effect.Effect<string> =>
+  Effect.map(
+    Effect.zip(DateTime.now, Effect.sync(() => globalThis.crypto.randomUUID())),
+    ([timestamp, uuid]) => format({ ...parts, timestamp, uuid })
+  )
+
+/** The key of these parts, which are not checked. Use {@link schema} where they come from outside. */
+export const format = (key: StorageKey): string => {
+  const folder = key.discussionId === undefined
+    ? `${key.customerId}/assets/chat`
+    : `${key.customerId}/assets/chat/${key.discussionId}`
+  return `${folder}/${formatTimestamp(key.timestamp)}_${key.uuid}_${key.category}.${key.fileExtension}`
+}
+
+/** The parts of a key that {@link format} made; none of any other text. */
+export const parse = (text: string): Option.Option<StorageKey> =>
+  Option.flatMap(Option.fromNullable(pattern.exec(text)), partsOf)
+
+/** Whether a key can have this customer. */
+export const isCustomerId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0
+
+/** The segment of a discussion, which must be a positive integer, or 1-128 letters, digits, `-` and `_`. */
+export const discussionSegment = (value: unknown): Option.Option<string> =>
+  isCustomerId(value) || (typeof value === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(value))
+    ? Option.some(String(value))
+    : Option.none()
+
 const pattern = new RegExp(
   "^([1-9][0-9]{0,15})/assets/chat/(?:([A-Za-z0-9_-]{1,128})/)?"
     + "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{3})Z"
     + "_([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-    + "_(image|video|audio|attachment)\\.([a-z0-9]{1,16})$"
+    + `_(${categories.join("|")})\\.([a-z0-9]{1,16})$`
 )
 
 const formatTimestamp = (timestamp: DateTime.Utc): string => DateTime.formatIso(timestamp).replace(/[-:.]/g, "")
@@ -93,7 +96,7 @@ const partsOf = (match: RegExpExecArray): Option.Option<StorageKey> => {
         fileExtension: fileExtension as string
       })
     ),
-    // Refuses what Date silently moves, such as the 30th of February, and customers beyond the safe integers.
+    // Refuses dates that Date silently moves, such as the 30th of February, and customers beyond the safe integers.
     (key) => isCustomerId(customerId) && format(key) === text
   )
 }

@@ -66,14 +66,21 @@ describe("settings", () => {
         "AWS_ENDPOINT_URL",
         "AWS_S3_CHECKSUMS"
       ])
-      expect(yield* settingsNamed(S3.layer, { ...good, AWS_CREDENTIALS: "vault" })).toEqual(["AWS_CREDENTIALS"])
+      expect(yield* settingsNamed(S3.layer, { ...good, AWS_CREDENTIALS: "AKID:s3cr3t" })).toEqual(["AWS_CREDENTIALS"])
       expect(yield* settingsNamed(Sqs.layer, { ...good, AWS_REGION: "" })).toEqual(["AWS_REGION"])
     }))
 
-  it.effect("name the service and say what to do", () =>
+  it.effect("name the service, and say what to do", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(built(S3.layer, { AWS_REGION: "eu-west-1" }))
       expect(error.service).toBe("S3")
+      expect(error.problems).toEqual(
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map((setting) => ({
+          setting,
+          detail: "is required and not set",
+          hint: "set it, or set AWS_CREDENTIALS=chain to use the SDK's own sources"
+        }))
+      )
       expect(error.message).toContain("AWS_CREDENTIALS=chain")
       expect((yield* Effect.flip(built(Queue.layer, {}))).service).toBe("Queue")
     }))
@@ -104,7 +111,7 @@ describe("settings", () => {
       yield* built(Storage.layerConfig({ bucket: Config.succeed("other") }), good)
     }))
 
-  it.effect("may be blank where they are optional, and need no keys for the SDK's own sources", () =>
+  it.effect("may be blank if they are optional, and need no keys for the SDK's own sources", () =>
     Effect.gen(function*() {
       yield* built(Layer.merge(Storage.layer, Queue.layer), {
         ...good,
@@ -142,7 +149,7 @@ describe("clients", () => {
       return seen
     })
 
-  it.effect("go where our settings say, whatever the SDK's own say", () =>
+  it.effect("follow our settings, whatever the SDK's own settings say", () =>
     Effect.gen(function*() {
       Object.assign(process.env, {
         AWS_ENDPOINT_URL: "http://elsewhere.example",
@@ -166,7 +173,7 @@ describe("clients", () => {
       expect(yield* Effect.promise(() => s3.config.requestChecksumCalculation())).toBe("WHEN_SUPPORTED")
     }).pipe(Effect.provide(Layer.provide(Layer.merge(S3.layer, Sqs.layer), environment(good)))))
 
-  it.effect("take a service's own endpoint before the common one", () =>
+  it.effect("prefer a service's own endpoint to the common one", () =>
     Effect.gen(function*() {
       expect(yield* host(yield* S3)).toBe("s3.example")
       expect(yield* host(yield* Sqs)).toBe("all.example")
@@ -175,7 +182,7 @@ describe("clients", () => {
       environment({ ...good, AWS_ENDPOINT_URL: "http://all.example", AWS_ENDPOINT_URL_S3: "http://s3.example" })
     ))))
 
-  it.live("let go of their sockets when their scope closes; one that was given stays open", () =>
+  it.live("close their sockets with their scope; a client that was given stays open", () =>
     Effect.gen(function*() {
       const server = yield* Faults
       server.answer(() => ({ status: 200, headers: { etag: "\"x\"" } }))

@@ -12,7 +12,7 @@ queueContract("Queue.layerMemoryFifo", { layer: Queue.layerMemoryFifo, fifo: tru
 describe("Queue.layerMemory", () => {
   const payloads = Effect.map(Queue.messages, (messages) => messages.map(({ payload }) => payload))
 
-  it.effect("hands out delayed messages when their time has come", () =>
+  it.effect("delivers delayed messages when their time has come", () =>
     Effect.gen(function*() {
       const queue = yield* Queue
       yield* queue.enqueue("later", { delay: "1 minute" })
@@ -25,7 +25,7 @@ describe("Queue.layerMemory", () => {
       expect(yield* payloads).toEqual(["now", "soon", "later"])
     }).pipe(Effect.provide(Queue.layerMemory)))
 
-  it.effect("takes a deduplication id once in five minutes, and answers the same to all", () =>
+  it.effect("accepts a deduplication id once in five minutes, and gives each duplicate the first reply", () =>
     Effect.gen(function*() {
       const queue = yield* Queue
       const options = { messageGroupId: "g", messageDeduplicationId: "d" }
@@ -39,14 +39,14 @@ describe("Queue.layerMemory", () => {
       expect(yield* payloads).toEqual([1, 3])
     }).pipe(Effect.provide(Queue.layerMemory)))
 
-  it.effect("deduplicates by content where it is FIFO and given no id", () =>
+  it.effect("deduplicates by content if it is FIFO and gets no id", () =>
     Effect.gen(function*() {
       const queue = yield* Queue
       for (const payload of ["a", "a", "b"]) yield* queue.enqueue(payload, { messageGroupId: "g" })
       expect(yield* payloads).toEqual(["a", "b"])
     }).pipe(Effect.provide(Queue.layerMemoryFifo)))
 
-  it.effect("stamps by the Clock, and shows everything", () =>
+  it.effect("takes the time from the Clock, and shows every field", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(new Date("2026-11-23T14:47:02.123Z"))
       const queue = yield* Queue

@@ -7,7 +7,8 @@ import type { AddressInfo } from "node:net"
 import { Sqs } from "../../src/aws/Clients.ts"
 import { Queue } from "../../src/aws/Queue.ts"
 import { queueContract } from "../contract/Queue.ts"
-import { Fauxqs, fifoQueue, queueUrl, settings, standardQueue } from "../support/aws/fauxqs.ts"
+import { Fauxqs, fifoQueue, queueUrl, standardQueue } from "../support/aws/fauxqs.ts"
+import { settings } from "../support/aws/settings.ts"
 
 const onFauxqs = (name: string) =>
   Layer.unwrapEffect(Effect.map(Fauxqs, (server) =>
@@ -29,7 +30,7 @@ for (const name of [standardQueue, fifoQueue]) {
 }
 
 describe("Queue.layer on SQS", () => {
-  it.live("sends attributes, ids and delay as they were given", () =>
+  it.live("sends attributes and delay as they were given", () =>
     Effect.gen(function*() {
       const queue = yield* Queue
       const server = yield* Fauxqs
@@ -46,7 +47,7 @@ describe("Queue.layer on SQS", () => {
       })
     }).pipe(Effect.provide(onFauxqs(standardQueue))))
 
-  it.live("says what SQS says: a FIFO queue that wants an id, and a queue that is not there", () =>
+  it.live("passes on what SQS says: a FIFO queue requires an id, a queue does not exist", () =>
     Effect.gen(function*() {
       const strict = yield* Effect.provide(Queue, onFauxqs("strict.fifo"))
       expect(strict).toBeDefined()
@@ -67,13 +68,13 @@ describe("Queue.layer on SQS", () => {
     }).pipe(Effect.provide(Fauxqs.layer)))
 })
 
-describe("a second opinion on what SQS takes", () => {
+describe("a second implementation of SQS", () => {
   const server = Effect.acquireRelease(
     Effect.promise(() => createSqsServer({ port: 0, hostname: "127.0.0.1" })),
     (server) => Effect.promise(() => new Promise<void>((resolve) => void server.close(() => resolve())))
   )
 
-  it.scopedLive("takes what passes our checks, emoji included", () =>
+  it.scopedLive("accepts what passes our checks, emoji included", () =>
     Effect.gen(function*() {
       const { port } = (yield* server).address() as AddressInfo
       const environment = settings(`http://127.0.0.1:${port}`)

@@ -28,7 +28,7 @@ describe("Storage.objects", () => {
       }])
     }).pipe(Effect.provide(Storage.layerMemory)))
 
-  it.effect("is empty in each storage of its own", () =>
+  it.effect("is empty in a new storage", () =>
     Effect.gen(function*() {
       expect(yield* Storage.objects).toEqual([])
     }).pipe(Effect.provide(Storage.layerMemory)))

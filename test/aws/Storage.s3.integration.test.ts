@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Storage } from "../../src/aws/Storage.ts"
 import { storageContract } from "../contract/Storage.ts"
-import { bucket, Fauxqs, settings } from "../support/aws/fauxqs.ts"
+import { Fauxqs } from "../support/aws/fauxqs.ts"
+import { bucket, settings } from "../support/aws/settings.ts"
 
 const onFauxqs = <A, E, R>(layer: Layer.Layer<A, E, R>, more?: Readonly<Record<string, string>>) =>
   Layer.unwrapEffect(
@@ -19,7 +20,7 @@ storageContract(
 )
 
 describe("Storage.layer", () => {
-  it.live("say that the bucket is not there", () =>
+  it.live("says that the bucket does not exist", () =>
     Effect.gen(function*() {
       const storage = yield* Storage
       const input = { data: new Uint8Array(1), customerId: 1, fileExtension: "png" }

@@ -17,7 +17,7 @@ const keys: FastCheck.Arbitrary<StorageKey.StorageKey> = FastCheck.record({
   })
     .map((date) => DateTime.unsafeMake(date)),
   uuid: FastCheck.uuid(),
-  category: FastCheck.constantFrom("image", "video", "audio", "attachment"),
+  category: FastCheck.constantFrom(...StorageKey.categories),
   fileExtension: FastCheck.stringMatching(/^[a-z0-9]{1,16}$/)
 })
 
@@ -32,13 +32,13 @@ const sample: StorageKey.StorageKey = {
 const text = "42/assets/chat/7/20261123T144702123Z_1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b_image.png"
 
 describe("StorageKey", () => {
-  it("reads as agreed", () => {
+  it("has the agreed form", () => {
     expect(StorageKey.format(sample)).toBe(text)
     const { discussionId: _, ...alone } = sample
     expect(StorageKey.format(alone)).toBe(text.replace("/7/", "/"))
   })
 
-  it("comes back as it went, for any parts", () => {
+  it("survives a round trip, for any parts", () => {
     FastCheck.assert(FastCheck.property(keys, (key) => {
       const back = Option.getOrThrow(StorageKey.parse(StorageKey.format(key)))
       expect(StorageKey.format(back)).toBe(StorageKey.format(key))
@@ -48,6 +48,14 @@ describe("StorageKey", () => {
       })
       expect(Schema.decodeSync(StorageKey.schema)(Schema.encodeSync(StorageKey.schema)(key))).toEqual(back)
     }))
+  })
+
+  it.each(StorageKey.categories)("knows the category %s", (category) => {
+    const key = StorageKey.format({ ...sample, category })
+    expect(Option.map(StorageKey.parse(key), (parts) => parts.category)).toEqual(Option.some(category))
+    const decoded = Schema.decodeSync(StorageKey.schema)(key)
+    expect(decoded.category).toBe(category)
+    expect(Schema.encodeSync(StorageKey.schema)(decoded)).toBe(key)
   })
 
   it("sorts by time", () => {
@@ -79,18 +87,18 @@ describe("StorageKey", () => {
     `/${text}`,
     `${text}\n`,
     `${text}/x`
-  ])("does not take %j for a key", (other) => {
+  ])("does not accept %j as a key", (other) => {
     expect(StorageKey.parse(other)).toEqual(Option.none())
     expect(Schema.decodeOption(StorageKey.schema)(other)).toEqual(Option.none())
   })
 
-  it("encodes no parts that would not come back", () => {
+  it("refuses to encode parts that would not survive the round trip", () => {
     for (const wrong of [{ customerId: 0 }, { customerId: 1.5 }, { discussionId: "../x" }, { fileExtension: "p/g" }]) {
       expect(Option.isNone(Schema.encodeOption(StorageKey.schema)({ ...sample, ...wrong }))).toBe(true)
     }
   })
 
-  it.effect("makes new keys by the Clock, each of its own", () =>
+  it.effect("makes new keys by the Clock, no two alike", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(new Date("2026-11-23T14:47:02.123Z"))
       const [one, two] = yield* Effect.all([StorageKey.make(sample), StorageKey.make(sample)])

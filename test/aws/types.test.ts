@@ -40,7 +40,7 @@ describe("types", () => {
     void (() => Storage.layerConfig({ publicBaseUrl: Config.string("U") }))
   })
 
-  it("of uploads: the stream's failures and needs flow through, and nothing else", () => {
+  it("of uploads: the stream's errors and requirements are added, and nothing else", () => {
     void (() => {
       const { uploadImage } = storage
       const bytes = { data: new Uint8Array(1), customerId: 1, fileExtension: "png" }
@@ -52,9 +52,9 @@ describe("types", () => {
         .toEqualTypeOf<Effect.Effect<StoredObject, ServiceError | DiskError, Disk>>()
       expectTypeOf(storage.read("k")).toEqualTypeOf<Stream.Stream<Uint8Array, ServiceError>>()
       expectTypeOf(storage.delete("k")).toEqualTypeOf<Effect.Effect<void, ServiceError>>()
-      // @ts-expect-error a text is no file
+      // @ts-expect-error a text is not a file
       void uploadImage({ ...bytes, data: "text" })
-      // @ts-expect-error whose is it?
+      // @ts-expect-error the customer is missing
       void uploadImage({ data: bytes.data, fileExtension: "png" })
     })
   })

@@ -1,4 +1,4 @@
-/** What any Queue must do. Run by a small file for each layer. */
+/** What every Queue must do. A small file runs it for each layer. */
 import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -79,7 +79,7 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
         expect((yield* setup.bodies).slice(before)).toEqual(payloads.map((payload) => JSON.stringify(payload)))
       }))
 
-    it.effect("takes ids, attributes and, where it may, a delay", () =>
+    it.effect("accepts ids, attributes and, on a standard queue, a delay", () =>
       Effect.gen(function*() {
         const queue = yield* Queue
         const attributes = { kind: "scan", size: 1.5, hash: new Uint8Array([0, 255]) }
@@ -94,7 +94,7 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
         expect(yield* last).toEqual({ n: 2 })
       }))
 
-    it.effect("adds the time to an object, over one that is there", () =>
+    it.effect("adds the time to an object, and replaces one that is there", () =>
       Effect.gen(function*() {
         const queue = yield* Queue
         yield* queue.enqueueTimestamped({ a: 1, created_at: "yesterday" }, options)
@@ -130,7 +130,7 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
         expect(JSON.stringify(error) + String(error)).not.toContain("HIV")
       }))
 
-    it.effect("refuses what SQS would refuse, naming the field, with nothing sent", () =>
+    it.effect("refuses what SQS would refuse: names the field, and sends nothing", () =>
       Effect.gen(function*() {
         const queue = yield* Queue
         const before = (yield* setup.bodies).length
@@ -146,7 +146,7 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
         expect(yield* setup.bodies).toHaveLength(before)
       }))
 
-    it.effect("takes 1 MiB with attributes, and not a byte more", () =>
+    it.effect("accepts 1 MiB with attributes, and not a byte more", () =>
       Effect.gen(function*() {
         const queue = yield* Queue
         // "kind" + "String" + "ü"
@@ -155,9 +155,16 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
         yield* queue.enqueue("x".repeat(room - 2), { ...options, attributes })
         for (const payload of ["x".repeat(room - 1), "é".repeat(room / 2)]) {
           expect(yield* Effect.flip(queue.enqueue(payload, { ...options, attributes })))
-            .toMatchObject({ reason: "PayloadTooLarge", attempts: 0, retryable: false })
+            .toMatchObject({
+              reason: "PayloadTooLarge",
+              attempts: 0,
+              retryable: false,
+              field: "payload",
+              detail: expect.stringContaining("1048576"),
+              hint: "store the data and send its key"
+            })
         }
       }))
 
-    it.effect("is there", () => Effect.flatMap(Queue, (queue) => queue.check))
+    it.effect("passes its check", () => Effect.flatMap(Queue, (queue) => queue.check))
   })

@@ -1,4 +1,4 @@
-/** What any Storage must do. Run by a small file for each layer. */
+/** What every Storage must do. A small file runs it for each layer. */
 import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -92,7 +92,7 @@ export const storageContract = <E>(
         }))
     }
 
-    it.effect("leaves the discussion out where there is none, and tolerates a dot and upper case", () =>
+    it.effect("leaves out a missing discussion, and tolerates a dot and upper case", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         const stored = yield* service.uploadImage({ data: text("x"), customerId: 1, fileExtension: ".JPG" })
@@ -102,7 +102,7 @@ export const storageContract = <E>(
         expect(slug.key).toMatch(/^42\/assets\/chat\/b3c0_A-1\//)
       }))
 
-    it.effect("an explicit content type wins; an extension nobody knows is octets; containers get the method's type", () =>
+    it.effect("prefers an explicit content type, sends unknown extensions as octets, and gives containers the method's type", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         const types = yield* Effect.all([
@@ -123,7 +123,7 @@ export const storageContract = <E>(
         ])
       }))
 
-    it.effect("takes the headers that it should", () =>
+    it.effect("accepts valid headers", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         const stored = yield* service.uploadChatAttachment({
@@ -135,7 +135,7 @@ export const storageContract = <E>(
         expect(stored.size).toBe(5)
       }))
 
-    it.effect("streams, small and by parts, byte for byte", () =>
+    it.effect("stores streams, small ones and by parts, byte for byte", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         for (const size of [1, 8 * mebibyte - 1, 8 * mebibyte, 8 * mebibyte + 1, 17 * mebibyte + 3]) {
@@ -157,7 +157,7 @@ export const storageContract = <E>(
         }
       }))
 
-    it.effect("keeps what a source that uses its buffer again has sent", () =>
+    it.effect("copies from a source that reuses its buffer", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         const buffer = new Uint8Array(4)
@@ -168,7 +168,7 @@ export const storageContract = <E>(
         expect(Array.from(yield* readAll(stored.key))).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3])
       }))
 
-    it.effect("lets a failure of the stream through, before and after parts were sent", () =>
+    it.effect("passes on a failure of the stream, before and after parts were sent", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         for (const before of [0, 1, 20]) {
@@ -181,7 +181,7 @@ export const storageContract = <E>(
         }
       }))
 
-    it.effect("refuses bad input, naming the field, with nothing sent", () =>
+    it.effect("refuses bad input: names the field, and sends nothing", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         for (const [field, change] of refused) {
@@ -194,9 +194,13 @@ export const storageContract = <E>(
           expect(error).toMatchObject({ reason: "InvalidInput", attempts: 0, field, retryable: false, service: "S3" })
           expect(error.detail).toContain(field)
         }
+        expect(yield* Effect.flip(service.uploadImage({ ...base, fileExtension: "mp4" }))).toMatchObject({
+          detail: "fileExtension stands for video/mp4, which is not image",
+          hint: "upload it as an attachment"
+        })
       }))
 
-    it.effect("refuses keys that are not keys", () =>
+    it.effect("refuses what cannot be a key", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         for (const key of ["", "../x", "a/../b", "./a", "a\nb", "x".repeat(1025)]) {
@@ -206,7 +210,7 @@ export const storageContract = <E>(
         }
       }))
 
-    it.effect("deletes; what is not there is not found, and deleting it again succeeds", () =>
+    it.effect("deletes; then the file is not found, and deleting it again succeeds", () =>
       Effect.gen(function*() {
         const service = yield* Storage
         const { key } = yield* service.uploadImage(base)
@@ -219,7 +223,7 @@ export const storageContract = <E>(
         yield* service.delete(key)
       }))
 
-    it.effect("is there", () =>
+    it.effect("passes its check", () =>
       Effect.gen(function*() {
         const service: StorageService.Service = yield* Storage
         expect(Exit.isSuccess(yield* Effect.exit(service.check))).toBe(true)

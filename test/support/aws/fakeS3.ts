@@ -1,8 +1,8 @@
-/** The multipart part of S3 on a fault server: it knows which uploads are open, and fails where it is told to. */
+/** The multipart uploads of S3 on a fault server: it keeps the open uploads, and fails as it is told. */
 import type { Answer, FaultServer, Seen } from "./faultServer.ts"
 
 export interface FakeS3 {
-  /** Uploads that were begun, and neither completed nor aborted; with their parts. */
+  /** The parts of the uploads that were begun, and neither completed nor aborted. */
   readonly open: Map<string, Map<number, Buffer>>
   readonly completed: Array<{ readonly body: Buffer; readonly xml: string }>
   readonly operations: () => ReadonlyArray<Operation>

@@ -1,4 +1,4 @@
-/** A server that misbehaves as it is told, request by request: what the local servers cannot do. */
+/** A server that misbehaves as it is told, request by request, which the local servers cannot. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -10,7 +10,7 @@ export interface Seen {
   readonly path: string
   readonly headers: http.IncomingHttpHeaders
   readonly body: Buffer
-  /** The client let go before it had its answer. */
+  /** Whether the client closed the connection before it had its answer. */
   readonly aborted: () => boolean
 }
 
@@ -29,7 +29,7 @@ export interface FaultServer {
   readonly seen: ReadonlyArray<Seen>
   /** What to answer from now on; `index` counts from 0 since this was called. */
   readonly answer: (handler: (request: Seen, index: number) => Answer) => void
-  /** Resolves when as many requests have arrived since `answer`. */
+  /** Resolves when that many requests have arrived since `answer`. */
   readonly arrived: (count: number) => Promise<void>
   readonly connections: () => Promise<number>
 }

@@ -2,6 +2,15 @@
 import * as Effect from "effect/Effect"
 import { ConfigurationError } from "../../../Errors.ts"
 
+export type S3Sdk = typeof import("@aws-sdk/client-s3")
+export type SqsSdk = typeof import("@aws-sdk/client-sqs")
+
+export const loadS3 = (service: string): Effect.Effect<S3Sdk, ConfigurationError> =>
+  load(service, "@aws-sdk/client-s3", () => import("@aws-sdk/client-s3"))
+
+export const loadSqs = (service: string): Effect.Effect<SqsSdk, ConfigurationError> =>
+  load(service, "@aws-sdk/client-sqs", () => import("@aws-sdk/client-sqs"))
+
 const load = <A>(service: string, name: string, module: () => Promise<A>): Effect.Effect<A, ConfigurationError> =>
   Effect.tryPromise({
     try: module,
@@ -9,17 +18,7 @@ const load = <A>(service: string, name: string, module: () => Promise<A>): Effec
       new ConfigurationError({
         service,
         reason: "NotConfigured",
-        problems: [{ setting: name, detail: "could not be loaded; add it to the dependencies" }],
+        problems: [{ setting: name, detail: "could not be loaded", hint: "add it to the dependencies" }],
         cause
       })
   })
-
-export const loadS3 = (
-  service: string
-): Effect.Effect<typeof import("@aws-sdk/client-s3"), ConfigurationError> =>
-  load(service, "@aws-sdk/client-s3", () => import("@aws-sdk/client-s3"))
-
-export const loadSqs = (
-  service: string
-): Effect.Effect<typeof import("@aws-sdk/client-sqs"), ConfigurationError> =>
-  load(service, "@aws-sdk/client-sqs", () => import("@aws-sdk/client-sqs"))

@@ -1,39 +1,40 @@
 /** One call of an SDK client as an Effect. */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ServiceError } from "../../../Errors.ts"
-import { type AwsService, isAbort, toServiceError } from "../errors/classify.ts"
-
-/** How long an interrupted call may take to let go of its socket. It takes milliseconds; this only bounds a fault. */
-const letGo = "5 seconds"
-
-export interface Call<A> {
-  readonly service: AwsService
-  readonly operation: string
-  /** The body came from a stream that cannot be read again: the failure is not retryable. */
-  readonly consumed?: boolean | undefined
-  readonly run: (abortSignal: AbortSignal) => Promise<A>
-}
+import { RELEASE } from "../deadlines.ts"
+import { isAbort, toServiceError } from "../errors/classify.ts"
+import type { AwsService } from "../errors/errorTable.ts"
 
 /**
- * Interruption aborts the request and waits until the client has let go of it, so that nothing of it is under way when
- * a clean-up begins.
+ * Runs one call of a client. Interruption aborts the request and waits until the client has released it, so that
+ * nothing of it is under way when a clean-up begins.
+ *
+ * `operation` is the name of the SDK's command. `consumed`: the body came from a stream that cannot be read again, so
+ * the failure is not retryable.
  */
-export const send = <A>({ consumed, operation, run, service }: Call<A>): Effect.Effect<A, ServiceError> =>
-  Effect.async<A, ServiceError>((resume) => {
+export type Send = <A>(
+  operation: string,
+  run: (abortSignal: AbortSignal) => Promise<A>,
+  consumed?: boolean
+) => Effect.Effect<A, ServiceError>
+
+export const sendTo = (service: AwsService): Send => (operation, run, consumed = false) =>
+  Effect.async((resume) => {
     const controller = new AbortController()
     const settled = run(controller.signal).then(
       (value) => resume(Effect.succeed(value)),
       (cause: unknown) =>
         resume(isAbort(cause) ? Effect.interrupt : Effect.fail(toServiceError(service, operation, cause, { consumed })))
     )
-    return Effect.sync(() => controller.abort()).pipe(
-      Effect.zipRight(bounded(Effect.promise(() => settled), letGo)),
-      Effect.asVoid
+    return Effect.zipRight(
+      Effect.sync(() => controller.abort()),
+      bounded(Effect.promise(() => settled), RELEASE)
     )
   })
 
 /** A clean-up that cannot hang: given up after that time, even where interruption is switched off. */
 export const bounded = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  duration: `${number} seconds`
+  duration: Duration.DurationInput
 ): Effect.Effect<void, E, R> => Effect.asVoid(Effect.timeoutOption(Effect.interruptible(effect), duration))

@@ -2,30 +2,41 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
-import type { QueueDriver, Sent } from "./sqsBackend.ts"
-import type { Message, QueueKind } from "./message.ts"
+import type { Enqueued, QueueBackend } from "./backend.ts"
+import type { QueueKind } from "./message.ts"
+import type { MessageAttribute } from "./messageAttributes.ts"
 
-/** A message as the memory queue keeps it. */
-export interface MemoryMessage extends Message, Sent {
-  /** The body, read back from JSON. */
+/** A message as the queue in memory keeps it. */
+export interface MemoryMessage {
+  readonly messageId: string
+  /** FIFO queues only. */
+  readonly sequenceNumber: string | undefined
+  /** The JSON that was sent. */
+  readonly body: string
+  /** The body, parsed. */
   readonly payload: unknown
+  readonly messageGroupId: string | undefined
+  readonly messageDeduplicationId: string | undefined
+  readonly delaySeconds: number
+  readonly attributes: Readonly<Record<string, MessageAttribute>>
   /** Milliseconds since 1970. */
   readonly sentAt: number
+  /** Milliseconds since 1970. */
   readonly visibleAt: number
 }
 
-export interface MemoryQueue extends QueueDriver {
-  /** Those that a consumer would get by now, in the order in which it would get them. */
+export interface MemoryBackend extends QueueBackend {
+  /** What a consumer would get by now, in the order in which it would get it. */
   readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>>
 }
 
-/** SQS user guide, "Exactly-once processing". */
+/** SQS developer guide, "Exactly-once processing"; in milliseconds. */
 const deduplicationWindow = 5 * 60 * 1000
 
-export const make = (kind: QueueKind): MemoryQueue => {
+export const make = (kind: QueueKind): MemoryBackend => {
   const messages: Array<MemoryMessage> = []
 
-  const earlier = (deduplicationId: string | undefined, now: number) =>
+  const earlier = (deduplicationId: string | undefined, now: number): MemoryMessage | undefined =>
     deduplicationId === undefined
       ? undefined
       : messages.findLast((message) =>
@@ -66,7 +77,7 @@ export const make = (kind: QueueKind): MemoryQueue => {
   }
 }
 
-const receipt = ({ messageId, sequenceNumber }: MemoryMessage): Sent => ({
+const receipt = ({ messageId, sequenceNumber }: MemoryMessage): Enqueued => ({
   messageId,
   ...(sequenceNumber === undefined ? {} : { sequenceNumber })
 })

@@ -1,24 +1,15 @@
-/** What Queue asks of the place where messages go: SQS, or memory. */
+/** Messages in an SQS queue. */
 import type { SQSClient } from "@aws-sdk/client-sqs"
 import * as Effect from "effect/Effect"
 import * as Record from "effect/Record"
-import type { ServiceError } from "../../../Errors.ts"
-import type { Attribute, Message, QueueKind } from "./message.ts"
-import { send } from "../client/send.ts"
+import type { SqsSdk } from "../client/sdk.ts"
+import { sendTo } from "../client/send.ts"
+import type { QueueBackend } from "./backend.ts"
+import * as MessageAttributes from "./messageAttributes.ts"
 
-export interface Sent {
-  readonly messageId: string
-  /** FIFO queues only. */
-  readonly sequenceNumber?: string | undefined
-}
+const send = sendTo("SQS")
 
-export interface QueueDriver {
-  readonly kind: QueueKind
-  readonly send: (message: Message) => Effect.Effect<Sent, ServiceError>
-  readonly check: Effect.Effect<void, ServiceError>
-}
-
-export const make = (client: SQSClient, sdk: typeof import("@aws-sdk/client-sqs"), queueUrl: string): QueueDriver => ({
+export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBackend => ({
   kind: queueUrl.endsWith(".fifo") ? "fifo" : "standard",
 
   send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
@@ -28,10 +19,10 @@ export const make = (client: SQSClient, sdk: typeof import("@aws-sdk/client-sqs"
       ...(messageGroupId === undefined ? {} : { MessageGroupId: messageGroupId }),
       ...(messageDeduplicationId === undefined ? {} : { MessageDeduplicationId: messageDeduplicationId }),
       ...(delaySeconds === 0 ? {} : { DelaySeconds: delaySeconds }),
-      ...(Record.isEmptyReadonlyRecord(attributes) ? {} : { MessageAttributes: Record.map(attributes, onWire) })
+      ...(Record.isEmptyReadonlyRecord(attributes) ? {} : { MessageAttributes: MessageAttributes.toSqs(attributes) })
     })
     return Effect.map(
-      send({ service: "SQS", operation: "SendMessage", run: (abortSignal) => client.send(command, { abortSignal }) }),
+      send("SendMessage", (abortSignal) => client.send(command, { abortSignal })),
       (reply) => ({
         messageId: reply.MessageId ?? "",
         ...(reply.SequenceNumber === undefined ? {} : { sequenceNumber: reply.SequenceNumber })
@@ -39,15 +30,13 @@ export const make = (client: SQSClient, sdk: typeof import("@aws-sdk/client-sqs"
     )
   },
 
-  check: Effect.asVoid(send({
-    service: "SQS",
-    operation: "GetQueueAttributes",
-    run: (abortSignal) =>
-      client.send(new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] }), {
-        abortSignal
-      })
-  }))
+  check: Effect.asVoid(
+    send(
+      "GetQueueAttributes",
+      (abortSignal) =>
+        client.send(new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] }), {
+          abortSignal
+        })
+    )
+  )
 })
-
-const onWire = ({ type, value }: Attribute) =>
-  typeof value === "string" ? { DataType: type, StringValue: value } : { DataType: type, BinaryValue: value }

@@ -1,73 +1,33 @@
-/** The AWS settings, read as Config. No value is quoted in a problem: an endpoint may hold a password. */
+/**
+ * The AWS settings: read from the environment or given by the caller, and checked. No problem quotes an endpoint, a key
+ * or AWS_CREDENTIALS: each of them may hold a secret.
+ */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Settings from "../../../internal/settings.ts"
+import { type Check, type Finding, httpUrl, oneOf } from "../../../internal/valueChecks.ts"
 
-/** An optional setting: one that is set but blank counts as not set. */
-const optional = (setting: string): Config.Config<string | undefined> =>
-  Config.string(setting).pipe(
-    Config.map((value) => value.trim() === "" ? undefined : value.trim()),
-    Config.withDefault<string | undefined>(undefined)
-  )
-
-const optionalChecked = <A>(
-  setting: string,
-  check: (value: string) => Either.Either<A, string>
-): Config.Config<A | undefined> =>
-  Settings.checked(
-    setting,
-    optional(setting),
-    (value): Either.Either<A | undefined, ReadonlyArray<string>> =>
-      value === undefined ? Either.right(undefined) : Either.mapLeft(check(value), (detail) => [detail])
-  )
-
-const oneOf = <A extends string>(setting: string, values: readonly [A, ...ReadonlyArray<A>]): Config.Config<A> =>
-  Config.map(
-    optionalChecked(setting, (value) =>
-      Either.fromNullable(
-        values.find((candidate) => candidate === value.toLowerCase()),
-        () => `must be one of ${values.join(", ")}`
-      )),
-    (value) => value ?? values[0]
-  )
-
-/** An http(s) URL without user, query and fragment. */
-const httpUrl = (value: string): Either.Either<URL, string> => {
-  if (!URL.canParse(value)) return Either.left("must be a URL such as https://host/path")
-  const url = new URL(value)
-  if (url.protocol !== "https:" && url.protocol !== "http:") return Either.left("must begin with https:// or http://")
-  if (url.username !== "" || url.password !== "") return Either.left("must not hold a user name or a password")
-  if (url.search !== "" || url.hash !== "") return Either.left("must not hold a query or a fragment")
-  return Either.right(url)
+/** Where files go and how their URLs read. */
+export interface StorageConfig {
+  readonly bucket: string
+  /** Replaces `https://{bucket}.s3.{region}.amazonaws.com` in public URLs, for a CDN in front of the bucket. */
+  readonly publicBaseUrl?: string | undefined
 }
 
-/** Bucket names as S3 accepts them for new buckets (S3 user guide, "General purpose bucket naming rules"). */
-export const bucketName = (value: string): Either.Either<string, ReadonlyArray<string>> =>
-  /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value) && !value.includes("..")
-    ? Either.right(value)
-    : Either.left(["must be 3-63 lower-case letters, digits, dots and hyphens, and nothing else"])
+/** Which queue. A URL that ends in `.fifo` is that of a FIFO queue. */
+export interface QueueConfig {
+  readonly url: string
+}
 
-const regionName = (value: string): Either.Either<string, ReadonlyArray<string>> =>
-  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)
-    ? Either.right(value)
-    : Either.left(["must be the name of a region such as eu-west-1"])
-
-/** A queue's URL ends in its account and its name (1-80 letters, digits, `-` and `_`, `.fifo` included). */
-export const queueUrl = (value: string): Either.Either<string, ReadonlyArray<string>> =>
-  Either.flatMap(Either.mapLeft(httpUrl(value), (detail) => [detail]), (url) => {
-    const name = url.pathname.split("/").at(-1) ?? ""
-    return /^[A-Za-z0-9_-]{1,80}$/.test(name.replace(/\.fifo$/, "")) && name.length <= 80
-      ? Either.right(value)
-      : Either.left(["must end in the queue's name, as in https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"])
-  })
-
-export const publicBaseUrl = (value: string): Either.Either<string, ReadonlyArray<string>> =>
-  Either.mapBoth(httpUrl(value), {
-    onLeft: (detail) => [detail],
-    onRight: (url) => url.href.replace(/\/+$/, "")
-  })
+export interface ClientSettings {
+  /** `undefined` means the SDK's own provider chain. */
+  readonly credentials: Credentials | undefined
+  readonly region: string
+  /** Where requests go instead of AWS: the service's own setting, or else the common one. */
+  readonly endpoint: string | undefined
+}
 
 export interface Credentials {
   readonly accessKeyId: string
@@ -75,85 +35,144 @@ export interface Credentials {
   readonly sessionToken: Redacted.Redacted | undefined
 }
 
-const hidden = (value: string | undefined): Redacted.Redacted | undefined =>
-  value === undefined ? undefined : Redacted.make(value)
+export interface S3Settings {
+  readonly client: ClientSettings
+  /** `required` is for S3-compatible servers that do not know the newer checksums. */
+  readonly checksums: "supported" | "required"
+}
 
-/** `undefined` means the SDK's own provider chain. */
+// Checks.
+
+/** Bucket names as S3 accepts them for new buckets (S3 user guide, "General purpose bucket naming rules"). */
+const bucketName: Check<string> = (value) =>
+  typeof value === "string" && /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value) && !value.includes("..")
+    ? Either.right(value)
+    : Either.left({ detail: "must be 3-63 lower-case letters, digits, dots and hyphens" })
+
+const regionName: Check<string> = (value) =>
+  typeof value === "string" && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)
+    ? Either.right(value)
+    : Either.left({ detail: "must be the name of a region such as eu-west-1" })
+
+/** A queue's URL ends in its account and its name (1-80 letters, digits, `-` and `_`, `.fifo` included). */
+const queueUrl: Check<string> = (value) =>
+  Either.flatMap(httpUrl(value), (url) => {
+    const name = url.pathname.split("/").at(-1) ?? ""
+    return /^[A-Za-z0-9_-]{1,80}$/.test(name.replace(/\.fifo$/, "")) && name.length <= 80
+      ? Either.right(String(value))
+      : Either.left({
+        detail: "must end in the queue's name, as in https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
+      })
+  })
+
+const publicBaseUrl: Check<string> = (value) => Either.map(httpUrl(value), (url) => url.href.replace(/\/+$/, ""))
+
+const credentialsSources = ["static", "chain"] as const
+
+/** The value is not quoted: someone may have put the credentials themselves there. */
+const credentialsSource: Check<typeof credentialsSources[number]> = (value) =>
+  Either.mapLeft(
+    oneOf(credentialsSources)(value),
+    () => ({ detail: `must be one of ${credentialsSources.join(", ")}` })
+  )
+
+const asList = <A>(check: Check<A>) => (value: unknown): Either.Either<A, ReadonlyArray<Finding>> =>
+  Either.mapLeft(check(value), (finding) => [finding])
+
+// Settings of the environment.
+
+const required = <A>(setting: string, check: Check<A>): Config.Config<A> =>
+  Settings.checked(setting, Settings.text(setting), asList(check))
+
+/** An optional setting: one that is set but blank counts as not set. */
+const optional = <A>(setting: string, check: Check<A>): Config.Config<A | undefined> =>
+  Settings.checked(
+    setting,
+    optionalText(setting),
+    (value): Either.Either<A | undefined, ReadonlyArray<Finding>> =>
+      value === undefined ? Either.right(undefined) : asList(check)(value)
+  )
+
+const optionalText = (setting: string): Config.Config<string | undefined> =>
+  Config.string(setting).pipe(
+    Config.map((value) => value.trim() === "" ? undefined : value.trim()),
+    Config.withDefault<string | undefined>(undefined)
+  )
+
+const optionalSecret = (setting: string): Config.Config<Redacted.Redacted | undefined> =>
+  Config.map(optionalText(setting), (value) => value === undefined ? undefined : Redacted.make(value))
+
 const credentials: Config.Config<Credentials | undefined> = Config.all({
-  source: oneOf("AWS_CREDENTIALS", ["static", "chain"]),
-  accessKeyId: optional("AWS_ACCESS_KEY_ID"),
-  secretAccessKey: Config.map(optional("AWS_SECRET_ACCESS_KEY"), hidden),
-  sessionToken: Config.map(optional("AWS_SESSION_TOKEN"), hidden)
+  source: optional("AWS_CREDENTIALS", credentialsSource),
+  accessKeyId: optionalText("AWS_ACCESS_KEY_ID"),
+  secretAccessKey: optionalSecret("AWS_SECRET_ACCESS_KEY"),
+  sessionToken: optionalSecret("AWS_SESSION_TOKEN")
 }).pipe(
-  Config.mapOrFail(({ accessKeyId, secretAccessKey, sessionToken, source }) => {
+  Config.mapOrFail(({ accessKeyId, secretAccessKey, sessionToken, source = "static" }) => {
     if (source === "chain") return Either.right(undefined)
     if (accessKeyId !== undefined && secretAccessKey !== undefined) {
       return Either.right({ accessKeyId, secretAccessKey, sessionToken })
     }
-    const missing = [
-      ...(accessKeyId === undefined ? ["AWS_ACCESS_KEY_ID"] : []),
-      ...(secretAccessKey === undefined ? ["AWS_SECRET_ACCESS_KEY"] : [])
-    ]
     return Either.left(
-      missing
-        .map((setting): ConfigError.ConfigError =>
-          ConfigError.InvalidData(
-            [setting],
-            "is required and not set; set it, or AWS_CREDENTIALS=chain for the SDK's own sources"
-          )
-        )
-        .reduce((left, right) => ConfigError.And(left, right))
+      [
+        ...(accessKeyId === undefined ? ["AWS_ACCESS_KEY_ID"] : []),
+        ...(secretAccessKey === undefined ? ["AWS_SECRET_ACCESS_KEY"] : [])
+      ].map((setting) => Settings.invalid(setting, [noKey])).reduce((left, right) => ConfigError.And(left, right))
     )
   })
 )
 
-export const region: Config.Config<string> = Settings.checked("AWS_REGION", Settings.text("AWS_REGION"), regionName)
-
-export interface ClientSettings {
-  readonly credentials: Credentials | undefined
-  readonly region: string
-  /** Where requests go instead of AWS: the service's own setting, or else the common one. */
-  readonly endpoint: string | undefined
+const noKey: Finding = {
+  detail: Settings.notSet.detail,
+  hint: "set it, or set AWS_CREDENTIALS=chain to use the SDK's own sources"
 }
 
+/** What the layer of a client reads. */
 export const client = (service: "S3" | "SQS"): Config.Config<ClientSettings> =>
   Config.all({
     credentials,
-    region,
-    own: optionalChecked(`AWS_ENDPOINT_URL_${service}`, httpUrl),
-    common: optionalChecked("AWS_ENDPOINT_URL", httpUrl)
+    region: required("AWS_REGION", regionName),
+    own: optional(`AWS_ENDPOINT_URL_${service}`, httpUrl),
+    common: optional("AWS_ENDPOINT_URL", httpUrl)
   }).pipe(
     Config.map(({ common, credentials, own, region }) => ({ credentials, region, endpoint: (own ?? common)?.href }))
   )
 
-/** `required` is for S3-compatible servers that do not know the newer checksums. */
-export const checksums: Config.Config<"supported" | "required"> = oneOf("AWS_S3_CHECKSUMS", ["supported", "required"])
-
-/** An optional text that is checked when it is there. */
-export const optionalText = (
-  setting: string,
-  check: (value: string) => Either.Either<string, ReadonlyArray<string>>
-): Config.Config<string | undefined> =>
-  Settings.checked(
-    setting,
-    optional(setting),
-    (value): Either.Either<string | undefined, ReadonlyArray<string>> =>
-      value === undefined ? Either.right(undefined) : check(value)
+/** What the layer of the S3 client reads. */
+export const s3: Config.Config<S3Settings> = Config.all({
+  client: client("S3"),
+  checksums: Config.map(
+    optional("AWS_S3_CHECKSUMS", oneOf(["supported", "required"])),
+    (checksums) => checksums ?? "supported"
   )
+})
 
-/** All that the layer of the S3 client reads. */
-export const s3 = Config.all({ client: client("S3"), checksums })
+export const storage: Config.Config<StorageConfig> = Config.all({
+  bucket: required("IMAGE_S3_BUCKET", bucketName),
+  publicBaseUrl: optional("STORAGE_PUBLIC_BASE_URL", publicBaseUrl)
+})
+
+export const queue: Config.Config<QueueConfig> = Config.all({ url: required("AWS_SQS_QUEUE_URL", queueUrl) })
+
+// Settings that the caller gives.
+
+export const checkedStorage = (config: StorageConfig): Either.Either<StorageConfig, ConfigError.ConfigError> =>
+  together({
+    bucket: bucketName(config.bucket),
+    publicBaseUrl: config.publicBaseUrl === undefined ? Either.right(undefined) : publicBaseUrl(config.publicBaseUrl)
+  })
+
+export const checkedQueue = (config: QueueConfig): Either.Either<QueueConfig, ConfigError.ConfigError> =>
+  together({ url: queueUrl(config.url) })
 
 /** Checked fields as one value, or the problems of all of them, each under the name of its field. */
-export const together = <A extends Record<string, unknown>>(
-  fields: { readonly [K in keyof A]: Either.Either<A[K], ReadonlyArray<string>> }
+const together = <A extends Record<string, unknown>>(
+  fields: { readonly [K in keyof A]: Either.Either<A[K], Finding> }
 ): Either.Either<A, ConfigError.ConfigError> =>
   Either.mapLeft(
-    Either.all(fields) as Either.Either<A, ReadonlyArray<string>>,
+    Either.all(fields) as Either.Either<A, Finding>,
     () =>
-      Object.entries<Either.Either<unknown, ReadonlyArray<string>>>(fields)
-        .flatMap(([name, field]) =>
-          Either.isLeft(field) ? field.left.map((detail) => ConfigError.InvalidData([name], detail)) : []
-        )
+      Object.entries<Either.Either<unknown, Finding>>(fields)
+        .flatMap(([name, field]) => Either.isLeft(field) ? [Settings.invalid(name, [field.left])] : [])
         .reduce((left, right) => ConfigError.And(left, right))
   )

@@ -1,23 +1,28 @@
-/** Objects in memory, for the tests of features. It answers as S3 does; it knows no limits and no faults. */
+/** Objects in memory, for the tests of features. It answers as S3 does, without limits and faults. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { ServiceError } from "../../../Errors.ts"
-import type { ObjectHead, ObjectStore } from "./backend.ts"
+import type { StorageBackend } from "./backend.ts"
 import { emptyBody } from "./uploadInput.ts"
 
-/** An object as the memory storage keeps it. */
-export interface MemoryObject extends ObjectHead {
+/** An object as the storage in memory keeps it. */
+export interface MemoryObject {
+  readonly key: string
+  readonly contentType: string
+  readonly cacheControl: string | undefined
+  readonly contentDisposition: string | undefined
+  readonly metadata: Readonly<Record<string, string>> | undefined
   readonly bytes: Uint8Array
   readonly etag: string
 }
 
-export interface MemoryStore extends ObjectStore {
+export interface MemoryBackend extends StorageBackend {
   /** In the order in which they were stored. */
   readonly objects: Effect.Effect<ReadonlyArray<MemoryObject>>
 }
 
-export const make = (): MemoryStore => {
+export const make = (): MemoryBackend => {
   const objects = new Map<string, MemoryObject>()
   return {
     objects: Effect.sync(() => Array.from(objects.values())),

@@ -1,11 +1,11 @@
-/** A body cut into parts. Each is whole in memory, so that it can be sent again; only one at a time is being filled. */
+/** A body cut into parts. Each part is whole in memory, so that it can be sent again; one at a time is being filled. */
 import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-/** The next part, none after the last. All parts but the last are of the same size. Not to be run twice at a time. */
+/** The next part, none after the last. All parts but the last have the same size. Must not be run concurrently. */
 export type Parts<E, R> = Effect.Effect<Option.Option<Uint8Array>, E, R>
 
 /** What a body turns out to be once its beginning has been read. */
@@ -14,7 +14,7 @@ export type Body<E, R> =
   | { readonly _tag: "Whole"; readonly bytes: Uint8Array }
   | { readonly _tag: "Parts"; readonly parts: Parts<E, R> }
 
-/** Reads at most two parts ahead. The parts that come back begin with the first, and none of them is held twice. */
+/** Reads at most two parts ahead, and gives them back as the first of `parts`. */
 export const begin = <E, R>(parts: Parts<E, R>, size: number): Effect.Effect<Body<E, R>, E, R> =>
   Effect.gen(function*() {
     const held: Array<Uint8Array> = []
@@ -45,7 +45,7 @@ export const ofBytes = (bytes: Uint8Array, size: number): Parts<never, never> =>
   })
 }
 
-/** Copies, so that a source may use its buffers again, and so that many small chunks become one body. */
+/** Copies: a source may reuse its buffers, and many small chunks become one body. */
 export const ofStream = <E, R>(
   stream: Stream.Stream<Uint8Array, E, R>,
   size: number
@@ -75,18 +75,26 @@ export const ofStream = <E, R>(
           yield* more
         }
       }
-      // After one full part another is likely: it need not grow again.
+      // After one full part another is likely, so it begins at full size.
       room = size
       return part.isEmpty() ? Option.none() : Option.some(part.bytes())
     })
   })
 
-/** Grows up to its size, so that a small body does not cost a whole part. */
-const makeBuffer = (room: number, size: number) => {
+interface PartBuffer {
+  readonly isFull: () => boolean
+  readonly isEmpty: () => boolean
+  readonly bytes: () => Uint8Array
+  /** Copies what fits, and returns the rest. */
+  readonly take: (chunks: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Array>
+}
+
+/** Begins with `room` bytes and grows up to `size`, so that a small body does not cost a whole part. */
+const makeBuffer = (room: number, size: number): PartBuffer => {
   let buffer = new Uint8Array(room)
   let length = 0
 
-  const append = (bytes: Uint8Array) => {
+  const append = (bytes: Uint8Array): void => {
     if (length + bytes.byteLength > buffer.byteLength) {
       const larger = new Uint8Array(Math.min(size, Math.max(buffer.byteLength * 2, length + bytes.byteLength)))
       larger.set(buffer.subarray(0, length))
@@ -100,8 +108,7 @@ const makeBuffer = (room: number, size: number) => {
     isFull: () => length === size,
     isEmpty: () => length === 0,
     bytes: () => buffer.subarray(0, length),
-    /** What does not fit is given back. */
-    take: (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+    take: (chunks) => {
       for (let index = 0; index < chunks.length; index++) {
         const chunk = chunks[index] as Uint8Array
         const room = size - length

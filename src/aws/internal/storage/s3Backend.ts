@@ -1,171 +1,50 @@
-/**
- * Objects in an S3 bucket. A body smaller than a part goes as one request; a larger one by parts, of which four are
- * under way at a time. An upload by parts that fails or is interrupted is taken back.
- */
-import type { S3Client } from "@aws-sdk/client-s3"
+/** Objects in an S3 bucket. A small body is sent as one request, a larger one by parts. */
+import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { ServiceError } from "../../../Errors.ts"
-import type { ObjectHead, ObjectStore, Stored, Upload } from "./backend.ts"
+import type { ServiceError } from "../../../Errors.ts"
+import type { S3Sdk } from "../client/sdk.ts"
+import { sendTo } from "../client/send.ts"
+import type { ObjectHead, StorageBackend, Stored, Upload } from "./backend.ts"
+import { defaultLimits, type Limits } from "./limits.ts"
+import * as MultipartUpload from "./multipartUpload.ts"
 import * as Parts from "./parts.ts"
-import { bounded, send as sendCall } from "../client/send.ts"
 import { emptyBody } from "./uploadInput.ts"
 
-const mebibyte = 1024 * 1024
-
-export interface Limits {
-  /** Bytes of a part; S3 wants at least 5 MiB. */
-  readonly partSize: number
-  /** S3 accepts no more. */
-  readonly maxParts: number
-  /** Bytes that are sent as one request when they are in memory anyway. */
-  readonly singleRequest: number
-}
-
-const defaultLimits: Limits = { partSize: 8 * mebibyte, maxParts: 10_000, singleRequest: 16 * mebibyte }
-
-const concurrency = 4
-
-/** How long taking an upload back may take, and how long the reply to its beginning is waited for. */
-const cleanUp = "10 seconds"
+const send = sendTo("S3")
 
 export const make = (
   client: S3Client,
-  sdk: typeof import("@aws-sdk/client-s3"),
+  sdk: S3Sdk,
   bucket: string,
   limits: Limits = defaultLimits
-): ObjectStore => {
-  const send = <A>(operation: string, run: (abortSignal: AbortSignal) => Promise<A>, consumed = false) =>
-    sendCall({ service: "S3", operation, run, consumed })
+): StorageBackend => {
+  const multipartUpload = MultipartUpload.make(client, sdk, limits)
 
-  const headers = (head: ObjectHead) => ({
-    Bucket: bucket,
-    Key: head.key,
-    ContentType: head.contentType,
-    ...(head.cacheControl === undefined ? {} : { CacheControl: head.cacheControl }),
-    ...(head.contentDisposition === undefined ? {} : { ContentDisposition: head.contentDisposition }),
-    ...(head.metadata === undefined ? {} : { Metadata: { ...head.metadata } })
-  })
-
-  const putWhole = <E, R>(upload: Upload<E, R>, body: Uint8Array, consumed: boolean) =>
+  const putWhole = <E, R>(
+    upload: Upload<E, R>,
+    body: Uint8Array,
+    consumed: boolean
+  ): Effect.Effect<Stored, ServiceError> =>
     Effect.gen(function*() {
-      const command = new sdk.PutObjectCommand({ ...headers(upload.head), Body: body })
+      const command = new sdk.PutObjectCommand({ ...requestOf(bucket, upload.head), Body: body })
       const reply = yield* send("PutObject", (abortSignal) => client.send(command, { abortSignal }), consumed)
       yield* upload.onProgress(body.byteLength)
       return { etag: reply.ETag ?? "", size: body.byteLength }
     })
 
-  const abort = (key: string, uploadId: string): Effect.Effect<void> => {
-    const command = new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId })
-    return send("AbortMultipartUpload", (abortSignal) => client.send(command, { abortSignal })).pipe(
-      Effect.asVoid,
-      Effect.interruptible,
-      Effect.timeoutFail({ duration: cleanUp, onTimeout: () => `no reply within ${cleanUp}` }),
-      Effect.catchAllCause((cause) =>
-        Effect.logWarning(
-          "The parts of an upload that failed are left; remove them by hand or by a lifecycle rule",
-          cause
-        )
-          .pipe(Effect.annotateLogs({ bucket, key, uploadId }))
-      )
-    )
-  }
-
-  /** Interrupted while the reply is on its way, it waits for it, so that no upload is left that nobody knows of. */
-  const begin = (
-    head: ObjectHead,
-    checksum: { readonly ChecksumAlgorithm?: "CRC32" },
-    consumed: boolean,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  ): Effect.Effect<string, ServiceError> =>
-    Effect.gen(function*() {
-      const command = new sdk.CreateMultipartUploadCommand({ ...headers(head), ...checksum })
-      const reply = yield* send(
-        "CreateMultipartUpload",
-        (abortSignal) => client.send(command, { abortSignal }),
-        consumed
-      ).pipe(Effect.interruptible, Effect.map((reply) => reply.UploadId ?? ""), Effect.forkDaemon)
-      return yield* restore(Fiber.join(reply)).pipe(
-        Effect.onInterrupt(() =>
-          bounded(Effect.flatMap(Fiber.join(reply), (uploadId) => abort(head.key, uploadId)), cleanUp).pipe(
-            Effect.ignore,
-            Effect.ensuring(Fiber.interrupt(reply))
-          )
-        )
-      )
-    })
-
   const putParts = <E, R>(
-    upload: Upload<E, R>,
+    { head, onProgress }: Upload<unknown, unknown>,
     parts: Parts.Parts<E, R>,
     consumed: boolean
   ): Effect.Effect<Stored, ServiceError | E, R> =>
-    Effect.gen(function*() {
-      const mode = yield* Effect.promise(() => client.config.requestChecksumCalculation())
-      // S3 wants the checksum named at the beginning if the parts are to have it.
-      const checksum = mode === "WHEN_SUPPORTED" ? { ChecksumAlgorithm: "CRC32" as const } : {}
-      const { key } = upload.head
+    multipartUpload({ object: requestOf(bucket, head), parts, consumed, onProgress })
 
-      const work = (uploadId: string) =>
-        Effect.gen(function*() {
-          const done: Array<{ PartNumber: number; ETag: string | undefined; ChecksumCRC32?: string }> = []
-          let taken = 0
-          let size = 0
-          const turn = yield* Effect.makeSemaphore(1)
-          const next = turn.withPermits(1)(Effect.gen(function*() {
-            const part = yield* parts
-            if (Option.isNone(part)) return Option.none()
-            if (taken === limits.maxParts) return yield* tooLarge(limits)
-            taken++
-            return Option.some({ number: taken, body: part.value })
-          }))
-          const worker = Effect.gen(function*() {
-            while (true) {
-              const part = yield* next
-              if (Option.isNone(part)) return
-              const { body, number } = part.value
-              const command = new sdk.UploadPartCommand({
-                Bucket: bucket,
-                Key: key,
-                UploadId: uploadId,
-                PartNumber: number,
-                Body: body,
-                ...checksum
-              })
-              const reply = yield* send("UploadPart", (abortSignal) => client.send(command, { abortSignal }), consumed)
-              done[number - 1] = {
-                PartNumber: number,
-                ETag: reply.ETag,
-                ...(reply.ChecksumCRC32 === undefined ? {} : { ChecksumCRC32: reply.ChecksumCRC32 })
-              }
-              size += body.byteLength
-              yield* upload.onProgress(size)
-            }
-          })
-          yield* Effect.forEach(Array.from({ length: concurrency }), () => worker, { concurrency, discard: true })
-          const command = new sdk.CompleteMultipartUploadCommand({
-            Bucket: bucket,
-            Key: key,
-            UploadId: uploadId,
-            MultipartUpload: { Parts: done }
-          })
-          const reply = yield* send(
-            "CompleteMultipartUpload",
-            (abortSignal) => client.send(command, { abortSignal }),
-            consumed
-          )
-          return { etag: reply.ETag ?? "", size }
-        })
-
-      return yield* Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(begin(upload.head, checksum, consumed, restore), (uploadId) =>
-          Effect.onError(restore(work(uploadId)), () => abort(key, uploadId)))
-      )
-    })
-
-  const putStream = <E, R>(upload: Upload<E, R>, stream: Stream.Stream<Uint8Array, E, R>) =>
+  const putStream = <E, R>(
+    upload: Upload<E, R>,
+    stream: Stream.Stream<Uint8Array, E, R>
+  ): Effect.Effect<Stored, ServiceError | E, R> =>
     Effect.scoped(Effect.gen(function*() {
       const body = yield* Parts.begin(yield* Parts.ofStream(stream, limits.partSize), limits.partSize)
       switch (body._tag) {
@@ -221,12 +100,11 @@ export const make = (
   }
 }
 
-const tooLarge = ({ maxParts, partSize }: Limits): ServiceError =>
-  new ServiceError({
-    service: "S3",
-    operation: "UploadPart",
-    reason: "PayloadTooLarge",
-    retryable: false,
-    attempts: 0,
-    detail: `the body is larger than ${maxParts} parts of ${partSize} bytes, more than S3 accepts`
-  })
+const requestOf = (bucket: string, head: ObjectHead): Omit<PutObjectCommandInput, "Body"> => ({
+  Bucket: bucket,
+  Key: head.key,
+  ContentType: head.contentType,
+  ...(head.cacheControl === undefined ? {} : { CacheControl: head.cacheControl }),
+  ...(head.contentDisposition === undefined ? {} : { ContentDisposition: head.contentDisposition }),
+  ...(head.metadata === undefined ? {} : { Metadata: { ...head.metadata } })
+})

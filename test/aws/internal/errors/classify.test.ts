@@ -103,10 +103,11 @@ describe("the table", () => {
     it(`${reason}: ${title(error)}`, () => {
       const run = toServiceError("S3", "PutObject", error)
       expect(run).toMatchObject({ _tag: "ServiceError", reason, retryable: false, operation: "PutObject" })
+      expect(run).toMatchObject({ detail: error.message, hint: expect.stringMatching(setting) })
       expect(run.message).toMatch(setting)
       const layer = Option.getOrThrow(toConfigurationError("S3", error))
       expect(layer).toMatchObject({ _tag: "ConfigurationError", reason, service: "S3" })
-      expect(layer.problems[0]?.setting).toMatch(setting)
+      expect(layer.problems).toEqual([{ setting: expect.stringMatching(setting), detail: error.message }])
     })
   }
 
@@ -128,25 +129,28 @@ describe("the table", () => {
       "SendMessage",
       sdkError("Error", { message: "No value provided for input HTTP label: X" })
     )
-    expect(error.detail).toContain("AWS_SQS_QUEUE_URL")
+    expect(error).toMatchObject({
+      detail: "No value provided for input HTTP label: X",
+      hint: "check AWS_SQS_QUEUE_URL"
+    })
   })
 
-  it("takes the missing bucket of a HEAD, which has no name, for what it is", () => {
+  it("recognizes the missing bucket of a HEAD, whose error has no name", () => {
     expect(toServiceError("S3", "HeadBucket", sdkError("NotFound", { status: 404 })).reason).toBe("ResourceNotFound")
   })
 
-  it("finds S3's Code where the name says nothing", () => {
+  it("reads S3's Code if the name says nothing", () => {
     expect(toServiceError("S3", "PutObject", sdkError("Error", { Code: "SlowDown", status: 503 })).reason).toBe(
       "Throttled"
     )
   })
 
-  it("takes the checksum of SQS, found after the send, for a failure that must not be repeated", () => {
+  it("treats a wrong checksum of SQS, found after the send, as a failure that must not be repeated", () => {
     expect(toServiceError("SQS", "SendMessage", new Error("InvalidChecksumError")))
       .toMatchObject({ reason: "Checksum", retryable: false, outcome: "unknown", attempts: 1 })
   })
 
-  it("knows an abort", () => {
+  it("recognizes an abort", () => {
     expect(isAbort(Object.assign(new Error("Request aborted"), { name: "AbortError" }))).toBe(true)
     expect(isAbort(new Error("Request aborted"))).toBe(false)
   })
@@ -160,7 +164,7 @@ describe("the table", () => {
 
 describe("outcome", () => {
   const reset = sdkError("TimeoutError", { code: "ECONNRESET" })
-  it("is unknown where a delivery may have happened", () => {
+  it("is unknown if the work may have been done", () => {
     for (const operation of ["PutObject", "CompleteMultipartUpload"]) {
       expect(toServiceError("S3", operation, reset).outcome).toBe("unknown")
     }
@@ -177,7 +181,7 @@ describe("outcome", () => {
       expect(error.message).toContain("may have been done")
     }
   })
-  it("is known where the service refused, was not reached, or nothing is delivered", () => {
+  it("is known if the service refused, was not reached, or nothing would have been visible", () => {
     expect(toServiceError("S3", "UploadPart", reset).outcome).toBeUndefined()
     expect(toServiceError("S3", "GetObject", reset).outcome).toBeUndefined()
     expect(toServiceError("S3", "PutObject", sdkError("BadDigest", { status: 400 })).outcome).toBeUndefined()
@@ -187,13 +191,13 @@ describe("outcome", () => {
   })
 })
 
-describe("what is kept", () => {
-  it("is not retryable once the body was consumed", () => {
+describe("a service error", () => {
+  it("makes no failure retryable once the body was consumed", () => {
     expect(toServiceError("S3", "PutObject", sdkError("SlowDown", { status: 503 }), { consumed: true }))
       .toMatchObject({ reason: "Throttled", retryable: false })
   })
 
-  it("keeps name, message, code and status of the cause, and neither response nor canonical request", () => {
+  it("keeps name, message and status of the cause, and neither response nor canonical request", () => {
     const secret = "THE-SESSION-TOKEN"
     const cause = Object.assign(
       sdkError("InvalidSignatureException", {
@@ -222,7 +226,7 @@ describe("what is kept", () => {
     })
   })
 
-  it("counts no attempt where nothing was sent", () => {
+  it("counts no attempt if nothing was sent", () => {
     expect(toServiceError("S3", "PutObject", sdkError("CredentialsProviderError")).attempts).toBe(0)
   })
 })

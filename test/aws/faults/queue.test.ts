@@ -1,15 +1,10 @@
-import { SQSClient } from "@aws-sdk/client-sqs"
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import { Sqs } from "../../src/aws/Clients.ts"
-import { Queue } from "../../src/aws/Queue.ts"
-import { type Answer, Faults, type FaultServer, sqsError } from "../support/aws/faultServer.ts"
-import { settings } from "../support/aws/fauxqs.ts"
+import { type Answer, sqsError } from "../../support/aws/faultServer.ts"
+import { impatientQueue as impatient, queueUrl as url, withQueue } from "../../support/aws/faultStage.ts"
 
-const url = "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
 const accepted = (md5: string): Answer => ({
   status: 200,
   headers: { "content-type": "application/x-amz-json-1.0" },
@@ -17,54 +12,26 @@ const accepted = (md5: string): Answer => ({
 })
 const md5OfOne = "c4ca4238a0b923820dcc509a6f75849b"
 
-const withQueue = <A, E>(run: (queue: Queue.Service, server: FaultServer) => Effect.Effect<A, E>) =>
-  Effect.gen(function*() {
-    const server = yield* Faults
-    return yield* Effect.flatMap(Queue, (queue) => run(queue, server)).pipe(
-      Effect.provide(Layer.provide(Queue.layer, settings(server.endpoint, { AWS_SQS_QUEUE_URL: url })))
-    )
-  }).pipe(Effect.provide(Faults.layer))
-
-const impatient = <A, E>(run: (queue: Queue.Service, server: FaultServer) => Effect.Effect<A, E>) =>
-  Effect.scoped(Effect.gen(function*() {
-    const server = yield* Faults
-    const client = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new SQSClient({
-          region: "eu-west-1",
-          endpoint: server.endpoint,
-          credentials: { accessKeyId: "id", secretAccessKey: "secret" },
-          maxAttempts: 1,
-          requestHandler: { connectionTimeout: 300, socketTimeout: 600 }
-        })
-      ),
-      (client) => Effect.sync(() => client.destroy())
-    )
-    return yield* Effect.flatMap(Queue.make({ url }), (queue) => run(queue, server)).pipe(
-      Effect.provide(Sqs.fromClient(client))
-    )
-  })).pipe(Effect.provide(Faults.layer))
-
 describe("enqueue", () => {
   const cases: ReadonlyArray<readonly [string, Answer, object]> = [
     ["a refusal", sqsError(403, "AccessDeniedException"), { reason: "AccessDenied", retryable: false, status: 403 }],
     ["bad keys", sqsError(403, "InvalidClientTokenId"), { reason: "InvalidCredentials", retryable: false }],
-    ["keys that are over", sqsError(403, "ExpiredTokenException"), { reason: "CredentialsExpired", retryable: true }],
-    ["no queue", sqsError(400, "QueueDoesNotExist"), { reason: "ResourceNotFound", retryable: false }],
+    ["expired keys", sqsError(403, "ExpiredTokenException"), { reason: "CredentialsExpired", retryable: true }],
+    ["a missing queue", sqsError(400, "QueueDoesNotExist"), { reason: "ResourceNotFound", retryable: false }],
     ["throttling", sqsError(400, "ThrottlingException"), { reason: "Throttled", retryable: true }],
     ["a limit", sqsError(403, "OverLimit"), { reason: "Throttled", retryable: true }],
     ["a rule", sqsError(400, "InvalidParameterValue"), { reason: "InvalidRequest", retryable: false }],
     ["an outage", sqsError(500, "InternalFailure"), { reason: "Unavailable", retryable: true, outcome: "unknown" }],
     ["a reset", "reset", { reason: "ConnectionLost", retryable: true, outcome: "unknown" }],
     ["a stall", "stall", { reason: "ReadTimeout", retryable: true, outcome: "unknown" }],
-    ["a reply that belongs to other bytes", accepted("0".repeat(32)), {
+    ["a reply for other bytes", accepted("0".repeat(32)), {
       reason: "Checksum",
       retryable: false,
       outcome: "unknown"
     }]
   ]
   for (const [name, answer, expected] of cases) {
-    it.live(`meets ${name}`, () =>
+    it.live(`reports ${name}`, () =>
       impatient((queue, server) =>
         Effect.gen(function*() {
           server.answer(() => answer)
@@ -81,7 +48,7 @@ describe("enqueue", () => {
       ))
   }
 
-  it.live("is tried three times", () =>
+  it.live("makes three attempts", () =>
     withQueue((queue, server) =>
       Effect.gen(function*() {
         server.answer((_, index) => index < 2 ? sqsError(500, "InternalFailure") : accepted(md5OfOne))
@@ -93,7 +60,7 @@ describe("enqueue", () => {
       })
     ))
 
-  it.live("is aborted on interruption, at once", () =>
+  it.live("is aborted at once when it is interrupted", () =>
     withQueue((queue, server) =>
       Effect.gen(function*() {
         server.answer(() => "stall")

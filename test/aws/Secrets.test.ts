@@ -1,4 +1,4 @@
-/** Neither the secret key nor the session token shows in anything that people or machines print. */
+/** Neither the secret key nor the session token appears in anything that people or machines print. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { S3, Sqs } from "../../src/aws/Clients.ts"
 import { Queue } from "../../src/aws/Queue.ts"
 import { Storage } from "../../src/aws/Storage.ts"
 import { type Answer, Faults, s3Error, sqsError } from "../support/aws/faultServer.ts"
-import { secretAccessKey, sessionToken, settings } from "../support/aws/fauxqs.ts"
+import { secretAccessKey, sessionToken, settings } from "../support/aws/settings.ts"
 
 const url = "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
 
@@ -50,7 +50,7 @@ const clean = (where: string, texts: ReadonlyArray<string>) => {
   }
 }
 
-/** What AWS itself says to a wrong signature: the request, as it should have been signed. */
+/** The reply of AWS to a wrong signature: the request as it should have been signed. */
 const canonical =
   `The request signature we calculated does not match.\n\nThe Canonical String for this request should have been\n`
   + `'POST\n/\n\nhost:sqs\nx-amz-security-token:${sessionToken}\n'`
@@ -65,7 +65,7 @@ const answers: ReadonlyArray<Answer> = [
 ]
 
 describe("secrets", () => {
-  it.live("show in no error, span, log or service", () =>
+  it.live("appear in no error, span, log or service", () =>
     Effect.gen(function*() {
       const server = yield* Faults
       const printed: Array<string> = []
@@ -105,7 +105,7 @@ describe("secrets", () => {
             clean("an error", [...renderings(exit), ...renderings(exit.cause), ...renderings(Cause.squash(exit.cause))])
           }
         }
-        // The services were used: what they have remembered must not show either.
+        // After use: what the services have kept must not appear either.
         for (const service of [storage, queue, s3, sqs]) clean("a used service", renderings(service))
       }).pipe(
         Effect.provide(

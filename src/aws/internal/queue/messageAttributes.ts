@@ -1,0 +1,69 @@
+/** The attributes of a message: their types, SQS's rules for them, their size, and their shape in a request. */
+import type { MessageAttributeValue } from "@aws-sdk/client-sqs"
+import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
+import * as Record from "effect/Record"
+import { type Refusal, refuse } from "../errors/refusal.ts"
+import { hasRefusedCharacter } from "./characters.ts"
+
+/** The value of an attribute, sent as the type String, Number or Binary. */
+export type AttributeValue = string | number | Uint8Array
+
+/** An attribute as it is sent. */
+export interface MessageAttribute {
+  readonly type: "String" | "Number" | "Binary"
+  /** Numbers are sent as text. */
+  readonly value: string | Uint8Array
+}
+
+export type MessageAttributes = Readonly<Record<string, MessageAttribute>>
+
+const maxAttributes = 10
+
+export const check = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
+  Either.gen(function*() {
+    if (value === undefined) return {}
+    if (!Predicate.isRecord(value)) return yield* refuse("attributes", "must be an object")
+    const entries = Object.entries(value)
+    if (entries.length > maxAttributes) return yield* refuse("attributes", `must not be more than ${maxAttributes}`)
+    const checked: Record<string, MessageAttribute> = {}
+    for (const [name, item] of entries) {
+      if (!/^(?!aws\.|amazon\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)$/i.test(name)) {
+        return yield* refuse(
+          "attributes",
+          "must have names of 1-256 letters, digits, '_', '-' and single inner dots, not beginning with 'aws.' or 'amazon.'"
+        )
+      }
+      const attribute = attributeOf(item)
+      if (attribute === undefined) {
+        return yield* refuse(
+          "attributes",
+          "must have values that are finite numbers, non-empty bytes or non-empty texts of XML characters"
+        )
+      }
+      checked[name] = attribute
+    }
+    return checked
+  })
+
+const attributeOf = (value: unknown): MessageAttribute | undefined => {
+  if (value instanceof Uint8Array) return value.byteLength > 0 ? { type: "Binary", value } : undefined
+  if (typeof value === "number") return Number.isFinite(value) ? { type: "Number", value: String(value) } : undefined
+  return typeof value === "string" && value !== "" && !hasRefusedCharacter(value)
+    ? { type: "String", value }
+    : undefined
+}
+
+/** In bytes, as SQS counts: names, types and values. */
+export const sizeOf = (attributes: MessageAttributes): number =>
+  Object.entries(attributes).reduce(
+    (sum, [name, { type, value }]) => sum + name.length + type.length + Buffer.byteLength(value),
+    0
+  )
+
+export const toSqs = (attributes: MessageAttributes): Record<string, MessageAttributeValue> =>
+  Record.map(
+    attributes,
+    ({ type, value }) =>
+      typeof value === "string" ? { DataType: type, StringValue: value } : { DataType: type, BinaryValue: value }
+  )

@@ -1,0 +1,80 @@
+/** Storage and Queue on the fault server. */
+import { S3Client } from "@aws-sdk/client-s3"
+import { SQSClient } from "@aws-sdk/client-sqs"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { S3, Sqs } from "../../../src/aws/Clients.ts"
+import { Queue } from "../../../src/aws/Queue.ts"
+import { Storage, type UploadInput } from "../../../src/aws/Storage.ts"
+import { Faults, type FaultServer } from "./faultServer.ts"
+import { accessKeyId, bucket, secretAccessKey, settings } from "./settings.ts"
+
+export const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
+export const mebibyte = 1024 * 1024
+export const input: UploadInput = { data: new Uint8Array([1, 2, 3]), customerId: 1, fileExtension: "png" }
+export const chunks = (count: number): Stream.Stream<Uint8Array> =>
+  Stream.repeatValue(new Uint8Array(mebibyte).fill(7)).pipe(Stream.take(count))
+
+type Run<Service> = <A, E>(
+  run: (service: Service, server: FaultServer) => Effect.Effect<A, E>
+) => Effect.Effect<A, E>
+
+/** Storage as it is set up in production. */
+export const withStorage: Run<Storage.Service> = (run) =>
+  Effect.gen(function*() {
+    const server = yield* Faults
+    return yield* Effect.flatMap(Storage, (storage) => run(storage, server)).pipe(
+      Effect.provide(Layer.orDie(Layer.provide(Storage.layer, settings(server.endpoint))))
+    )
+  }).pipe(Effect.provide(Faults.layer))
+
+/** Queue as it is set up in production. */
+export const withQueue: Run<Queue.Service> = (run) =>
+  Effect.gen(function*() {
+    const server = yield* Faults
+    return yield* Effect.flatMap(Queue, (queue) => run(queue, server)).pipe(
+      Effect.provide(
+        Layer.orDie(Layer.provide(Queue.layer, settings(server.endpoint, { AWS_SQS_QUEUE_URL: queueUrl })))
+      )
+    )
+  }).pipe(Effect.provide(Faults.layer))
+
+/** Storage with a client that makes one attempt, with short deadlines. */
+export const impatientStorage = <A, E>(
+  run: (storage: Storage.Service, server: FaultServer) => Effect.Effect<A, E>,
+  maxSockets = 50
+): Effect.Effect<A, E> =>
+  Effect.scoped(Effect.gen(function*() {
+    const server = yield* Faults
+    const client = yield* closing(() => new S3Client({ ...impatience(server, maxSockets), forcePathStyle: true }))
+    return yield* Effect.orDie(Storage.make({ bucket })).pipe(
+      Effect.flatMap((storage) => run(storage, server)),
+      Effect.provide(S3.fromClient(client))
+    )
+  })).pipe(Effect.provide(Faults.layer))
+
+/** Queue with a client that makes one attempt, with short deadlines. */
+export const impatientQueue: Run<Queue.Service> = (run) =>
+  Effect.scoped(Effect.gen(function*() {
+    const server = yield* Faults
+    const client = yield* closing(() => new SQSClient(impatience(server)))
+    return yield* Effect.orDie(Queue.make({ url: queueUrl })).pipe(
+      Effect.flatMap((queue) => run(queue, server)),
+      Effect.provide(Sqs.fromClient(client))
+    )
+  })).pipe(Effect.provide(Faults.layer))
+
+const impatience = ({ endpoint }: FaultServer, maxSockets = 50) => ({
+  region: "eu-west-1",
+  endpoint,
+  credentials: { accessKeyId, secretAccessKey },
+  maxAttempts: 1,
+  requestHandler: { connectionTimeout: 300, socketTimeout: 600, httpAgent: { maxSockets } }
+})
+
+const closing = <Client extends { readonly destroy: () => void }>(
+  make: () => Client
+): Effect.Effect<Client, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(make), (client) => Effect.sync(() => client.destroy()))
