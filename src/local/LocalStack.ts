@@ -102,7 +102,7 @@ const start = (
 ): Effect.Effect<LocalStack.Service, ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
     const databases = yield* Databases.databasesOf(tags.map(({ prefix }) => prefix))
-    const [aws, mysql] = yield* Effect.all([Aws.make, Mysql.make], { concurrency: "unbounded" })
+    const [aws, mysql] = yield* Effect.all([Aws.make(), Mysql.make()], { concurrency: "unbounded" })
     yield* Effect.forEach(databases, ({ name }) => mysql.createDatabase(name), { discard: true })
     return {
       settings: {

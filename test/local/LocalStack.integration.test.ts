@@ -272,7 +272,7 @@ describe("the lifetime of a LocalStack", () => {
   it.scoped("without fauxqs, the error says how to install it", () =>
     Effect.gen(function*() {
       const missing = () => Promise.reject(new Error("Cannot find package 'fauxqs'"))
-      const error = yield* Effect.flip(Aws.makeFrom(missing))
+      const error = yield* Effect.flip(Aws.make(missing))
       expect(error).toMatchObject({ _tag: "ConfigurationError", service: "LocalStack", reason: "LocalServer" })
       expect(error.problems).toEqual([{
         setting: "S3 and SQS",
@@ -285,7 +285,7 @@ describe("the lifetime of a LocalStack", () => {
 describe("LOCAL_MYSQL_URL", () => {
   it.scoped("names a server that gets the databases and keeps running", () =>
     Effect.gen(function*() {
-      const running = yield* withSettings({})(Mysql.make)
+      const running = yield* withSettings({})(Mysql.make())
       const url = `${Redacted.value(running.url(""))}?charset=utf8mb4`
       const { settings } = yield* LocalStack.pipe(
         Effect.provide(LocalStack.layer),
@@ -299,7 +299,7 @@ describe("LOCAL_MYSQL_URL", () => {
       expect(yield* traces(running)).toMatchObject({ process: true, port: true })
     }))
 
-  const failing = (url: string) => Effect.flip(Effect.scoped(withSettings({ LOCAL_MYSQL_URL: url })(Mysql.make)))
+  const failing = (url: string) => Effect.flip(Effect.scoped(withSettings({ LOCAL_MYSQL_URL: url })(Mysql.make())))
 
   it.effect("is refused without being quoted if it is no MySQL URL", () =>
     Effect.forEach(
@@ -316,14 +316,14 @@ describe("LOCAL_MYSQL_URL", () => {
 
   it.scoped("counts as not set if it is blank", () =>
     Effect.gen(function*() {
-      const mysql = yield* Mysql.make
+      const mysql = yield* Mysql.make()
       expect(mysql.pid).toBeGreaterThan(0)
     }).pipe(withSettings({ LOCAL_MYSQL_URL: " " })))
 
   it.effect("is refused, with the reason, if the server cannot be reached or refuses the login", () =>
     Effect.gen(function*() {
       const running = yield* Effect.scoped(
-        withSettings({})(Effect.tap(Mysql.make, ({ port }) =>
+        withSettings({})(Effect.tap(Mysql.make(), ({ port }) =>
           Effect.gen(function*() {
             const error = yield* failing(`mysql://me:hunter2@127.0.0.1:${port}`)
             expect(error.message).toContain("LOCAL_MYSQL_URL: this server cannot be used: Access denied")

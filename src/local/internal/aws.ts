@@ -18,9 +18,9 @@ const queue = "betterai-jobs"
 
 const installFauxqs = "run npm install --save-dev fauxqs@1.9.2"
 
-/** `load` is the import of fauxqs, which is an optional peer dependency. */
-export const makeFrom = (
-  load: () => Promise<Pick<typeof Fauxqs, "buildApp">>
+/** Both services, for as long as the scope. fauxqs is an optional peer dependency, so it is loaded here. */
+export const make = (
+  load: () => Promise<Pick<typeof Fauxqs, "buildApp">> = () => import("fauxqs")
 ): Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
     const { buildApp } = yield* attempt(load, "need fauxqs, which cannot be loaded", installFauxqs)
@@ -48,8 +48,6 @@ export const makeFrom = (
     )
     return { region, endpoint, bucket, queueUrl }
   })
-
-export const make: Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> = makeFrom(() => import("fauxqs"))
 
 const accepted = <A extends { readonly statusCode: number; readonly body: string }>(response: A): A | Promise<never> =>
   response.statusCode === 200 ? response : Promise.reject(new Error(response.body))

@@ -44,13 +44,8 @@ const defaultSources: ReadonlyArray<Source> = [installed(binaries), apt(binaries
  * port of the loopback device and in a temporary folder: ready when this returns, gone when the scope is closed or the
  * process has ended, even by SIGKILL.
  */
-export const make: Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope> = Effect.suspend(() =>
-  makeFrom(defaultSources)
-)
-
-/** The same with these sources of a new server. */
-export const makeFrom = (
-  sources: ReadonlyArray<Source>
+export const make = (
+  sources: ReadonlyArray<Source> = defaultSources
 ): Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
     const url = yield* Settings.load("LocalStack", runningServer)

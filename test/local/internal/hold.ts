@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { make } from "../../../src/local/internal/mysql.ts"
 
 const program = Effect.gen(function*() {
-  const { datadir, pid, port } = yield* make
+  const { datadir, pid, port } = yield* make()
   yield* Effect.sync(() => process.stdout.write(`${JSON.stringify({ datadir, pid, port })}\n`))
   yield* Effect.never
 })

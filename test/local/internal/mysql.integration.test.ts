@@ -13,7 +13,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { ConfigurationError } from "../../../src/Errors.ts"
-import { type LocalMysql, make, makeFrom } from "../../../src/local/internal/mysql.ts"
+import { type LocalMysql, make } from "../../../src/local/internal/mysql.ts"
 import { binaries, installed, type Recipe } from "../../../src/local/internal/servers.ts"
 import {
   afterwards,
@@ -39,7 +39,7 @@ describe("a private MySQL server", () => {
   it.effect("answers, does not mix with a second one, and is gone with its scope", () =>
     Effect.gen(function*() {
       const [first, second] = yield* Effect.scoped(Effect.gen(function*() {
-        const both = yield* Effect.all([make, make], { concurrency: "unbounded" })
+        const both = yield* Effect.all([make(), make()], { concurrency: "unbounded" })
         yield* both[0].createDatabase("only`here")
         yield* both[0].createDatabase("only`here")
         const [ofFirst, ofSecond] = yield* Effect.forEach(both, (mysql) => rows(mysql, "SHOW DATABASES"))
@@ -58,7 +58,7 @@ describe("a private MySQL server", () => {
 
   it.scoped("accepts only its own user, who has every privilege", () =>
     Effect.gen(function*() {
-      const mysql = yield* make
+      const mysql = yield* make()
       expect(yield* rows(mysql, "SELECT CURRENT_USER() AS me")).toEqual([{ me: "betterai@127.0.0.1" }])
       expect(String(mysql.password)).toBe("<redacted>")
       const folder = yield* Effect.promise(() => stat(join(mysql.datadir ?? "", "..")))
@@ -78,7 +78,7 @@ describe("a private MySQL server", () => {
     Effect.gen(function*() {
       yield* Effect.forEach([1, 30, 100, 200, 300, 400], (millis) =>
         Effect.gen(function*() {
-          const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(make, Effect.never)))
+          const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(make(), Effect.never)))
           yield* Effect.sleep(millis)
           yield* Fiber.interrupt(fiber)
         }))
@@ -94,12 +94,13 @@ const testRecipe: Recipe = {
   serve: () => ({ command: "sh", args: ["-c", "echo warming up; exec sleep 60"] })
 }
 
-const failure = (make: Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope>) => Effect.flip(Effect.scoped(make))
+const failure = (starting: Effect.Effect<LocalMysql, ConfigurationError, Scope.Scope>) =>
+  Effect.flip(Effect.scoped(starting))
 
 describe("a server that does not start", () => {
   it.effect("fails at its deadline, with its last lines, and is stopped", () =>
     Effect.gen(function*() {
-      const error = yield* failure(makeFrom([Effect.succeed(testRecipe)]))
+      const error = yield* failure(make([Effect.succeed(testRecipe)]))
       expect(error).toMatchObject({ _tag: "ConfigurationError", reason: "LocalServer" })
       expect(error.message).toContain("test-server: did not answer within 300ms: warming up")
       expect(yield* ownFolders).toEqual([])
@@ -108,7 +109,7 @@ describe("a server that does not start", () => {
   it.effect("fails as soon as it ends, with its last lines", () =>
     Effect.gen(function*() {
       const serve = () => ({ command: "sh", args: ["-c", "echo no space left on device >&2; exit 3"] })
-      const error = yield* failure(makeFrom([Effect.succeed({ ...testRecipe, deadline: "60 seconds", serve })]))
+      const error = yield* failure(make([Effect.succeed({ ...testRecipe, deadline: "60 seconds", serve })]))
       expect(error.message).toContain("test-server: ended before it answered: no space left on device")
     }).pipe(isolated))
 
@@ -119,7 +120,7 @@ describe("a server that does not start", () => {
         args: ["-c", "read -r line; echo \"bad $line\"; exit 1"],
         stdin: "tables\n"
       })
-      const error = yield* failure(makeFrom([Effect.succeed({ ...testRecipe, initialise })]))
+      const error = yield* failure(make([Effect.succeed({ ...testRecipe, initialise })]))
       expect(error.message).toContain("could not make its data directory: bad tables")
       expect(yield* ownFolders).toEqual([])
     }).pipe(isolated))
@@ -142,7 +143,7 @@ describe("a server that does not start", () => {
         ...recipe,
         serve: (folder, port) => recipe.serve(folder, tried.push(port) === 1 ? taken.port : port)
       }))
-      const mysql = yield* makeFrom([source])
+      const mysql = yield* make([source])
       expect(tried).toHaveLength(2)
       expect(mysql.port).toBe(tried[1])
       expect(yield* ownFolders).toHaveLength(1)
@@ -188,12 +189,12 @@ describe("when the process that started it is killed", () => {
 
   it.live("together with the watchdog, the next start removes server and folder", () =>
     Effect.scoped(Effect.gen(function*() {
-      const [crashed, inUse] = yield* Effect.all([held, make], { concurrency: "unbounded" })
+      const [crashed, inUse] = yield* Effect.all([held, make()], { concurrency: "unbounded" })
       for (const pid of watchdogOf(crashed.pid ?? 0)) process.kill(pid, "SIGKILL")
       process.kill(crashed.owner, "SIGKILL")
       yield* Effect.repeat(isAlive(crashed.owner), { while: (alive) => alive, schedule: Schedule.spaced("10 millis") })
       expect(yield* traces(crashed)).toEqual(everything)
-      yield* Effect.scoped(make)
+      yield* Effect.scoped(make())
       expect(yield* traces(crashed)).toEqual(nothing)
       expect(yield* traces(inUse)).toEqual(everything)
     })).pipe(isolated))
@@ -218,7 +219,7 @@ describe("what another run left in the temporary folder", () => {
     Effect.gen(function*() {
       const namespace = yield* Effect.promise(() => readlink("/proc/self/ns/pid"))
       const folder = yield* leftover({ pid: process.pid, started: "1", namespace })
-      yield* Effect.scoped(make)
+      yield* Effect.scoped(make())
       expect(yield* traces(folder)).toEqual({ process: true, port: false, folder: false })
     }).pipe(isolated))
 
@@ -226,7 +227,7 @@ describe("what another run left in the temporary folder", () => {
     Effect.gen(function*() {
       const elsewhere = yield* leftover({ pid: 999_999_999, started: "1", namespace: "pid:[1]" })
       const unreadable = yield* leftover([])
-      yield* Effect.scoped(make)
+      yield* Effect.scoped(make())
       expect(yield* traces(elsewhere)).toMatchObject({ folder: true })
       expect(yield* traces(unreadable)).toMatchObject({ folder: true })
     }).pipe(isolated))

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { makeFrom } from "../../../src/local/internal/mysql.ts"
+import { make } from "../../../src/local/internal/mysql.ts"
 import { apt, docker, installed } from "../../../src/local/internal/servers.ts"
 import { ownFolders, withSettings } from "../../support/localServers.ts"
 
@@ -141,7 +141,7 @@ esac`
       const started = Effect.sync(() => readFileSync(join(folder, "calls"), "utf8")).pipe(
         Effect.repeat({ until: (calls) => calls.includes("running"), schedule: Schedule.spaced("20 millis") })
       )
-      yield* Effect.race(Effect.scoped(makeFrom([docker])), started)
+      yield* Effect.race(Effect.scoped(make([docker])), started)
       expect(readFileSync(join(folder, "calls"), "utf8")).toContain("rm --force c0ffee")
       expect(yield* ownFolders).toEqual([])
     }).pipe(withSettings({})))
@@ -164,7 +164,7 @@ describe("if no server is found", () => {
       add("apt-get", "exit 127")
       add("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
       const none = ["not-on-this-machine"]
-      const error = yield* Effect.flip(makeFrom([installed(none), apt(none), docker]))
+      const error = yield* Effect.flip(make([installed(none), apt(none), docker]))
       expect(error).toMatchObject({ _tag: "ConfigurationError", service: "LocalStack", reason: "LocalServer" })
       expect(error.problems.map(({ setting }) => setting)).toEqual([
         "LOCAL_MYSQL_URL",

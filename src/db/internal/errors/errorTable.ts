@@ -1,6 +1,6 @@
 /**
- * What the errors of the server, of the driver and of the network mean: one row for each kind. The file is long because
- * it is one table.
+ * What the errors of the server, of the driver and of the network mean: one row for each kind. One file because it
+ * is one table.
  *
  * A new errno goes into `errnos` of the row whose reason and consequences it shares; each number is in one row only.
  * The driver's names for the server's errors are not used: some are missing and some are wrong.

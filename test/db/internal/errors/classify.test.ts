@@ -1,3 +1,4 @@
+/** The table of errors, without a server. One file because every case is a row of one table and its redaction. */
 import { SqlError } from "@effect/sql/SqlError"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
