@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
+import { defineConfig, type ViteUserConfig } from "vitest/config"
 
 const src = fileURLToPath(new URL("src/", import.meta.url))
 
-export default defineConfig({
+export const shared: ViteUserConfig = {
   resolve: {
     alias: [
       { find: /^@betterai\/infrastructure$/, replacement: `${src}index.ts` },
@@ -12,13 +12,28 @@ export default defineConfig({
     ]
   },
   test: {
-    include: ["test/**/*.test.ts"],
-    globalSetup: ["test/support/globalSetup.ts"],
     // Most tests wait, for servers and deadlines, rather than work.
     pool: "forks",
     maxWorkers: 2,
     minWorkers: 1,
     testTimeout: 30_000,
     hookTimeout: 60_000
+  }
+}
+
+/** Starts the database servers of the run. */
+export const globalSetup = ["test/support/globalSetup.ts"]
+
+const integration = "test/**/*.integration.test.ts"
+
+/** `npm test` runs both. Servers are started only where a file of the second one runs. */
+export default defineConfig({
+  ...shared,
+  test: {
+    ...shared.test,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [integration] } },
+      { extends: true, test: { name: "integration", include: [integration], globalSetup } }
+    ]
   }
 })

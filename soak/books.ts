@@ -1,7 +1,7 @@
-/** What the workload was told of each transfer, and whether the databases agree. */
+/** What the workload was told about each transfer, and whether the databases agree. */
 import type { DatabaseError } from "../src/Errors.ts"
 
-/** Interrupted: nobody was told anything, so either is right. */
+/** "interrupted": nobody was told anything, so the transfer may be there or not. */
 export type Told = "committed" | "refused" | "unknown" | "interrupted"
 
 export interface Entry {
@@ -21,7 +21,7 @@ export interface Found {
 export const ACCOUNTS = 40
 export const OPENING = 10_000
 
-/** Everything that does not add up, in words; none if the books balance. */
+/** Everything that does not add up, in words. Empty if the books balance. */
 export const audit = (database: string, entries: ReadonlyArray<Entry>, found: Found): ReadonlyArray<string> => {
   const wrong: Array<string> = []
   const expected = new Map(Array.from({ length: ACCOUNTS }, (_, account) => [account, OPENING]))

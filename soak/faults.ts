@@ -1,4 +1,4 @@
-/** What happens to the server and the network meanwhile. */
+/** The faults of the server and the network that arrive during the soak. */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { FaultProxy } from "../test/support/db/faultProxy.ts"
@@ -21,7 +21,7 @@ export const faults = (
       )
       if (threads.length === 0) return
       const { id } = threads[yield* Random.nextIntBetween(0, threads.length)]!
-      // It may have ended by itself meanwhile.
+      // The thread may have ended by itself.
       yield* Effect.ignore(Effect.sandbox(admin(`KILL ${kind} ${String(id)}`)))
     })
   const forAWhile = (begin: Effect.Effect<void>, end: Effect.Effect<void>) =>

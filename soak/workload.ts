@@ -1,4 +1,4 @@
-/** Fibers that move money between accounts, in every way that features use the databases. */
+/** Fibers that move money between accounts, in all the ways in which features use the databases. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
@@ -23,7 +23,7 @@ const move = <Self>(db: DatabaseTag<Self, string>, { amount, from, key, to }: Tr
     })
   )
 
-/** What the exit of a transaction tells of it. */
+/** What the exit of a transaction says about it. */
 const told = <A, E>(exit: Exit.Exit<A, E>): Pick<Entry, "told" | "error"> => {
   if (Exit.isSuccess(exit)) return { told: "committed" }
   if (exit.cause._tag === "Fail" && exit.cause.error instanceof DatabaseError) {
@@ -44,7 +44,7 @@ const newTransfer: Effect.Effect<Transfer> = Effect.gen(function*() {
   return { key: randomUUID(), from, to: (from + step) % ACCOUNTS, amount: yield* Random.nextIntBetween(1, 100) }
 })
 
-/** One transfer within a database; a tenth of them are interrupted at some moment, a tenth have little time. */
+/** One transfer within a database. A tenth of them are interrupted at some moment, a tenth have a short timeout. */
 const transfer = <Self>(db: DatabaseTag<Self, string>, ledger: Array<Entry>) =>
   Effect.gen(function*() {
     const entry = yield* newTransfer
@@ -56,7 +56,7 @@ const transfer = <Self>(db: DatabaseTag<Self, string>, ledger: Array<Entry>) =>
     yield* Effect.ignore(Effect.timeoutOption(booked(ledger, entry, work), hurry))
   })
 
-/** A transfer in both databases, one transaction inside the other, with a savepoint that is given up on the way. */
+/** A transfer in both databases, one transaction inside the other, with a savepoint that is rolled back on the way. */
 const both = (ledgers: Ledgers) =>
   Effect.gen(function*() {
     const outer = yield* newTransfer
@@ -77,7 +77,7 @@ const both = (ledgers: Ledgers) =>
 const read = <Self>(db: DatabaseTag<Self, string>) =>
   Effect.ignore(db.use((sql) => Stream.runDrain(Stream.take(sql`SELECT * FROM accounts`.stream, 7))))
 
-/** One piece of work, chosen by chance. */
+/** One piece of work, chosen at random. */
 export const step = (ledgers: Ledgers): Effect.Effect<void, never, MainDb | GarminDb> =>
   Effect.flatMap(Random.next, (chance): Effect.Effect<void, never, MainDb | GarminDb> => {
     if (chance < 0.4) return transfer(MainDb, ledgers.main)

@@ -200,7 +200,6 @@ export class DatabaseError
 const withHint = (detail: string, hint: string | undefined): string =>
   hint === undefined ? detail : `${detail}; ${hint}`
 
-const onOneLine = (statement: string): string =>
-  truncate(statement.replace(/\s+/g, " ").trim(), STATEMENT_IN_MESSAGE)
+const onOneLine = (statement: string): string => truncate(statement.replace(/\s+/g, " ").trim(), STATEMENT_IN_MESSAGE)
 
 const causeMessage = (cause: unknown): string => cause instanceof Error ? cause.message : "no more is known"

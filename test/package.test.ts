@@ -1,11 +1,10 @@
-/** What no type can say of the package: its layout, its exports, its dependencies, and what an import of it loads. */
-import { spawnSync } from "node:child_process"
+/** What no type checks: the layout, the exports and dependencies of the package, and which modules an import loads. */
 import * as Fs from "node:fs"
 import { builtinModules } from "node:module"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
+import { loadedModules } from "./support/loadedModules.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (file: string): string => Fs.readFileSync(Path.join(root, file), "utf8")
@@ -32,6 +31,11 @@ const importsOf = (file: string): ReadonlyArray<string> =>
   [...code.get(file)!.matchAll(/^\s*(?:import|export)\s(?:[^"]*?\sfrom\s)?\s*"([^"]+)"|\bimport\("([^"]+)"\)/gm)]
     .map((match) => (match[1] ?? match[2])!)
 
+/** The sources that a source imports, as paths from the root. */
+const importedSources = (file: string): ReadonlyArray<string> =>
+  importsOf(file).filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => Path.posix.join(Path.posix.dirname(file), specifier))
+
 const packageOf = (specifier: string): string =>
   specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
 
@@ -45,7 +49,7 @@ describe("layout", () => {
       )
     )
 
-  it("neither wing imports the other, nor what the other stands on", () => {
+  it("neither wing imports the other, nor the packages of the other", () => {
     const aws = importedFrom("src/aws/")
     const db = importedFrom("src/db/")
     expect(aws.filter((it) => it.startsWith("src/db/") || /sql/.test(it))).toEqual([])
@@ -67,18 +71,43 @@ describe("layout", () => {
     expect(found).toEqual([])
   })
 
-  it("every value that an internal module exports is used by another file", () => {
-    const others = [...src, ...sourcesOf("test")]
-    const texts = new Map(others.map((file) => [file, withoutComments(read(file))]))
-    const unused = src.filter(isInternal).flatMap((file) =>
-      [...code.get(file)!.matchAll(/^export (?:declare )?(?:const|class|function\*?) (\w+)/gm)]
+  it("every value that an internal module exports is used by another source, not by tests alone", () => {
+    const unused = src.filter(isInternal).flatMap((file) => {
+      const importers = src.filter((other) => other !== file && importedSources(other).includes(file))
+      return [...code.get(file)!.matchAll(/^export (?:declare )?(?:const|class|function\*?) (\w+)/gm)]
         .map((match) => match[1]!)
-        .filter((name) =>
-          !others.some((other) => other !== file && new RegExp(`\\b${name}\\b`).test(texts.get(other)!))
-        )
+        .filter((name) => !importers.some((other) => new RegExp(`\\b${name}\\b`).test(code.get(other)!)))
         .map((name) => `${file}: ${name}`)
-    )
+    })
     expect(unused).toEqual([])
+  })
+
+  it("no source imports itself by way of others, for a type either", () => {
+    const cycles: Array<string> = []
+    const finished = new Set<string>()
+    const visit = (file: string, path: ReadonlyArray<string>): void => {
+      if (path.includes(file)) {
+        cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "))
+        return
+      }
+      if (finished.has(file)) return
+      for (const next of importedSources(file)) visit(next, [...path, file])
+      finished.add(file)
+    }
+    for (const file of src) visit(file, [])
+    expect(cycles).toEqual([])
+    // The scan sees imports of types alone.
+    expect(importedSources("src/db/Repository.ts")).toContain("src/db/Database.ts")
+  })
+
+  it("no file has more than 400 lines, unless the comment at its top has a sentence \"One file because …\"", () => {
+    const long = [...src, ...sourcesOf("test")].flatMap((file) => {
+      const text = read(file)
+      const lines = text.split("\n").length - 1
+      const top = /^(?:\/\*.*?\*\/|(?:\/\/.*\n)+)/s.exec(text)?.[0] ?? ""
+      return lines > 400 && !top.includes("One file because") ? [`${file}: ${lines} lines`] : []
+    })
+    expect(long).toEqual([])
   })
 })
 
@@ -92,7 +121,7 @@ describe("manifest", () => {
     !isInternal(file) && (file.endsWith("/index.ts") || !folders.includes(Path.posix.dirname(file)))
   )
 
-  it("has an export for each public module, and none for another", () => {
+  it("has an export for each public module, and no others", () => {
     const expected = publicModules.map((file) => {
       const built = file.replace(/^src\//, "./dist/").replace(/\.ts$/, "")
       return [subpathOf(file), { types: `${built}.d.ts`, default: `${built}.js` }]
@@ -100,12 +129,12 @@ describe("manifest", () => {
     expect(manifest.exports).toEqual(Object.fromEntries([...expected, ["./package.json", "./package.json"]]))
   })
 
-  it("index re-exports the modules of both wings and not the entry points of their own", () => {
+  it("index re-exports the modules of both wings, and no other entry point", () => {
     const reExported = new Set(importsOf("src/index.ts").map((specifier) => Path.posix.join("src", specifier)))
     expect([...reExported].sort()).toEqual(publicModules.filter((file) => !file.endsWith("/index.ts")))
   })
 
-  it("declares the packages that the sources import, what those ask of their users, and no others", () => {
+  it("declares the packages that the sources import, the peers of those, and no others", () => {
     const imported = new Set(
       src.flatMap(importsOf)
         .filter((it) => !it.startsWith(".") && !it.startsWith("node:") && !builtinModules.includes(it))
@@ -130,66 +159,40 @@ describe("manifest", () => {
 })
 
 describe("loading", () => {
-  /** Everything that a fresh process loads when it imports these, as paths from the root. V8 itself keeps the list. */
-  const loadedBy = (...specifiers: ReadonlyArray<string>): ReadonlyArray<string> => {
-    const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "infrastructure-loaded-"))
-    try {
-      const { status, stderr } = spawnSync(
-        process.execPath,
-        [
-          "--import",
-          "tsx",
-          "--input-type=module",
-          "--eval",
-          specifiers.map((specifier) => `import "${specifier}"`).join("\n")
-        ],
-        { cwd: root, encoding: "utf8", env: { ...process.env, NODE_V8_COVERAGE: folder } }
-      )
-      expect(stderr).toBe("")
-      expect(status).toBe(0)
-      const scripts = Fs.readdirSync(folder).flatMap((file) =>
-        (JSON.parse(Fs.readFileSync(Path.join(folder, file), "utf8")) as { result: Array<{ url: string }> }).result
-      )
-      return scripts.filter(({ url }) => url.startsWith("file:")).map(({ url }) =>
-        Path.relative(root, fileURLToPath(url)).split(Path.sep).join("/")
-      )
-    } finally {
-      Fs.rmSync(folder, { recursive: true, force: true })
-    }
-  }
-
   const aws = /^(node_modules\/(@aws-sdk|@smithy|@aws)\/|src\/aws\/)/
+  const sdk = /^node_modules\/(@aws-sdk|@smithy|@aws)\//
   const sql = /^(node_modules\/(@effect\/sql|@effect\/sql-mysql2|mysql2)\/|src\/db\/)/
   const local = /^(node_modules\/(fauxqs|fastify)\/|src\/local\/)/
 
-  it("a package that is loaded is seen", () => {
-    const loaded = loadedBy("@aws-sdk/client-sqs", "fauxqs")
-    expect(loaded.some((file) => aws.test(file))).toBe(true)
-    expect(loaded.some((file) => local.test(file))).toBe(true)
+  it("the errors load neither wing, and the database wing loads no AWS module", () => {
+    const [errors, database] = loadedModules([
+      ["@betterai/infrastructure/Errors"],
+      ["@betterai/infrastructure/db/Database"]
+    ])
+    expect(errors).toContain("src/Errors.ts")
+    expect(errors!.filter((file) => aws.test(file) || sql.test(file) || local.test(file))).toEqual([])
+    expect(database).toContain("src/db/Database.ts")
+    expect(database!.filter((file) => sql.test(file)).length).toBeGreaterThan(1)
+    expect(database!.filter((file) => aws.test(file) || local.test(file))).toEqual([])
   })
 
-  it("the database wing loads no AWS module", () => {
-    const loaded = loadedBy("@betterai/infrastructure/db/Database")
-    expect(loaded).toContain("src/db/Database.ts")
-    expect(loaded.filter((file) => sql.test(file)).length).toBeGreaterThan(1)
-    expect(loaded.filter((file) => aws.test(file) || local.test(file))).toEqual([])
-  })
-
-  it("the AWS wing loads no SQL module", () => {
-    const loaded = loadedBy("@betterai/infrastructure/aws/Storage", "@betterai/infrastructure/aws/Queue")
-    expect(loaded).toEqual(expect.arrayContaining(["src/aws/Storage.ts", "src/aws/Queue.ts"]))
-    expect(loaded.filter((file) => sql.test(file) || local.test(file))).toEqual([])
-  })
-
-  it("the package itself does not load the local stack", () => {
-    const loaded = loadedBy("@betterai/infrastructure")
-    expect(loaded.some((file) => aws.test(file)) && loaded.some((file) => sql.test(file))).toBe(true)
-    expect(loaded.filter((file) => local.test(file))).toEqual([])
-  })
-
-  it("the errors load neither wing", () => {
-    const loaded = loadedBy("@betterai/infrastructure/Errors")
-    expect(loaded).toContain("src/Errors.ts")
-    expect(loaded.filter((file) => aws.test(file) || sql.test(file) || local.test(file))).toEqual([])
+  it("the AWS wing loads no SQL module and no SDK before it is used, and the package itself no local stack", () => {
+    const modules = ["aws/StorageKey", "aws/Storage", "aws/Queue", "aws/Clients"]
+    const loaded = loadedModules([
+      ...modules.map((module) => [`@betterai/infrastructure/${module}`]),
+      ["@betterai/infrastructure"],
+      ["@aws-sdk/client-sqs", "fauxqs"]
+    ])
+    modules.forEach((module, index) => {
+      expect(loaded[index]).toContain(`src/${module}.ts`)
+      expect(loaded[index]!.filter((file) => sql.test(file) || sdk.test(file) || local.test(file))).toEqual([])
+    })
+    const [everything, more] = loaded.slice(modules.length)
+    expect(everything!.some((file) => aws.test(file)) && everything!.some((file) => sql.test(file))).toBe(true)
+    expect(everything!.filter((file) => local.test(file))).toEqual([])
+    // A package that is loaded is seen.
+    const packages = more!.filter((file) => !everything!.includes(file) && file.startsWith("node_modules/"))
+    expect(packages.some((file) => aws.test(file) && sdk.test(file))).toBe(true)
+    expect(packages.some((file) => local.test(file))).toBe(true)
   })
 })

@@ -1,9 +1,10 @@
 /**
- * What a client of several MySQL databases must do, row by row of what `@effect/sql` and `@effect/sql-mysql2` do not.
+ * What a client of several MySQL databases must do: one row for each thing that `@effect/sql` and `@effect/sql-mysql2` do
+ * not do.
  *
- * Every row observes something on a real server and says what a sound client shows there. Run on our client, the
- * observation has to be that; run on upstream's, it has to be something else: a row whose defect is gone there fails
- * and says so. What fails while it is set up is no defect, and fails in both.
+ * Every row observes something on a real server and says what a sound client shows there. On our client the observation
+ * must equal that. On upstream's client it must differ: a row whose defect is gone there fails and says so. A failure
+ * while a row is set up is no defect: it fails the row on both.
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

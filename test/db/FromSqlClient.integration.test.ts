@@ -16,8 +16,9 @@ import { BloodDb, GarminDb, MainDb } from "../../src/db/Database.ts"
 import { DatabaseError } from "../../src/Errors.ts"
 import { garmin } from "../support/db/databases.ts"
 import { freshDatabase } from "../support/db/testServer.ts"
+import { realClock } from "../support/realClock.ts"
 
-/** The driver's own client, as another program would use it beside us. */
+/** The client of @effect/sql-mysql2, as other code in the same process would use it beside ours. */
 class Bare extends Context.Tag("test/Bare")<Bare, SqlClient.SqlClient>() {}
 
 const upstream = (name: string) =>
@@ -26,8 +27,8 @@ const upstream = (name: string) =>
   )
 
 const everything = Layer.mergeAll(
-  MainDb.fromSqlClient.pipe(Layer.provide(Layer.fresh(upstream("foreign_main")))),
-  BloodDb.fromSqlClient.pipe(Layer.provide(Layer.fresh(upstream("foreign_blood")))),
+  MainDb.fromSqlClient.pipe(Layer.provide(Layer.fresh(upstream("other_main")))),
+  BloodDb.fromSqlClient.pipe(Layer.provide(Layer.fresh(upstream("other_blood")))),
   Layer.effect(Bare, SqlClient.SqlClient).pipe(Layer.provide(Layer.fresh(upstream("bare")))),
   garmin()
 )
@@ -55,8 +56,8 @@ const setUp = Effect.zipRight(
 )
 const ofBare = Effect.flatMap(Bare, (sql) => sql<{ mark: string }>`SELECT mark FROM records`)
 
-describe("another driver's client as one of the databases", () => {
-  layer(everything, { excludeTestServices: true })((it) => {
+describe("fromSqlClient: another client as one of the databases", () => {
+  layer(everything, realClock)((it) => {
     it.effect("nests with the others in all orders: each row is in its own database and transaction", () =>
       Effect.gen(function*() {
         yield* setUp
@@ -66,7 +67,7 @@ describe("another driver's client as one of the databases", () => {
             for (const c of levels) {
               const plan = [a, b, c]
               const there = new Set(plan.map(({ letter }) => letter)).size
-              // Every order of the three, and in and out of the foreign one.
+              // Every order of the three databases, and Main around one that is around Main.
               if (there < 3 && !(there === 2 && a.letter === "M" && c.letter === "M")) continue
               const at = (index: number): Effect.Effect<void, unknown, Env> =>
                 Effect.gen(function*() {
@@ -92,11 +93,11 @@ describe("another driver's client as one of the databases", () => {
         }
       }))
 
-    it.effect("streams and resolves in its own transaction; what it reserves is, as with that client alone, a connection of its own", () =>
+    it.effect("streams and resolves in its own transaction; what it reserves is another connection, as with that client alone", () =>
       Effect.gen(function*() {
         yield* setUp
         const main = yield* MainDb
-        const find = yield* SqlResolver.findById("foreign", {
+        const find = yield* SqlResolver.findById("find", {
           Id: Schema.String,
           Result: Schema.Struct({ mark: Schema.String }),
           ResultId: ({ mark }) => mark,
@@ -119,7 +120,7 @@ describe("another driver's client as one of the databases", () => {
         expect(yield* marks("M")).toEqual([])
       }))
 
-    it.effect("refuses the options that it cannot have, and has errors and stats all the same", () =>
+    it.effect("refuses the options that it cannot support, and still gives typed errors and stats", () =>
       Effect.gen(function*() {
         yield* setUp
         for (const options of [{ isolation: "SERIALIZABLE" }, { readOnly: true }, { retries: 1 }] as const) {
@@ -137,8 +138,8 @@ describe("another driver's client as one of the databases", () => {
   })
 })
 
-describe("a client that nobody told of us", () => {
-  layer(everything, { excludeTestServices: true })((it) => {
+describe("a client of @effect/sql that does not know our databases", () => {
+  layer(everything, realClock)((it) => {
     const attempts = (sql: SqlClient.SqlClient) => ({
       statement: sql`INSERT INTO records VALUES ('stray')`,
       raw: sql`INSERT INTO records VALUES ('stray')`.raw,
@@ -161,7 +162,7 @@ describe("a client that nobody told of us", () => {
             const plain = yield* transaction(outer, Effect.flip(attempt as Effect.Effect<unknown, SqlError>))
             expect(plain, name).toBeInstanceOf(SqlError)
           }
-          // Its own withTransaction makes a defect of every failure to begin.
+          // Its own withTransaction turns a failure to begin into a defect.
           const nested = yield* Effect.exit(
             transaction(outer, bare.withTransaction(bare`INSERT INTO records VALUES ('stray')`))
           )
@@ -171,7 +172,7 @@ describe("a client that nobody told of us", () => {
         }))
     }
 
-    it.effect("keeps its own transactions to itself: ours inside them are ours", () =>
+    it.effect("has transactions of its own: ours inside them are separate", () =>
       Effect.gen(function*() {
         yield* setUp
         const bare = yield* Bare

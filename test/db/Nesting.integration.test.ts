@@ -7,7 +7,7 @@ import * as Random from "effect/Random"
 import { BloodDb, GarminDb, MainDb } from "../../src/db/Database.ts"
 import { allFour, nameOf } from "../support/db/databases.ts"
 
-/** The three databases by letter, each with a table of the same name. */
+/** Three databases by letter, each with a table of the same name. */
 const databases = { M: MainDb, G: GarminDb, B: BloodDb } as const
 type Letter = keyof typeof databases
 type Env = MainDb | GarminDb | BloodDb
@@ -25,7 +25,7 @@ const onEach = (run: (letter: Letter) => Effect.Effect<unknown, unknown, Env>) =
 const write = (letter: Letter, mark: string) =>
   Effect.flatMap(client(letter), (sql) => sql`INSERT INTO records ${sql.insert({ mark, written_in: letter })}`)
 
-/** What another connection sees: what was committed, and where. */
+/** The rows of a database, with the letter of the database they were written to. */
 const committed = (letter: Letter, like = "%") =>
   Effect.map(
     Effect.flatMap(client(letter), (sql) =>
@@ -57,7 +57,7 @@ interface Level {
   readonly commits: boolean
 }
 
-/** All sequences of so many levels, in every order and with every combination of ends. */
+/** All sequences of so many levels, in every order and with every combination of commit and rollback. */
 const plans = (depth: number, all: boolean): ReadonlyArray<ReadonlyArray<Level>> =>
   depth === 0 ?
     [[]] :
@@ -87,7 +87,7 @@ const runPlan = (plan: ReadonlyArray<Level>): Effect.Effect<void, unknown, Env> 
   return at(0)
 }
 
-/** A row stays unless a level of its own database, that it was written in, was rolled back. */
+/** A row stays unless a level of its own database, in which it was written, was rolled back. */
 const expected = (plan: ReadonlyArray<Level>, letter: Letter): ReadonlyArray<string> =>
   Array.from({ length: plan.length + 1 }, (_, index) => index)
     .filter((index) => plan.slice(0, index).every((level) => level.letter !== letter || level.commits))
@@ -106,7 +106,7 @@ describe("nested transactions of several databases", () => {
         ]
       ] as const
     ) {
-      it.effect(`${title}: each row is in its own database, and shares the fate of its own transactions`, () =>
+      it.effect(`${title}: each row is in its own database, and is kept or rolled back with the transactions of that database`, () =>
         Effect.gen(function*() {
           expect(all.length).toBeGreaterThan(30)
           yield* setUp
@@ -184,7 +184,7 @@ describe("nested transactions of several databases", () => {
         }
       }))
 
-    it.effect("one database's COMMIT does not wait for the other, and a row is visible as soon as its own is through", () =>
+    it.effect("one database's COMMIT does not wait for the other, and its rows are visible at once", () =>
       Effect.gen(function*() {
         yield* setUp
         yield* transaction(
@@ -196,14 +196,14 @@ describe("nested transactions of several databases", () => {
             const outside = Effect.forkDaemon(Effect.all([committed("M"), committed("G")]))
             const seen = yield* Effect.flatMap(outside, (fiber) => fiber)
             expect(seen[1]).toEqual(["G:inner"])
-            // The forked fiber still stands in the transaction on Main.
+            // The forked fiber is still in the transaction on Main.
             expect(seen[0]).toEqual(["M:outer"])
           })
         )
         expect(yield* committed("M")).toEqual(["M:outer"])
       }))
 
-    it.effect("concurrent fibers with different open sets do not meet", () =>
+    it.effect("concurrent fibers with different open transactions do not mix", () =>
       Effect.gen(function*() {
         yield* setUp
         const sets: ReadonlyArray<ReadonlyArray<Letter>> = [
@@ -244,7 +244,7 @@ describe("nested transactions of several databases", () => {
         }
       }))
 
-    it.effect("two transactions of the same databases in the opposite order, interleaved by hand", () =>
+    it.effect("two fibers with transactions of the same databases in opposite order, interleaved step by step", () =>
       Effect.gen(function*() {
         yield* setUp
         const a = yield* Deferred.make<void>()

@@ -9,9 +9,9 @@ import * as Metric from "effect/Metric"
 import type * as MetricState from "effect/MetricState"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Tracer from "effect/Tracer"
 import * as Database from "../../src/db/Database.ts"
 import { freshDatabase } from "../support/db/testServer.ts"
+import { recordingTracer } from "../support/recordingTracer.ts"
 
 class WatchedDb extends Database.Tag("WatchedDb", { prefix: "WATCHED_DB" })<WatchedDb>() {}
 
@@ -35,39 +35,6 @@ const connections = (state: string) =>
     read<MetricState.MetricState.Gauge<number>>("db.client.connection.count", { state }),
     (gauge) => gauge?.value
   )
-
-/** A tracer that keeps what it is given. */
-const recorder = () => {
-  const spans: Array<Tracer.Span & { readonly attributes: ReadonlyMap<string, unknown> }> = []
-  const tracer = Tracer.make({
-    span: (name, parent, context, links, startTime, kind) => {
-      const attributes = new Map<string, unknown>()
-      const span: Tracer.Span = {
-        _tag: "Span",
-        name,
-        spanId: `span-${spans.length}`,
-        traceId: "trace",
-        parent,
-        context,
-        status: { _tag: "Started", startTime },
-        attributes,
-        links,
-        sampled: true,
-        kind,
-        end: () => {},
-        attribute: (key, value) => {
-          attributes.set(key, value)
-        },
-        event: () => {},
-        addLinks: () => {}
-      }
-      spans.push(span)
-      return span
-    },
-    context: (execution) => execution()
-  })
-  return { spans, tracer }
-}
 
 describe("metrics", () => {
   it.live("follow the pool: gauges, counters and histograms, tagged with the database", () =>
@@ -100,7 +67,7 @@ describe("metrics", () => {
 describe("spans", () => {
   it.live("follow OpenTelemetry's conventions, without parameters", () =>
     Effect.gen(function*() {
-      const { spans, tracer } = recorder()
+      const { spans, tracer } = recordingTracer()
       yield* Effect.gen(function*() {
         const sql = yield* WatchedDb
         yield* sql`SELECT ${"secret-parameter"} AS a`
@@ -130,7 +97,7 @@ describe("spans", () => {
 })
 
 describe("leaks", () => {
-  it.live("are logged once, with the span that borrowed the connection, and nothing is taken away", () => {
+  it.live("are logged once, with the span that borrowed the connection, which keeps it", () => {
     const logged: Array<{ readonly message: string; readonly annotations: Record<string, unknown> }> = []
     const logger = Logger.make<unknown, void>(({ annotations, message }) => {
       logged.push({ message: String(message), annotations: Object.fromEntries(HashMap.toEntries(annotations)) })

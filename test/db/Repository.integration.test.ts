@@ -1,17 +1,17 @@
 import * as Model from "@effect/sql/Model"
 import { describe, expect, layer } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { expectTypeOf } from "vitest"
 import { GarminDb, MainDb } from "../../src/db/Database.ts"
 import * as Repository from "../../src/db/Repository.ts"
-import { DatabaseError } from "../../src/Errors.ts"
+import type { DatabaseError } from "../../src/Errors.ts"
 import { garmin, main } from "../support/db/databases.ts"
+import { databaseError } from "../support/db/errors.ts"
+import { realClock } from "../support/realClock.ts"
 
 class File extends Model.Class<File>("File")({
   id: Model.Generated(Schema.Number),
@@ -41,15 +41,10 @@ const setUp = MainDb.use((sql) =>
 const file = (name: string) => File.insert.make({ name, note: Option.none() })
 
 const failure = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<DatabaseError, never, R> =>
-  Effect.map(Effect.exit(effect), (exit) => {
-    const failures = Exit.isFailure(exit) ? [...Cause.failures(exit.cause)] : []
-    expect(failures).toHaveLength(1)
-    expect(failures[0]).toBeInstanceOf(DatabaseError)
-    return failures[0] as DatabaseError
-  })
+  Effect.map(Effect.exit(effect), databaseError)
 
 describe("Repository", () => {
-  layer(Layer.merge(main(), garmin()), { excludeTestServices: true })((it) => {
+  layer(Layer.merge(main(), garmin()), realClock)((it) => {
     it.effect("inserts, and gives the row with what the database generated", () =>
       Effect.gen(function*() {
         yield* setUp
@@ -64,7 +59,7 @@ describe("Repository", () => {
         expect(yield* findById(third.id + 1)).toEqual(Option.none())
       }))
 
-    it.effect("inserts with an id of the record's own", () =>
+    it.effect("inserts a record that brings its id", () =>
       Effect.gen(function*() {
         yield* setUp
         const { findById, insert } = yield* labels
@@ -73,7 +68,7 @@ describe("Repository", () => {
         expect(yield* findById("x")).toEqual(Option.some(label))
       }))
 
-    it.effect("updates, and tells where there was nothing to update", () =>
+    it.effect("updates, and says if there was nothing to update", () =>
       Effect.gen(function*() {
         yield* setUp
         const { findById, insert, update, updateVoid } = yield* files
@@ -89,7 +84,7 @@ describe("Repository", () => {
         expect(Option.map(yield* findById(made.id), ({ name }) => name)).toEqual(Option.some("d"))
       }))
 
-    it.effect("deletes, also what is not there", () =>
+    it.effect("deletes, also a row that is not there", () =>
       Effect.gen(function*() {
         yield* setUp
         const repository = yield* files
@@ -99,7 +94,7 @@ describe("Repository", () => {
         expect(yield* repository.findById(made.id)).toEqual(Option.none())
       }))
 
-    it.effect("fails typed: with what the server refuses, and with what a schema refuses, showing no value", () =>
+    it.effect("fails with a typed error that shows no value, for what the server refuses and for what a schema refuses", () =>
       Effect.gen(function*() {
         yield* setUp
         const { findById, insert, insertVoid } = yield* files
@@ -127,11 +122,12 @@ describe("Repository", () => {
         const unfit = yield* failure(narrow.findById(id[0]!.id as never))
         expect(unfit).toMatchObject({
           reason: "InvalidData",
-          detail: "a row of files does not fit its model: check name"
+          detail: "a row of files does not fit its model in name",
+          hint: "compare it with the schema of the model"
         })
       }))
 
-    it.effect("insert leaves nothing where the row cannot be given", () =>
+    it.effect("insert leaves no row where it cannot read it back", () =>
       Effect.gen(function*() {
         yield* setUp
         yield* MainDb.use((sql) =>
@@ -149,7 +145,7 @@ describe("Repository", () => {
         expect(yield* MainDb.use((sql) => sql`SELECT name FROM no_id`)).toEqual([{ name: "a" }])
       }))
 
-    it.effect("works in the open transaction of its database, and in no other", () =>
+    it.effect("works in the open transaction of its own database only", () =>
       Effect.gen(function*() {
         yield* setUp
         const repository = yield* files
@@ -160,7 +156,7 @@ describe("Repository", () => {
           const { id } = yield* repository.insert(file("a"))
           expect(Option.isSome(yield* repository.findById(id))).toBe(true)
           expect(yield* count).toBe(1)
-          // A refused insert takes back itself alone.
+          // A refused insert undoes itself alone.
           expect((yield* failure(repository.insert(file("a")))).reason).toBe("UniqueViolation")
           yield* repository.insert(file("b"))
           yield* Effect.fail("undo")

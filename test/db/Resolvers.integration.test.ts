@@ -11,13 +11,16 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { GarminDb, MainDb } from "../../src/db/Database.ts"
 import * as Repository from "../../src/db/Repository.ts"
-import { allFour, main, nameOf, threadsOf } from "../support/db/databases.ts"
+import { connectionId } from "../support/db/connectionId.ts"
+import { allFour, main, nameOf } from "../support/db/databases.ts"
+import { threadsOf } from "../support/db/testServer.ts"
+import { realClock } from "../support/realClock.ts"
 
 const Row = Schema.Struct({ id: Schema.Number, owner: Schema.Number, thread: Schema.Number, db: Schema.String })
 
 /**
  * The four kinds of resolvers on one database; `batches` lists what each of their executions got. Effect runs the requests
- * of resolvers with the same tag together, whatever is in them: the tag has to name the database too.
+ * of resolvers with the same tag together, whatever is in them: the tag must name the database, too.
  */
 const makeResolvers = (sql: SqlClient.SqlClient, database: string) =>
   Effect.gen(function*() {
@@ -73,15 +76,10 @@ const ids = MainDb.use((sql) => sql<{ id: number }>`SELECT id FROM items ORDER B
   Effect.map((rows) => rows.map(({ id }) => id))
 )
 
-const thread = MainDb.use((sql) => sql<{ id: number }>`SELECT CONNECTION_ID() AS id`).pipe(
-  Effect.map(([row]) => row!.id)
-)
-
 const together = { batching: true, concurrency: "unbounded" } as const
-const real = { excludeTestServices: true } as const
 
 describe("SqlResolver", () => {
-  layer(allFour(), real)((it) => {
+  layer(allFour(), realClock)((it) => {
     it.effect("batches outside of transactions", () =>
       Effect.gen(function*() {
         const { batches, byId, insert, ofOwner, ordered } = yield* start
@@ -94,12 +92,12 @@ describe("SqlResolver", () => {
         expect(batches).toEqual([[1, 2, 3, 4], [1, 9, 3], [2, 3], [0, 1, 7]])
       }))
 
-    it.effect("batches inside a transaction, on its connection, and shares its fate", () =>
+    it.effect("batches inside a transaction, on its connection, and is committed or rolled back with it", () =>
       Effect.gen(function*() {
         const { batches, byId, insert, ofOwner, ordered } = yield* start
         const work = Effect.gen(function*() {
           yield* Effect.forEach([1, 2, 3], insert.execute, together)
-          const id = yield* thread
+          const id = yield* connectionId
           const found = yield* Effect.forEach([1, 2, 4], byId.execute, together)
           expect(found.map(Option.map((row) => row.thread))).toEqual([Option.some(id), Option.some(id), Option.none()])
           expect((yield* Effect.forEach([1, 2], ordered.execute, together)).map((row) => row.thread)).toEqual([id, id])
@@ -119,13 +117,13 @@ describe("SqlResolver", () => {
         const { byId, insert } = yield* start
         const exits = yield* Effect.forEach([1, 2, 3], (id) =>
           Effect.exit(MainDb.withTransaction(Effect.gen(function*() {
-            const mine = yield* thread
+            const mine = yield* connectionId
             yield* insert.execute(id)
             const seen = yield* Effect.forEach([1, 2, 3], byId.execute, { batching: true })
             const rows = seen.flatMap((row) => Option.toArray(row))
             expect(rows.map((row) => row.id)).toContain(id)
             expect(new Set(rows.map((row) => row.thread))).toEqual(new Set([mine]))
-            // What the others have committed by now may be seen, and what is rolled back never.
+            // Rows that the others have committed by now may be seen, rows that are rolled back never.
             expect(rows.some((row) => row.id === 2)).toBe(id === 2)
             if (id === 2) yield* Effect.fail("undo")
           }))), together)
@@ -133,7 +131,7 @@ describe("SqlResolver", () => {
         expect(yield* ids).toEqual([1, 3])
       }))
 
-    it.effect("transactions whose first step is a request: still each in its own", () =>
+    it.effect("transactions whose first step is a request: each still runs in its own", () =>
       Effect.gen(function*() {
         const { insert } = yield* start
         yield* Effect.forEach([1, 2, 3, 4], (id) =>
@@ -143,7 +141,7 @@ describe("SqlResolver", () => {
         expect(yield* ids).toEqual([1, 3])
       }))
 
-    it.effect("of one database inside a transaction of another runs outside; of both, each in its own", () =>
+    it.effect("inside a transaction of another database runs outside of it; inside transactions of both, each in its own", () =>
       Effect.gen(function*() {
         const onMain = yield* start
         const garmin = yield* GarminDb
@@ -193,7 +191,7 @@ describe("SqlResolver", () => {
           })))
           expect(yield* find(1)).toEqual(Option.some(1))
           expect(yield* find(5)).toEqual(Option.none())
-          // The caching may also be switched on inside; by default the cache is the one of the whole process.
+          // Caching may also be switched on inside. By default one cache serves the whole process.
           yield* MainDb.withTransaction(Effect.withRequestCaching(
             Effect.zipRight(
               sql`UPDATE items SET owner = 8 WHERE id = 1`,
@@ -209,7 +207,7 @@ describe("SqlResolver", () => {
 })
 
 describe("SqlSchema over one of the databases", () => {
-  layer(allFour(), real)((it) => {
+  layer(allFour(), realClock)((it) => {
     it.effect("works in its transaction", () =>
       Effect.gen(function*() {
         const { sql } = yield* start
@@ -224,7 +222,7 @@ describe("SqlSchema over one of the databases", () => {
         })
         yield* Effect.ignore(MainDb.withTransaction(Effect.gen(function*() {
           yield* add({ id: 1, owner: 2 })
-          expect(Option.getOrThrow(yield* find(1)).thread).toBe(yield* thread)
+          expect(Option.getOrThrow(yield* find(1)).thread).toBe(yield* connectionId)
           yield* Effect.fail("undo")
         })))
         expect(yield* find(1)).toEqual(Option.none())
@@ -245,8 +243,8 @@ describe("SqlSchema over one of the databases", () => {
 })
 
 describe("Repository.dataLoader", () => {
-  layer(main({ poolSize: 4 }), real)((it) => {
-    it.scoped("gathers the requests of many fibers, outside of transactions", () =>
+  layer(main({ poolSize: 4 }), realClock)((it) => {
+    it.scoped("collects the requests of many fibers, outside of transactions", () =>
       Effect.gen(function*() {
         const { batches, byId, insert } = yield* start
         yield* Effect.forEach([1, 2, 3], insert.execute, together)
@@ -279,7 +277,7 @@ describe("Repository.dataLoader", () => {
           yield* add(1)
           yield* Effect.all([add(2), add(3)], together)
           const rows = yield* Effect.forEach([1, 2, 1], find, together)
-          const mine = yield* thread
+          const mine = yield* connectionId
           expect(rows.map(Option.map((row) => [row.id, row.thread]))).toEqual(
             [1, 2, 1].map((id) => Option.some([id, mine]))
           )
@@ -293,7 +291,7 @@ describe("Repository.dataLoader", () => {
         expect(yield* ids).toEqual([1, 2, 3])
       }))
 
-    it.scoped("loaders of two databases whose resolvers have the same tag do not meet", () =>
+    it.scoped("loaders of two databases whose resolvers have the same tag do not mix", () =>
       Effect.gen(function*() {
         const { sql } = yield* start
         const saw: Array<string> = []
@@ -312,7 +310,7 @@ describe("Repository.dataLoader", () => {
         expect(saw.sort()).toEqual(["a 1,3", "a 1,3", "b 2", "b 2"])
       }))
 
-    it.scoped("made inside a transaction, does not stay in it", () =>
+    it.scoped("a loader made inside a transaction is not bound to it", () =>
       Effect.gen(function*() {
         const { byId, insert } = yield* start
         const { add, find } = yield* MainDb.withTransaction(Effect.all({
@@ -323,7 +321,7 @@ describe("Repository.dataLoader", () => {
         expect(Option.isSome(yield* find(1))).toBe(true)
       }))
 
-    it.scoped("identical writes are all done, and a failure reaches everyone who waits", () =>
+    it.scoped("identical writes are all carried out, and a failure reaches everyone who waits", () =>
       Effect.gen(function*() {
         const { batches, insert } = yield* start
         const add = yield* Repository.dataLoader(insert, { window: "20 millis" })

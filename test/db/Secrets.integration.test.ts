@@ -20,8 +20,7 @@ import * as Repository from "../../src/db/Repository.ts"
 import { DatabaseError } from "../../src/Errors.ts"
 import { main } from "../support/db/databases.ts"
 import { freshDatabase, server } from "../support/db/testServer.ts"
-
-const real = { excludeTestServices: true } as const
+import { realClock } from "../support/realClock.ts"
 
 /** All the ways in which people and tools look at a value. */
 const renderings = (value: unknown): ReadonlyArray<string> => [
@@ -44,7 +43,7 @@ interface Seen {
   readonly spans: Array<unknown>
 }
 
-/** Records what a logger and a tracer get: all of it, attributes, events, exits and causes. */
+/** Records everything that a logger and a tracer get: attributes, events, exits and causes. */
 const recording = () => {
   const seen: Seen = { logs: [], spans: [] }
   const formats = [
@@ -78,7 +77,7 @@ const recording = () => {
         attribute: (key, value) => void attributes.set(key, value),
         event: (...event) => void events.push(event),
         addLinks: () => {},
-        // What a success gives is the caller's data, and no exporter looks at it.
+        // The value of a success is the caller's data, and no exporter looks at it.
         end: (_, exit) => {
           if (Exit.isFailure(exit)) span.exit = exit
         }
@@ -154,7 +153,7 @@ const SECRET = "Mrk7x9Q"
 
 for (const preparedStatements of [true, false]) {
   describe(`parameters, ${preparedStatements ? "prepared" : "as text"}`, () => {
-    layer(main({ preparedStatements }), real)((it) => {
+    layer(main({ preparedStatements }), realClock)((it) => {
       for (const [name, statement] of Object.entries(failing)) {
         it.effect(`are in no rendering: ${name}`, () =>
           Effect.gen(function*() {

@@ -1,4 +1,4 @@
-/** Our client has none of the defects of the packages that it is made for. */
+/** The contract of test/contract/SqlClients.ts on our client: it has none of the defects of the packages below it. */
 import * as SqlResolver from "@effect/sql/SqlResolver"
 import { describe, expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
@@ -57,7 +57,7 @@ const ours: Subject = {
 
 suite(ours)
 
-describe("what is no defect but has to be known", () => {
+describe("what is no defect, but good to know", () => {
   it.scopedLive("FLOAT is the nearest double in the binary protocol, and MySQL's digits in the text protocol", () =>
     Effect.gen(function*() {
       const { sql } = yield* open(ours)

@@ -11,10 +11,11 @@ import tls from "node:tls"
 import { vi } from "vitest"
 import { MainDb } from "../../src/db/Database.ts"
 import type { DatabaseError } from "../../src/Errors.ts"
+import { connectionId } from "../support/db/connectionId.ts"
 import * as FaultProxy from "../support/db/faultProxy.ts"
-import type { TestMysql } from "../support/globalSetup.ts"
-import { timed } from "../support/db/stage.ts"
 import { missing, Tls } from "../support/db/tlsServer.ts"
+import type { TestMysql } from "../support/globalSetup.ts"
+import { timed } from "../support/timed.ts"
 
 const lacking = await Effect.runPromise(missing)
 
@@ -40,7 +41,7 @@ const one = MainDb.use((sql) => sql`SELECT 1`)
 const failure = <A, R>(effect: Effect.Effect<A, unknown, R>): Effect.Effect<DatabaseError, never, R> =>
   Effect.map(Effect.orDie(Effect.flip(effect)), (error) => error as DatabaseError)
 
-/** A server that says in its greeting that it has no TLS: what it is sent then. */
+/** A server whose greeting says that it has no TLS, and what it is sent then. */
 const withoutTls = (
   server: TestMysql
 ): Effect.Effect<TestMysql & { readonly heard: Array<Buffer> }, never, Scope.Scope> =>
@@ -58,7 +59,7 @@ const withoutTls = (
         upstream.on("error", () => client.destroy())
         upstream.on("close", () => client.destroy())
         upstream.once("data", (greeting) => {
-          // Behind the header: protocol, version and its 0, thread (4), scramble (8), 0, then the low flags; 0x0800 is TLS.
+          // After the header: protocol, version and its 0, thread (4), scramble (8), 0, then the low flags; 0x0800 is TLS.
           const flags = greeting.indexOf(0, 5) + 1 + 4 + 8 + 1
           greeting.writeUInt16LE(greeting.readUInt16LE(flags) & ~0x0800, flags)
           client.write(greeting)
@@ -82,13 +83,13 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
           expect(yield* Effect.provide(cipher, database(right, { "ssl-mode": "DISABLED" }))).toBe("")
         }))
 
-      it.scoped("with REQUIRED, whoever signed the certificate and whatever its name is", () =>
+      it.scoped("with REQUIRED, whoever signed the certificate and whatever name it has", () =>
         Effect.gen(function*() {
           const { misnamed } = yield* Tls
           expect(yield* Effect.provide(cipher, database(misnamed, { "ssl-mode": "REQUIRED" }))).toMatch(/^\w/)
         }))
 
-      it.scoped("with VERIFY_CA and the right authority, whatever the name is", () =>
+      it.scoped("with VERIFY_CA and the right authority, whatever name the certificate has", () =>
         Effect.gen(function*() {
           const { authority, misnamed } = yield* Tls
           const options = { "ssl-mode": "VERIFY_CA", "ssl-ca": authority }
@@ -101,7 +102,7 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
           const { authority, right } = yield* Tls
           const options = { "ssl-mode": "VERIFY_IDENTITY", "ssl-ca": authority }
           const layer = database(byName(right), options, "verify")
-          // More than one connection: what the first one found out must not be taken for granted or forgotten.
+          // Three connections: each must check the server by itself.
           const ciphers = yield* Effect.provide(
             Effect.all([cipher, MainDb.withTransaction(cipher), MainDb.withTransaction(cipher)], { concurrency: 3 }),
             layer
@@ -141,7 +142,7 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
           }))
       }
 
-      it.scoped("without a storm: many borrowers cost a few dials, and those that come a moment later none", () =>
+      it.scoped("with few dials: many borrowers cost a few, and those that come a moment later none", () =>
         Effect.gen(function*() {
           const { right, stranger } = yield* Tls
           const proxy = yield* FaultProxy.make(right)
@@ -156,7 +157,7 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
           }).pipe(Effect.provide(database(at, { "ssl-ca": stranger })))
         }))
 
-      it.scoped("a server that says it has no TLS: nothing is sent in the clear", () =>
+      it.scoped("a server that says it has no TLS: nothing is sent unencrypted", () =>
         Effect.gen(function*() {
           const { authority, right } = yield* Tls
           const plain = yield* withoutTls(right)
@@ -165,7 +166,7 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
             expect(error).toMatchObject({ _tag: "DatabaseError", reason: "Tls", retryable: false })
           }
           expect(plain.heard).toEqual([])
-          // The same server, so changed, does work without.
+          // Without TLS that server works.
           expect(yield* Effect.provide(cipher, database(plain, {}))).toBe("")
         }))
     })
@@ -190,22 +191,19 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
           expect(read).toHaveBeenCalledTimes(1)
         }).pipe(Effect.provide(encrypted)))
 
-      it.scoped("an interrupted statement stops on the server, and its connection goes on", () =>
+      it.scoped("an interrupted statement stops on the server, and its connection is used again", () =>
         Effect.gen(function*() {
-          const thread = MainDb.use((sql) => sql<{ id: string }>`SELECT CONNECTION_ID() AS id`).pipe(
-            Effect.map(([row]) => row?.id)
-          )
-          const before = yield* thread
+          const before = yield* connectionId
           const [, took] = yield* timed(failure(Effect.timeout(MainDb.use((sql) => sql`SELECT SLEEP(3)`), 200)))
           expect(took).toBeLessThan(1_300)
-          expect(yield* thread).toBe(before)
+          expect(yield* connectionId).toBe(before)
           const sleeping = yield* MainDb.use((sql) =>
             sql`SELECT 1 FROM information_schema.processlist WHERE INFO LIKE ${"%SLEEP(3)%"} AND ID <> CONNECTION_ID()`
           )
           expect(sleeping).toEqual([])
         }).pipe(Effect.provide(encrypted)))
 
-      it.scoped("a stream is read with back-pressure, and ends early at once", () =>
+      it.scoped("a stream is read with back-pressure, and ending it early takes no time", () =>
         Effect.gen(function*() {
           const sql = yield* MainDb
           // Some gigabytes.

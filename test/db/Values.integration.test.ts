@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Database from "../../src/db/Database.ts"
 import { MainDb } from "../../src/db/Database.ts"
-import { server } from "../support/db/testServer.ts"
 import { type Options, type Stage, withDatabase } from "../support/db/stage.ts"
+import { server } from "../support/db/testServer.ts"
 
 const everyType = `
   id INT AUTO_INCREMENT PRIMARY KEY,
@@ -39,7 +39,7 @@ for (const preparedStatements of [true, false]) {
   const options: Options = { preparedStatements }
 
   describe(`values in the ${preparedStatements ? "binary" : "text"} protocol`, () => {
-    test("numbers: exact ones are strings, one type per column", options, () =>
+    test("numbers: exact types are strings, one type per column", options, () =>
       Effect.gen(function*() {
         expect(yield* roundTrip({ big: 1, unsigned_big: 1, exact: 1, plain: 1, unsigned_plain: 1 })).toMatchObject({
           big: "1",
@@ -71,7 +71,7 @@ for (const preparedStatements of [true, false]) {
           exact: "12345678901234567890.0123456789",
           since: 2026
         })
-        // Whatever the server makes a BIGINT or a DECIMAL of.
+        // Also expressions that the server makes a BIGINT or a DECIMAL.
         expect(
           yield* MainDb.use((sql) => sql`SELECT COUNT(*) AS count, SUM(plain) AS total, MAX(plain) AS most FROM v`)
         ).toEqual([
@@ -170,7 +170,7 @@ for (const preparedStatements of [true, false]) {
           .toHaveLength(1)
       }))
 
-    test("parameters keep their type where no column gives them one", options, () =>
+    test("parameters keep their type, also where no column has one for them", options, () =>
       Effect.gen(function*() {
         const at = new Date("2026-03-29T02:30:00.000Z")
         const [row] = yield* MainDb.use((sql) =>
@@ -207,7 +207,7 @@ for (const preparedStatements of [true, false]) {
         expect(row).toEqual(nothing)
       }))
 
-    test("an object cannot become a condition of its own", options, () =>
+    test("an object as a parameter cannot become a condition (no injection)", options, () =>
       Effect.gen(function*() {
         yield* write({ words: "secret" })
         const attack: unknown = { words: 1 }
@@ -216,7 +216,7 @@ for (const preparedStatements of [true, false]) {
         expect(yield* MainDb.use((sql) => sql`SELECT id FROM v WHERE words = ${"\\' OR 1 = 1 -- "}`)).toEqual([])
       }))
 
-    test("what has no SQL value is refused, before anything is sent", options, () =>
+    test("a parameter without an SQL value is refused before anything is sent", options, () =>
       Effect.gen(function*() {
         const nonsense: ReadonlyArray<unknown> = [
           undefined,
@@ -247,7 +247,7 @@ for (const preparedStatements of [true, false]) {
         }])
       }))
 
-    test("writes tell what they did", options, () =>
+    test("writes report insertId and affectedRows", options, () =>
       Effect.gen(function*() {
         expect(yield* write({ plain: 1 })).toEqual({ insertId: 1, affectedRows: 1 })
         expect(
@@ -289,7 +289,7 @@ describe("prepared statements", () => {
     }))
 
   test(
-    "are none where they are off",
+    "are not used where they are switched off",
     { poolSize: 1, maxOverflow: 0, preparedStatements: false },
     (stage) =>
       Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /**
- * A MySQL server for each worker of vitest; they are gone with the run, also when that is interrupted or killed. One for all
- * would let the tests of one file wait for those of another: MariaDB may hold up every KILL and every look at the list of
- * threads while one KILL waits.
+ * Starts a MySQL server for each worker of vitest. They end with the run, also if that is interrupted or killed. With one
+ * server for all, the tests of one file would wait for those of another: while one KILL waits, MariaDB may hold up every
+ * other KILL and every query of the list of threads.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,7 +15,7 @@ export interface TestMysql {
   readonly port: number
   readonly user: string
   readonly password: string
-  /** The process of the server; undefined where LOCAL_MYSQL_URL names one that runs anyway. */
+  /** The process of the server. Undefined if LOCAL_MYSQL_URL names a server that is already running. */
   readonly pid: number | undefined
 }
 
@@ -27,14 +27,14 @@ declare module "vitest" {
 
 export default async function({ config, provide }: TestProject): Promise<() => Promise<void>> {
   const scope = Effect.runSync(Scope.make())
-  const start = Effect.map(make, ({ host, password, pid, port, user }) => ({
+  const start = Effect.map(make(), ({ host, password, pid, port, user }) => ({
     host,
     port,
     user,
     password: Redacted.value(password),
     pid
   }))
-  // The first one may have to install the server.
+  // The first start may have to install the server.
   const first = await Effect.runPromise(Scope.extend(start, scope))
   const more = first.pid === undefined ? 0 : Number(config.maxWorkers ?? 1) - 1
   const others = await Effect.runPromise(Scope.extend(Effect.all(Array.from({ length: more }, () => start)), scope))

@@ -1,6 +1,6 @@
 /**
- * The rows of the contract on upstream's own client, where each is expected to show its defect: `npm run test:upstream`.
- * A row that fails says that upstream no longer has that defect.
+ * `npm run test:upstream`: the rows of the contract on upstream's own client, where each is expected to show its defect.
+ * If a row fails, upstream no longer has that defect.
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
@@ -17,7 +17,7 @@ import * as Scope from "effect/Scope"
 import { rows, type Subject, suite, type Target } from "../contract/SqlClients.ts"
 import { batchingRegion } from "../contract/sqlClients/transactions.ts"
 
-/** Everything that upstream has a setting for. */
+/** The target as upstream's settings, as far as it has them. */
 const configOf = (target: Target): MysqlClient.MysqlClientConfig => {
   const connections = target.connections ?? 4
   const common = {
@@ -44,7 +44,7 @@ const upstream: Subject = {
   expectDefect: true,
   // As its source says.
   connectTimeout: 5_000,
-  make: (target) => Effect.provide(mortal(MysqlClient.make(configOf(target))), Reactivity.layer),
+  make: (target) => Effect.provide(closedInTime(MysqlClient.make(configOf(target))), Reactivity.layer),
   loaders: (sql) =>
     Effect.map(
       Model.makeDataLoaders(Record, {
@@ -62,15 +62,17 @@ const upstream: Subject = {
   write: (statement) => Effect.map(statement, ([result]) => result)
 }
 
-/** The scope that a client is closed with does not wait for it for ever. */
-const mortal = <A, E, R>(make: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
+/** Closing the scope waits two seconds for the client, not for ever. */
+const closedInTime = <A, E, R>(
+  make: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.flatMap(Scope.make(), (scope) =>
     Effect.acquireRelease(
       Effect.onError(Scope.extend(Effect.interruptible(make), scope), () => Scope.close(scope, Exit.void)),
       () => Scope.close(scope, Exit.void).pipe(Effect.disconnect, Effect.timeoutOption(2_000))
     ))
 
-/** The same client with a tag of its own for its transactions, as one would try first. */
+/** The same client with a transaction tag of its own: the first fix one would try. */
 const privately = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const tag = Context.GenericTag<unknown, readonly [conn: SqlConnection.Connection, counter: number]>(
     `private/${Math.random()}`

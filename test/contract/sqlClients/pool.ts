@@ -1,12 +1,14 @@
-/** Opening a client, its pool, and what it tells of itself. */
+/** Opening a client, its pool, and what its spans say. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Tracer from "effect/Tracer"
 import { createHook } from "node:async_hooks"
-import { atLeast, below, endOf, eventually, howOf, open, place, type Row, threadOf } from "./subject.ts"
+import { connectionIdOf } from "../../support/db/connectionId.ts"
+import { lastSeen } from "../../support/eventually.ts"
+import { recordingTracer } from "../../support/recordingTracer.ts"
+import { atLeast, below, endOf, howOf, open, place, type Row } from "./subject.ts"
 
-/** How many timers that were set since then keep the process alive. */
+/** How many timers keep the process alive, of those set after this began. */
 const timersFromNow = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -24,43 +26,11 @@ const timersFromNow = Effect.map(
     ({ hook }) => Effect.sync(() => hook.disable())
   ),
   ({ alive }) =>
-    // A timer that is just firing, ours for example, is not over before its callback has returned.
+    // A timer that is firing right now, ours for example, counts until its callback has returned.
     Effect.promise(() => new Promise(setImmediate)).pipe(
       Effect.map(() => [...alive.values()].filter((timer) => timer.hasRef()).length)
     )
 )
-
-/** A tracer that keeps the attributes of spans by their names. */
-const recorder = () => {
-  const spans = new Map<string, Record<string, unknown>>()
-  const tracer = Tracer.make({
-    span: (name, parent, context, links, startTime, kind) => {
-      const attributes: Record<string, unknown> = {}
-      spans.set(name, attributes)
-      return {
-        _tag: "Span",
-        name,
-        spanId: "span",
-        traceId: "trace",
-        parent,
-        context,
-        status: { _tag: "Started", startTime },
-        attributes: new Map(),
-        links,
-        sampled: true,
-        kind,
-        end: () => {},
-        attribute: (key, value) => {
-          attributes[key] = value
-        },
-        event: () => {},
-        addLinks: () => {}
-      }
-    },
-    context: (execution) => execution()
-  })
-  return { spans, tracer }
-}
 
 export const pool: ReadonlyArray<Row> = [
   {
@@ -85,8 +55,8 @@ export const pool: ReadonlyArray<Row> = [
         const how = yield* howOf(Effect.scoped(subject.make({ url, plain: true, connectTimeout: 300 })), 20_000)
         return {
           how,
-          timers: yield* eventually(timers, (count) => count === 0),
-          sockets: yield* eventually(proxy.open, (count) => count === 0)
+          timers: yield* lastSeen(timers, (count) => count === 0),
+          sockets: yield* lastSeen(proxy.open, (count) => count === 0)
         }
       }),
     sound: { how: "failure", timers: 0, sockets: 0 }
@@ -96,11 +66,14 @@ export const pool: ReadonlyArray<Row> = [
     observe: (subject) =>
       Effect.gen(function*() {
         const { database, proxy, sql } = yield* open(subject, { byUrl: true })
-        const { spans, tracer } = recorder()
+        const { spans, tracer } = recordingTracer()
         yield* Effect.withTracer(sql`SELECT 1`, tracer)
-        const { "db.namespace": namespace, "server.address": address, "server.port": port } =
-          spans.get("sql.execute") ?? {}
-        return { address: address === proxy.host, port: port === proxy.port, namespace: namespace === database }
+        const seen = spans.findLast(({ name }) => name === "sql.execute")?.attributes
+        return {
+          address: seen?.get("server.address") === proxy.host,
+          port: seen?.get("server.port") === proxy.port,
+          namespace: seen?.get("db.namespace") === database
+        }
       }),
     sound: { address: true, port: true, namespace: true }
   },
@@ -152,9 +125,9 @@ export const pool: ReadonlyArray<Row> = [
     observe: (subject) =>
       Effect.gen(function*() {
         const { sql } = yield* open(subject, { connections: 1, lifetime: 300 })
-        const first = yield* threadOf(sql)
+        const first = yield* connectionIdOf(sql)
         yield* Effect.sleep(400)
-        return { renewed: (yield* threadOf(sql)) !== first }
+        return { renewed: (yield* connectionIdOf(sql)) !== first }
       }),
     sound: { renewed: true }
   },

@@ -1,4 +1,4 @@
-/** Streams whose reader is slow, fails, or has enough. */
+/** Streams whose reader is slow, fails, or stops early. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { admin } from "../../support/db/testServer.ts"
@@ -20,7 +20,7 @@ const manyRows = (subject: Subject) =>
 const ended = {
   failure: {
     what: "fails",
-    /** A reader that is slow long enough for the rows to pile up, and then fails. */
+    /** A reader that is slow for long enough that rows pile up, and then fails. */
     read: <A, E>(rows: Stream.Stream<A, E>): Effect.Effect<void, unknown> =>
       Stream.runForEach(rows, () => Effect.zipRight(Effect.sleep(300), Effect.fail("enough")))
   },
@@ -46,7 +46,7 @@ export const streams: ReadonlyArray<Row> = [true, false].flatMap((inside) => {
       sound: { how: "failure", took: below(3_000), next: "success" }
     })),
     {
-      defect: `a stream ${where} that has enough reads all the rest`,
+      defect: `a stream ${where} that is ended early still reads all the rest`,
       observe: (subject) =>
         Effect.gen(function*() {
           const { sql } = yield* manyRows(subject)

@@ -1,4 +1,4 @@
-/** A client under observation, and the means of observing it. */
+/** A client under observation, and what is needed to observe it. */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import type { Statement } from "@effect/sql/Statement"
@@ -6,27 +6,28 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { expect } from "vitest"
+import type { Thread } from "../../support/db/admin.ts"
 import * as FaultProxy from "../../support/db/faultProxy.ts"
-import { admin, freshDatabase, server } from "../../support/db/testServer.ts"
+import { admin, freshDatabase, server, threadsOf } from "../../support/db/testServer.ts"
+import { eventually } from "../../support/eventually.ts"
 
-/** What a client is asked to be. It does as much of it as it has settings for. Times in milliseconds. */
+/** How a client is to be opened. It follows this as far as it has settings for it. Times in milliseconds. */
 export interface Target {
   readonly url: string
-  /** Most connections at a time, all of which may stay when idle. Default 4. */
+  /** The most connections at a time; all of them may stay open when idle. Default 4. */
   readonly connections?: number
-  /** Whether it has to be opened by its URL alone. Default: in the way in which it has most settings. */
+  /** Whether it must be opened by its URL alone. Default: in the way that gives it most settings. */
   readonly byUrl?: boolean
-  /** Whether what is not asked for stays as it is by default, the idle connections too. */
+  /** Whether everything not named here keeps the default of the client, also the number of idle connections. */
   readonly plain?: boolean
   readonly connectTimeout?: number
   readonly acquireTimeout?: number
   readonly lifetime?: number
   readonly pingAlways?: boolean
   readonly isolation?: "READ COMMITTED" | "SERIALIZABLE"
-  /** Dates as the text of the server. */
+  /** Whether dates are the text of the server. */
   readonly datesAsText?: boolean
 }
 
@@ -43,14 +44,14 @@ export interface Loaders {
 
 export interface Subject {
   readonly name: string
-  /** Whether the rows are to find the defect. */
+  /** Whether the rows must find the defect. */
   readonly expectDefect: boolean
   readonly make: (target: Target) => Effect.Effect<SqlClient, unknown, Scope.Scope>
   /** The client's data loaders for the table `records`. */
   readonly loaders: (sql: SqlClient) => Effect.Effect<Loaders, unknown, Scope.Scope>
-  /** What the client says of an INSERT. */
+  /** What the client reports about an INSERT. */
   readonly write: (statement: Statement<unknown>) => Effect.Effect<unknown, unknown>
-  /** How long opening a client may take, in milliseconds: as it was asked for, or as it promises. */
+  /** How long opening a client may take, in milliseconds: as set, or as it promises. */
   readonly connectTimeout: number
 }
 
@@ -58,7 +59,7 @@ export interface Row {
   /** In a few words, what goes wrong. */
   readonly defect: string
   readonly observe: (subject: Subject) => Effect.Effect<unknown, unknown, Scope.Scope>
-  /** What is observed where it does not go wrong. */
+  /** What is observed when it does not go wrong. */
   readonly sound: unknown
 }
 
@@ -66,11 +67,11 @@ export interface Row {
 export interface Client {
   readonly sql: SqlClient
   readonly database: string
-  /** The ids in `records`, in order, as others see them. */
+  /** The ids in `records`, in order, as other connections see them. */
   readonly ids: Effect.Effect<ReadonlyArray<number>>
-  /** What the server is doing on that database for anyone. */
-  readonly threads: Effect.Effect<ReadonlyArray<{ readonly id: number; readonly info: string | null }>>
-  /** What lies between the client and the server. */
+  /** The threads of the server that are connected to the database. */
+  readonly threads: Effect.Effect<ReadonlyArray<Thread>>
+  /** Between the client and the server. */
   readonly proxy: FaultProxy.FaultProxy
 }
 
@@ -81,7 +82,7 @@ export const open = (
   Effect.gen(function*() {
     const { database, proxy, threads, url } = yield* place
     const sql = yield* subject.make({ url, ...options })
-    // A client that hangs does not end by itself: nothing of it is to stay.
+    // A client that hangs does not end by itself, and none of its connections may stay.
     if (subject.expectDefect) {
       const kill = (id: number) => Effect.ignore(Effect.sandbox(admin(`KILL ${id}`)))
       yield* Effect.addFinalizer(() => Effect.flatMap(threads, (all) => Effect.forEach(all, ({ id }) => kill(id))))
@@ -93,19 +94,15 @@ export const open = (
     return { sql, database, ids, threads, proxy }
   })
 
-/** A fresh database with the table, behind a proxy of its own. When it is over, nobody may be connected to it any more. */
+/** A fresh database with the table, behind a proxy of its own. At the end of the scope nobody may be connected to it. */
 export const place = Effect.gen(function*() {
   const direct = yield* freshDatabase("defect")
   const database = new URL(direct).pathname.slice(1)
   yield* admin("CREATE TABLE records (id INT PRIMARY KEY, mark VARCHAR(60) NOT NULL)", { database })
   const proxy = yield* FaultProxy.make(yield* server)
-  const threads = admin<{ id: number; info: string | null }>(
-    `SELECT ID AS id, INFO AS info FROM information_schema.processlist WHERE DB = '${database}'`
-  )
+  const threads = threadsOf(database)
   yield* Effect.addFinalizer(() =>
-    Effect.map(eventually(threads, (all) => all.length === 0), (left) => {
-      expect(left, "connections that outlived their client").toEqual([])
-    })
+    eventually(Effect.map(threads, (left) => expect(left, "connections that outlived their client").toEqual([])))
   )
   return { database, proxy, threads, url: proxy.through(direct) }
 })
@@ -115,10 +112,7 @@ export const pair = (subject: Subject): Effect.Effect<readonly [Client, Client],
 
 export const insert = (sql: SqlClient, id: number) => sql`INSERT INTO records ${sql.insert({ id, mark: "x" })}`
 
-export const threadOf = (sql: SqlClient) =>
-  Effect.map(sql<{ id: number | string }>`SELECT CONNECTION_ID() AS id`, ([row]) => Number(row!.id))
-
-/** How an effect ended. `failure` is a typed one, `defect` is not, `hung` is none within the limit. */
+/** How an effect ended: `failure` is typed, `defect` is not, `hung` is no end within the limit. */
 export interface End<A> {
   readonly how: "success" | "failure" | "defect" | "interruption" | "hung"
   readonly took: number
@@ -126,7 +120,7 @@ export interface End<A> {
   readonly error?: unknown
 }
 
-/** Runs an effect and waits for its end, though not for ever, whatever the effect itself can be talked into. */
+/** Runs an effect and waits for its end, up to the limit even if it cannot be interrupted. `limit` in milliseconds. */
 export const endOf = <A, E, R>(effect: Effect.Effect<A, E, R>, limit = 4_000): Effect.Effect<End<A>, never, R> =>
   Effect.suspend(() => {
     const start = performance.now()
@@ -150,25 +144,11 @@ export const endOf = <A, E, R>(effect: Effect.Effect<A, E, R>, limit = 4_000): E
 const nameOf = (error: unknown): unknown =>
   error instanceof SqlError ? "SqlError" : error instanceof Error ? `${error.name}: ${error.message}` : error
 
-/** An end as far as it does not differ from run to run. */
+/** The part of an end that is the same in every run. */
 export const howOf = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   limit?: number
 ): Effect.Effect<End<A>["how"], never, R> => Effect.map(endOf(effect, limit), ({ how }) => how)
-
-/** Looks until it holds, for three seconds at most, and gives what was seen last. */
-export const eventually = <A, E, R>(
-  look: Effect.Effect<A, E, R>,
-  holds: (seen: A) => boolean
-): Effect.Effect<A, E, R> =>
-  Effect.repeat(look, {
-    until: holds,
-    schedule: Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(150))
-  }).pipe(Effect.zipRight(look))
-
-/** Waits until the server runs a statement with that text. */
-export const running = (client: Client, text: string): Effect.Effect<unknown> =>
-  eventually(client.threads, (threads) => threads.some(({ info }) => info?.includes(text) === true))
 
 /** A number of milliseconds under the limit, or a count. */
 export const below = (limit: number) => ({

@@ -8,20 +8,22 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { connectionIdOf } from "../../support/db/connectionId.ts"
 import { admin } from "../../support/db/testServer.ts"
-import { type Client, endOf, howOf, insert, open, pair, type Row, type Subject, threadOf } from "./subject.ts"
+import { type Client, endOf, howOf, insert, open, pair, type Row, type Subject } from "./subject.ts"
 
-/** A resolver that tells on which connection it ran. Resolvers are told apart by their tags alone. */
+/** A resolver that gives the id of the connection it ran on. Resolvers are told apart by their tags alone. */
 const threadResolver = (tag: string, sql: SqlClient.SqlClient) =>
   SqlResolver.ordered(tag, {
     Request: Schema.Number,
     Result: Schema.Number,
-    execute: (requests) => Effect.map(threadOf(sql), (id) => requests.map(() => id))
+    execute: (requests) => Effect.map(connectionIdOf(sql), (id) => requests.map(() => id))
   })
 
 /** One batching region inside the transactions of two databases, and one around them. */
 export const batchingRegion: Row = {
-  defect: "resolvers in one batching region with transactions of two databases do not run in their own ones",
+  defect:
+    "resolvers in one batching region with transactions of two databases do not run in the transaction of their database",
   observe: (subject) =>
     Effect.gen(function*() {
       const [a, b] = yield* pair(subject)
@@ -29,21 +31,21 @@ export const batchingRegion: Row = {
       const ofB = yield* threadResolver("ThreadOfB", b.sql)
       const region = { batching: true, concurrency: "unbounded" } as const
       const inside = yield* a.sql.withTransaction(b.sql.withTransaction(Effect.gen(function*() {
-        const threadA = yield* threadOf(a.sql)
-        const threadB = yield* threadOf(b.sql)
+        const threadA = yield* connectionIdOf(a.sql)
+        const threadB = yield* connectionIdOf(b.sql)
         const [resolvedA, resolvedB] = yield* Effect.all([ofA.execute(1), ofB.execute(1)], region)
         return { twoConnections: threadA !== threadB, a: resolvedA === threadA, b: resolvedB === threadB }
       })))
       const own = ({ sql }: Client, resolver: typeof ofA | typeof ofB) =>
         sql.withTransaction(
-          Effect.zipWith(threadOf(sql), resolver.execute(2), (thread, resolved) => thread === resolved)
+          Effect.zipWith(connectionIdOf(sql), resolver.execute(2), (thread, resolved) => thread === resolved)
         )
       return { inside, around: yield* Effect.all([own(a, ofA), own(b, ofB)], region) }
     }),
   sound: { inside: { twoConnections: true, a: true, b: true }, around: [true, true] }
 }
 
-/** A transaction whose connection is reset when it sends that. */
+/** A transaction whose connection is reset when it sends that command. */
 const cutAt = (subject: Subject, command: string, body: Effect.Effect<void, string>) =>
   Effect.gen(function*() {
     const { proxy, sql } = yield* open(subject)
@@ -122,7 +124,7 @@ export const transactions: ReadonlyArray<Row> = [
           Effect.forkDaemon(Effect.exit(Effect.zipRight(Deferred.await(over), insert(sql, 1))))
         )
         yield* endOf(sql.withTransaction(
-          threadOf(sql).pipe(
+          connectionIdOf(sql).pipe(
             Effect.zipRight(Deferred.succeed(over, undefined)),
             Effect.zipRight(Fiber.join(fiber)),
             Effect.zipRight(Effect.fail("undo"))

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { howOf, insert, open, type Row } from "./subject.ts"
 
-/** The process in a time zone with daylight saving, for as long as the scope lasts. */
+/** Puts the process in a time zone with daylight saving, for as long as the scope lasts. */
 const inBerlin = Effect.acquireRelease(
   Effect.sync(() => {
     const before = process.env["TZ"]
@@ -34,7 +34,7 @@ export const values: ReadonlyArray<Row> = [
     sound: { outside: "failure", inside: "failure", after: "success", ids: [2] }
   },
   {
-    defect: "an INSERT does not tell the id it gave and the rows it wrote",
+    defect: "an INSERT does not tell which id it gave and how many rows it wrote",
     observe: (subject) =>
       Effect.gen(function*() {
         const { sql } = yield* open(subject)
@@ -60,7 +60,7 @@ export const values: ReadonlyArray<Row> = [
     sound: { read: "2024-03-31T02:30:00.000Z", written: "2024-03-31 02:30:00" }
   },
   {
-    defect: "a BIGINT is a number or a string, as its size may be",
+    defect: "a BIGINT is a number or a string, depending on its size",
     observe: (subject) =>
       Effect.gen(function*() {
         const { sql } = yield* open(subject)

@@ -1,7 +1,8 @@
 /** Interruption: of what runs on the server, and of what waits for a connection. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { below, endOf, insert, open, type Row, running } from "./subject.ts"
+import { running } from "../../support/db/testServer.ts"
+import { below, endOf, insert, open, type Row } from "./subject.ts"
 
 const sleeping = (threads: ReadonlyArray<{ readonly info: string | null }>): number =>
   threads.filter(({ info }) => info?.includes("SLEEP(3)") === true).length
@@ -25,10 +26,9 @@ export const waiting: ReadonlyArray<Row> = [
     defect: "ghost write: an INSERT that was interrupted while it waited for a connection runs all the same",
     observe: (subject) =>
       Effect.gen(function*() {
-        const client = yield* open(subject, { connections: 1 })
-        const { ids, sql } = client
+        const { database, ids, sql } = yield* open(subject, { connections: 1 })
         const holder = yield* Effect.fork(sql`SELECT SLEEP(0.6)`)
-        yield* running(client, "SLEEP(0.6)")
+        yield* running(database, "SLEEP(0.6)")
         const { how } = yield* endOf(Effect.timeout(insert(sql, 1), 100))
         yield* Fiber.join(holder)
         yield* endOf(sql`SELECT 1`)
@@ -40,10 +40,9 @@ export const waiting: ReadonlyArray<Row> = [
     defect: "waiting for the connection of a transaction cannot be interrupted",
     observe: (subject) =>
       Effect.gen(function*() {
-        const client = yield* open(subject, { connections: 1 })
-        const { sql } = client
+        const { database, sql } = yield* open(subject, { connections: 1 })
         const holder = yield* Effect.fork(sql.withTransaction(sql`SELECT SLEEP(1.2)`))
-        yield* running(client, "SLEEP(1.2)")
+        yield* running(database, "SLEEP(1.2)")
         const { took } = yield* endOf(Effect.timeout(sql.withTransaction(Effect.void), 200))
         yield* Fiber.join(holder)
         return { took }

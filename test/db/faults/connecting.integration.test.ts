@@ -1,69 +1,22 @@
-/** FACTS of trusted pools: the faults on the way to a server. Numbered as there. */
+/** Faults on the way to a server, from the dial to the login. */
 import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { MainDb } from "../../../src/db/Database.ts"
-import { connectionId, ending, fault, inUse, sleep } from "../../support/db/faults.ts"
-import { eventually, layerOf, timed } from "../../support/db/stage.ts"
+import { connectionId } from "../../support/db/connectionId.ts"
+import { fault, faultOnStage, sleep } from "../../support/db/faults.ts"
+import { layerOf } from "../../support/db/stage.ts"
+import { eventually } from "../../support/eventually.ts"
+import { timed } from "../../support/timed.ts"
 
-describe("reaching the server", () => {
-  fault("5 half-open socket: the ping's deadline finds out, and the elders are not waited for", {
-    poolPrePingSkip: 0,
-    poolTimeout: "5 seconds"
-  }, ({ proxy }) =>
-    Effect.gen(function*() {
-      yield* Effect.all(Effect.replicate(sleep(0.05), 4), { concurrency: 4 })
-      yield* proxy.halfOpen
-      const [, took] = yield* timed(connectionId)
-      expect(took).toBeGreaterThan(900)
-      expect(took).toBeLessThan(2_000)
-      const [, later] = yield* timed(Effect.all(Effect.replicate(connectionId, 4), { concurrency: 4 }))
-      expect(later).toBeLessThan(1_000)
-    }))
-
-  fault("5 half-open socket mid-query: a timeout comes back", {}, ({ proxy }) =>
-    Effect.gen(function*() {
-      const running = yield* Effect.fork(timed(Effect.exit(Effect.timeout(sleep(1), "300 millis"))))
-      yield* Effect.sleep("100 millis")
-      yield* proxy.halfOpen
-      const [exit, took] = yield* Fiber.join(running)
-      expect(Exit.isFailure(exit)).toBe(true)
-      expect(took).toBeLessThan(2_200)
-      expect((yield* MainDb.stats).discarded.broken).toBe(1)
-    }))
-
-  fault("6 reset mid-query: a typed error at once", {}, ({ proxy }) =>
-    Effect.gen(function*() {
-      const running = yield* Effect.fork(Effect.flip(sleep(0.4)))
-      yield* inUse(1)
-      yield* Effect.sleep("50 millis")
-      yield* proxy.reset
-      const [error, took] = yield* timed(Fiber.join(running))
-      expect(error).toMatchObject({ reason: "ConnectionLost", retryable: true })
-      expect(took).toBeLessThan(800)
-    }))
-
-  fault("6 end of the stream mid-query: a typed error at once", {}, ({ proxy }) =>
-    Effect.gen(function*() {
-      const running = yield* Effect.fork(Effect.flip(MainDb.withTransaction(sleep(0.4))))
-      yield* inUse(1)
-      yield* Effect.sleep("50 millis")
-      yield* proxy.finish
-      const [error, took] = yield* timed(Fiber.join(running))
-      expect(error).toMatchObject({ reason: "ConnectionLost", retryable: true })
-      expect(took).toBeLessThan(800)
-    }))
-
-  for (
-    const [number, what, how] of [["7", "accepts without a greeting", "silent"], [
-      "8",
-      "greeting, then silence",
-      "greetOnly"
-    ]] as const
-  ) {
-    fault(`${number} ${what}: the connect timeout covers it`, {}, ({ proxy }) =>
+describe("connecting", () => {
+  const silences = [
+    ["7 a server that accepts without a greeting", "silent"],
+    ["8 a greeting, then silence", "greetOnly"]
+  ] as const
+  for (const [what, how] of silences) {
+    fault(`${what}: fails after the connect timeout`, {}, ({ proxy }) =>
       Effect.gen(function*() {
         yield* proxy.welcome(how)
         const [errors, took] = yield* timed(
@@ -74,7 +27,7 @@ describe("reaching the server", () => {
         yield* proxy.welcome("pass")
       }))
 
-    ending(`${number} ${what}: so it does when the layer is built`, ({ proxy, url }) =>
+    faultOnStage(`${what}: fails so, too, while the layer is built`, ({ proxy, url }) =>
       Effect.gen(function*() {
         yield* proxy.welcome(how)
         const [error, took] = yield* timed(
@@ -86,7 +39,7 @@ describe("reaching the server", () => {
   }
 
   fault(
-    "9 refused: fails after one connect timeout, and works again when it is back",
+    "9 connection refused: fails after one connect timeout, and works again when the server is back",
     {},
     ({ proxy }) =>
       Effect.gen(function*() {
@@ -101,7 +54,7 @@ describe("reaching the server", () => {
       })
   )
 
-  ending("9 no such host: a typed error, in time", ({ url }) =>
+  faultOnStage("9 no such host: a typed error, in time", ({ url }) =>
     Effect.gen(function*() {
       const nowhere = new URL(url)
       nowhere.hostname = "nowhere.invalid"
@@ -110,12 +63,12 @@ describe("reaching the server", () => {
       )
       expect(["Unreachable", "ConnectTimeout"]).toContain((error as { reason: string }).reason)
       expect(took).toBeLessThan(2_300)
-      // The resolver's thread cannot be called back.
+      // A name lookup that is under way cannot be cancelled.
       yield* eventually(Effect.sync(() => expect(process.getActiveResourcesInfo()).not.toContain("GetAddrInfoReqWrap")))
     }))
 
-  ending(
-    "10 bad password: fails at once, for everyone, and does not hammer",
+  faultOnStage(
+    "10 bad password: everyone fails at once, and the server is not flooded with dials",
     ({ proxy, url }) =>
       Effect.gen(function*() {
         const wrong = new URL(url)
@@ -139,7 +92,7 @@ describe("reaching the server", () => {
   )
 
   fault(
-    "15 interrupt during a dial: the dial goes on, and the connection joins the pool",
+    "15 interruption during a dial: the dial goes on, and its connection joins the pool",
     {},
     ({ proxy }) =>
       Effect.gen(function*() {
@@ -151,7 +104,7 @@ describe("reaching the server", () => {
       })
   )
 
-  fault("16 a failed dial: its waiter is served by the next, at once", {}, ({ proxy }) =>
+  fault("16 a failed dial: the next one serves its waiter at once", {}, ({ proxy }) =>
     Effect.gen(function*() {
       yield* proxy.resetNext(3)
       const [ids, took] = yield* timed(Effect.all(Effect.replicate(connectionId, 3), { concurrency: 3 }))
@@ -161,16 +114,15 @@ describe("reaching the server", () => {
     }))
 
   fault(
-    "22 thundering herd: few dials at a time, after an outage too",
+    "22 thundering herd: few dials at a time, also after an outage",
     { poolSize: 20, maxOverflow: 0 },
     ({ proxy }) =>
       Effect.gen(function*() {
         let most = 0
-        const watch = Effect.fork(Effect.forever(Effect.tap(Effect.sleep("1 millis"), () =>
+        const watching = yield* Effect.fork(Effect.forever(Effect.tap(Effect.sleep("1 millis"), () =>
           Effect.map(MainDb.stats, ({ dialling }) => {
             most = Math.max(most, dialling)
           }))))
-        const watching = yield* watch
         yield* proxy.delay(20)
         const herd = Effect.all(Effect.replicate(sleep(0.05), 100), { concurrency: "unbounded" })
         yield* herd

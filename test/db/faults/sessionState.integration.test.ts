@@ -1,9 +1,10 @@
-/** FACTS of trusted pools: what a session may hold. Numbered as there. */
+/** Whatever a session holds: it never reaches the next user of the connection. */
 import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { MainDb } from "../../../src/db/Database.ts"
-import { connectionId, faultWithTable as fault, ids, insert } from "../../support/db/faults.ts"
-import { type Options } from "../../support/db/stage.ts"
+import { connectionId } from "../../support/db/connectionId.ts"
+import { faultWithTable as fault, ids, insert, onPrivateServer } from "../../support/db/faults.ts"
+import { layerOf, type Options } from "../../support/db/stage.ts"
 
 describe("20 session state never reaches the next user", () => {
   const one: Options = { poolSize: 1, maxOverflow: 0 }
@@ -40,7 +41,7 @@ describe("20 session state never reaches the next user", () => {
   const look = (text: string) =>
     MainDb.use((sql) => sql.unsafe<{ x: unknown }>(text)).pipe(Effect.map(([row]) => row!.x))
 
-  fault("20 what was written in an open transaction", one, (stage) =>
+  fault("20 rows written in a transaction that was left open", one, (stage) =>
     Effect.gen(function*() {
       const id = yield* connectionId
       yield* MainDb.use((sql) =>
@@ -60,11 +61,11 @@ describe("20 session state never reaches the next user", () => {
   for (const [what, dirty, seen, clean] of traces) {
     fault(`20 ${what}`, one, () =>
       Effect.gen(function*() {
-        // The connection is the same all the time, so that cleanness is not newness.
+        // Always the same connection: a new one would be clean anyway.
         const id = yield* connectionId
         const check = Effect.fnUntraced(function*(how: string) {
           expect(`${how}: ${yield* look(seen)}`).toBe(`${how}: ${clean}`)
-          // Neither locked nor gone with another default database.
+          // The table is neither locked nor out of sight in another default database.
           yield* insert(1)
           yield* MainDb.use((sql) => sql`DELETE FROM t`)
           if (what === "a temporary table") {
@@ -91,4 +92,37 @@ describe("20 session state never reaches the next user", () => {
         }
       }))
   }
+})
+
+onPrivateServer("a server with other defaults than ours", ({ faultOnStage }) => {
+  faultOnStage(
+    "20 the character set and the time zone that we set outlive the reset of the session",
+    (_, stage) =>
+      Effect.gen(function*() {
+        const set = (charset: string, zone: string) =>
+          Effect.forEach(
+            [
+              ...["client", "connection", "results"].map((which) => `character_set_${which} = ${charset}`),
+              `time_zone = '${zone}'`
+            ],
+            (assignment) => stage.admin(`SET GLOBAL ${assignment}`)
+          )
+        yield* Effect.acquireRelease(set("latin1", "+05:00"), () => set("utf8mb4", "SYSTEM"))
+        const look = MainDb.use((sql) =>
+          sql`SELECT ${"🧪"} AS emoji, @@time_zone AS zone, @@tx_isolation AS isolation, DATABASE() AS name`
+        )
+        yield* Effect.provide(
+          Effect.gen(function*() {
+            const fresh = yield* look
+            expect(fresh).toEqual([
+              { emoji: "🧪", zone: "+00:00", isolation: "READ-COMMITTED", name: stage.database }
+            ])
+            yield* MainDb.use((sql) => sql`SET @v = 1`)
+            expect(yield* look).toEqual(fresh)
+            expect((yield* MainDb.stats).opened).toBe(1)
+          }),
+          layerOf(stage.url)
+        )
+      })
+  )
 })

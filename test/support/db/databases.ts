@@ -1,4 +1,4 @@
-/** The four databases as a user would provide them, each on a fresh database of the test server; and what the server sees of them. */
+/** The layers of the four databases as a user would provide them, each on a fresh database of the test server. */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Config from "effect/Config"
 import type * as Context from "effect/Context"
@@ -6,11 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { BloodDb, type DatabaseConfig, GarminDb, MainDb, UfcDb } from "../../../src/db/Database.ts"
-import { admin, freshDatabase } from "./testServer.ts"
+import { freshDatabase } from "./testServer.ts"
 
 type Options = Partial<DatabaseConfig> & { readonly urlOptions?: string }
-
-export type Any = MainDb | GarminDb | BloodDb | UfcDb
 
 const fresh = <Self>(
   tag: { readonly layerConfig: (config: Config.Config.Wrap<DatabaseConfig>) => Layer.Layer<Self, unknown> },
@@ -27,7 +25,7 @@ export const garmin = (options?: Options): Layer.Layer<GarminDb> => fresh(Garmin
 export const blood = (options?: Options): Layer.Layer<BloodDb> => fresh(BloodDb, "blood", options)
 export const ufc = (options?: Options): Layer.Layer<UfcDb> => fresh(UfcDb, "ufc", options)
 
-export const allFour = (options?: Options): Layer.Layer<Any> =>
+export const allFour = (options?: Options): Layer.Layer<MainDb | GarminDb | BloodDb | UfcDb> =>
   Layer.mergeAll(main(options), garmin(options), blood(options), ufc(options))
 
 /** The name of the database behind a tag. */
@@ -36,19 +34,3 @@ export const nameOf = <Self>(tag: Context.Tag<Self, SqlClient>): Effect.Effect<s
     Effect.map(([row]) => row!.name),
     Effect.orDie
   )
-
-/** What the server's threads of one database are doing. */
-export interface Thread {
-  readonly id: number
-  readonly command: string
-  readonly info: string | null
-}
-
-export const threadsOf = (database: string): Effect.Effect<ReadonlyArray<Thread>> =>
-  admin<Thread>(
-    `SELECT ID AS id, COMMAND AS command, INFO AS info FROM information_schema.processlist WHERE DB = '${database}'`
-  )
-
-/** The server's thread under the current fiber: of its transaction, where one is open. */
-export const threadId = (sql: SqlClient): Effect.Effect<number> =>
-  Effect.map(Effect.orDie(sql<{ id: number }>`SELECT CONNECTION_ID() AS id`), ([row]) => Number(row!.id))

@@ -1,26 +1,26 @@
-/** A TCP proxy in front of a real server that does to its connections what networks do. */
+/** A TCP proxy in front of a real server, with the faults of networks. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 
-/** What happens to a new connection: all is passed on; nothing ever comes; one chunk (the greeting) comes; it is reset. */
+/** What happens to a new connection: everything is passed on; nothing is; one chunk (the greeting) is; it is reset. */
 export type Welcome = "pass" | "silent" | "greetOnly" | "reset"
 
 /**
- * What happens when a client's bytes hold a pattern: the server gets them, and its reply is dropped (`swallow`) or
- * dropped and the connection reset (`lose`); or the connection is reset before the server gets them (`reset`).
+ * What happens when a client sends bytes that contain a pattern. `swallow`: the server gets them, and its reply is
+ * dropped. `lose`: the same, and the connection is reset. `reset`: the connection is reset before the server gets them.
  */
 export type Trap = "swallow" | "lose" | "reset"
 
 export interface FaultProxy {
   readonly host: string
   readonly port: number
-  /** The same URL by way of the proxy. */
+  /** The URL with the address of the proxy. */
   readonly through: (url: string) => string
   readonly welcome: (how: Welcome) => Effect.Effect<void>
   /** The next `count` connections are reset, those after them are passed on. */
   readonly resetNext: (count: number) => Effect.Effect<void>
-  /** Nobody listens any more; connections that are open stay. */
+  /** Stops listening. Connections that are open stay. */
   readonly refuse: Effect.Effect<void>
   readonly accept: Effect.Effect<void>
   /** Ends all connections: by RST, or by FIN. */
@@ -28,14 +28,14 @@ export interface FaultProxy {
   readonly finish: Effect.Effect<void>
   /** The connections that are open now stay open, and nothing passes in either direction. */
   readonly halfOpen: Effect.Effect<void>
-  /** Every chunk is held back for so many milliseconds, in both directions. */
+  /** Delays every chunk by so many milliseconds, in both directions. */
   readonly delay: (millis: number) => Effect.Effect<void>
-  /** Sets a trap for one use. */
+  /** Sets a trap, which works once. */
   readonly trap: (pattern: string, what: Trap) => Effect.Effect<void>
   readonly disarm: Effect.Effect<void>
-  /** Connections accepted since the start, and when (milliseconds of the process). */
+  /** When connections were accepted, in milliseconds since the process started. */
   readonly accepted: Effect.Effect<ReadonlyArray<number>>
-  /** Bytes that clients were given since the start. */
+  /** Bytes passed on to clients since the start. */
   readonly delivered: Effect.Effect<number>
   /** Connections open now. */
   readonly open: Effect.Effect<number>
@@ -55,9 +55,7 @@ export const make = (
 ): Effect.Effect<FaultProxy, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(Effect.promise(() => start(target)), (proxy) => Effect.promise(() => proxy.stop())),
-    (
-      proxy
-    ) => proxy.api
+    ({ api }) => api
   )
 
 const start = async (target: { readonly host: string; readonly port: number }) => {

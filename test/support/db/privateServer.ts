@@ -1,4 +1,4 @@
-/** A MariaDB of a test's own, which can be stopped, killed and started again. */
+/** A server that one test file has for itself, and can stop, kill and start again. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,8 +10,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { make as makeMysql } from "../../../src/local/internal/mysql.ts"
 import { facts, watch } from "../../../src/local/internal/process.ts"
-import { adminOn } from "./admin.ts"
 import type { TestMysql } from "../globalSetup.ts"
+import { adminOn } from "./admin.ts"
 
 export interface Controls {
   readonly at: TestMysql
@@ -34,7 +34,7 @@ export class PrivateServer extends Context.Tag("test/PrivateServer")<PrivateServ
 
 const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
-  const mysql = yield* Effect.withConfigProvider(makeMysql, ConfigProvider.fromMap(new Map()))
+  const mysql = yield* Effect.withConfigProvider(makeMysql(), ConfigProvider.fromMap(new Map()))
   const folder = dirname(mysql.datadir!)
   const [command, ...args] = readFileSync(`/proc/${mysql.pid}/cmdline`, "utf8").split("\0").filter((arg) => arg !== "")
   const at: TestMysql = {
@@ -49,7 +49,7 @@ const make = Effect.gen(function*() {
   const gone = Effect.map(Effect.suspend(() => facts(pid)), ({ _tag }) => _tag === "None").pipe(
     Effect.repeat({ until: (ended) => ended, schedule: Schedule.spaced("10 millis") })
   )
-  // The signal is a wish: each thread stops when it is next looked at.
+  // The signal does not act at once: each thread stops when the kernel next schedules it.
   const stopped = Effect.sync(() =>
     readdirSync(`/proc/${pid}/task`).every((task) => / T /.test(readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8")))
   ).pipe(Effect.repeat({ until: (all) => all, schedule: Schedule.spaced("2 millis") }))
@@ -58,7 +58,7 @@ const make = Effect.gen(function*() {
     Effect.retry(Schedule.spaced("20 millis")),
     Effect.orDie
   )
-  // A stopped process would not hear the end of its scope.
+  // A stopped process would not notice that it is asked to end.
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.try(() => process.kill(pid, "SIGCONT"))))
   return {
     at,
@@ -67,7 +67,7 @@ const make = Effect.gen(function*() {
     kill: Effect.zipRight(signal("SIGKILL"), Effect.asVoid(gone)),
     start: Effect.gen(function*() {
       writeFileSync(join(folder, "stdin"), "")
-      // The accounts are in its tables since the first start.
+      // The first start has written the accounts into its tables.
       const again = args.filter((arg) => !arg.startsWith("--init-file="))
       yield* Scope.extend(watch(folder, { command: command!, args: again }), scope)
       yield* ready

@@ -1,17 +1,17 @@
-/** A database of the code under test, behind a fault proxy, and what must be true when a test is over. */
+/** A fresh database behind a fault proxy, the layer of the code under test on it, and what must be true after a test. */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import { expect } from "vitest"
 import { type DatabaseConfig, MainDb } from "../../../src/db/Database.ts"
 import type { ConfigurationError, DatabaseError } from "../../../src/Errors.ts"
-import { adminOn, type Row } from "./admin.ts"
-import * as FaultProxy from "./faultProxy.ts"
+import { eventually } from "../eventually.ts"
 import type { TestMysql } from "../globalSetup.ts"
+import { adminOn, type Row, type Thread, threadsOn } from "./admin.ts"
+import * as FaultProxy from "./faultProxy.ts"
 
 export type Options = Omit<DatabaseConfig, "url">
 
@@ -31,12 +31,12 @@ export interface Stage {
   readonly proxy: FaultProxy.FaultProxy
   /** The name of the database, which no other test uses. */
   readonly database: string
-  /** Its URL by way of the proxy, and past it. */
+  /** Its URL through the proxy, and past it. */
   readonly url: string
   readonly direct: string
   readonly admin: (sql: string) => Effect.Effect<ReadonlyArray<Row>>
   /** Threads of the server that are connected to the database. */
-  readonly threads: Effect.Effect<ReadonlyArray<Row>>
+  readonly threads: Effect.Effect<ReadonlyArray<Thread>>
 }
 
 /** A fresh database behind a proxy. */
@@ -57,20 +57,11 @@ export const stageOn = (server: TestMysql): Effect.Effect<Stage, never, Scope.Sc
       direct,
       url: proxy.through(direct),
       admin,
-      threads: admin(
-        `SELECT ID AS id, COMMAND AS command, INFO AS info FROM information_schema.PROCESSLIST WHERE DB = '${database}'`
-      )
+      threads: threadsOn(server)(database)
     }
   })
 
-/** Looks again until it holds, and shows what does not after three seconds. */
-export const eventually = <E, R>(look: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> =>
-  Effect.sandbox(look).pipe(
-    Effect.retry(Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(150))),
-    Effect.unsandbox
-  )
-
-/** The pool adds up, nothing is held or waited for, and the next statement works. */
+/** The pool's numbers add up, no connection is in use or waited for, and the next statement works. */
 export const healthy: Effect.Effect<void, DatabaseError, MainDb> = Effect.gen(function*() {
   const counts = Effect.map(MainDb.stats, (stats) => {
     expect(stats.size).toBe(stats.idle + stats.active + stats.dialling)
@@ -88,8 +79,8 @@ const resources = () => {
 }
 
 /**
- * Runs a test on a stage of its own. When the test is over: no thread of the server is left, no connection, and no more
- * timers and sockets in this process than before.
+ * Runs a test on a stage of its own. When it is over, the server must have no thread left for the database, the proxy no
+ * connection, and this process no more timers and sockets than before.
  */
 export const onStage = <A, E>(
   server: TestMysql,
@@ -109,7 +100,7 @@ export const onStage = <A, E>(
     }))
   }))
 
-/** The same with the database of the stage, which has to be healthy at the end of the test. `query`: options of its URL. */
+/** The same with the database of the stage, which must be healthy at the end of the test. `query`: options of its URL. */
 export const withDatabase = <A, E>(
   server: TestMysql,
   options: Options,
@@ -120,10 +111,3 @@ export const withDatabase = <A, E>(
     server,
     (stage) => Effect.provide(Effect.zipRight(body(stage), healthy), layerOf(`${stage.url}?${query}`, options))
   )
-
-/** An effect and how long it took, in milliseconds of real time. */
-export const timed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [A, number], E, R> =>
-  Effect.suspend(() => {
-    const start = performance.now()
-    return Effect.map(effect, (value) => [value, performance.now() - start] as const)
-  })

@@ -1,10 +1,11 @@
-/** Databases of the server that globalSetup started, and an administrator's view of it past the code under test. */
+/** The server that globalSetup started for this worker: its databases, and an administrator's view of it. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { createConnection, type RowDataPacket } from "mysql2/promise"
 import { randomBytes } from "node:crypto"
-import { inject } from "vitest"
+import { expect, inject } from "vitest"
+import { eventually } from "../eventually.ts"
 import type { TestMysql } from "../globalSetup.ts"
+import { adminOn, type Thread, threadsOn } from "./admin.ts"
 
 /** Where this worker's server is, and the user with all privileges. */
 export const server: Effect.Effect<TestMysql> = Effect.sync(() => {
@@ -16,13 +17,20 @@ export const server: Effect.Effect<TestMysql> = Effect.sync(() => {
 export const admin = <Row extends object = Record<string, unknown>>(
   sql: string,
   options?: { readonly database?: string }
-): Effect.Effect<ReadonlyArray<Row>> =>
-  Effect.flatMap(server, ({ host, password, port, user }) =>
-    Effect.acquireUseRelease(
-      Effect.promise(() => createConnection({ host, port, user, password, ...options })),
-      (connection) => Effect.promise(() => connection.query<Array<RowDataPacket>>(sql)),
-      (connection) => Effect.promise(() => connection.end())
-    )).pipe(Effect.map(([rows]) => Array.isArray(rows) ? rows as unknown as ReadonlyArray<Row> : []))
+): Effect.Effect<ReadonlyArray<Row>> => Effect.flatMap(server, (at) => adminOn(at)<Row>(sql, options))
+
+/** The threads that are connected to a database. */
+export const threadsOf = (database: string): Effect.Effect<ReadonlyArray<Thread>> =>
+  Effect.flatMap(server, (at) => threadsOn(at)(database))
+
+/** Waits until the server runs a statement with that text on that database. */
+export const running = (database: string, text: string): Effect.Effect<void> =>
+  eventually(
+    Effect.map(threadsOf(database), (threads) => {
+      expect(threads.map(({ info }) => info)).toContainEqual(expect.stringContaining(text))
+    }),
+    "15 seconds"
+  )
 
 /** The `mysql://` URL of a database on that server, as that user. */
 export const urlOf = (database: string): Effect.Effect<string> =>

@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { makeFrom } from "../../../src/local/internal/mysql.ts"
+import { make as makeMysql } from "../../../src/local/internal/mysql.ts"
 import { type Command, run } from "../../../src/local/internal/process.ts"
 import { binaries, installed, type Source } from "../../../src/local/internal/servers.ts"
 import type { TestMysql } from "../globalSetup.ts"
@@ -23,7 +23,7 @@ export interface TlsServers {
   readonly stranger: string
 }
 
-/** What is missing on this machine, if anything is. */
+/** What this machine lacks for them, if anything. */
 export const missing: Effect.Effect<string | undefined> = Effect.gen(function*() {
   const { code } = yield* run({ command: "openssl", args: ["version"] }, "10 seconds")
   if (code !== 0) return "the openssl command"
@@ -88,7 +88,7 @@ const makeServer = (
     }))
     // Not the server of LOCAL_MYSQL_URL.
     const { host: address, password, pid, port, user } = yield* Effect.withConfigProvider(
-      makeFrom([source]),
+      makeMysql([source]),
       ConfigProvider.fromMap(new Map())
     )
     return { host: address, port, user, password: Redacted.value(password), pid }
