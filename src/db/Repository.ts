@@ -27,7 +27,7 @@ import { slotOf, withSlot } from "./internal/borrowed/transactionSlot.ts"
 import * as DataLoader from "./internal/dataLoader.ts"
 import { makeError } from "./internal/errors/classify.ts"
 import * as Spans from "./internal/telemetry/spans.ts"
-import * as OpenTransactions from "./internal/transaction/openTransactions.ts"
+import * as TransactionContext from "./internal/transaction/transactionContext.ts"
 
 /**
  * The rows of one table as a model. Every method works in the open transaction of its database, if there is one.
@@ -211,7 +211,7 @@ export const dataLoader = <T extends string, I, A, E, R>(
           request(input),
           (made) =>
             Effect.withFiberRuntime<A, E | ParseResult.ParseError>(({ currentContext }) =>
-              OpenTransactions.isAnyOpen(currentContext)
+              TransactionContext.isAnyOpen(currentContext)
                 ? atOnce(made, inside(slotOf(currentContext)))
                 : load(made)
             )

@@ -6,13 +6,13 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../../Errors.ts"
 import { ownRequestCache } from "./borrowed/fiberState.ts"
-import { partsOf } from "./borrowed/statementClass.ts"
 import type { UpstreamSlot } from "./borrowed/transactionSlot.ts"
 import { slotOf, withSlot } from "./borrowed/transactionSlot.ts"
+import { partsOf } from "./borrowed/upstreamStatement.ts"
 import { makeError } from "./errors/classify.ts"
-import * as OpenTransactions from "./transaction/openTransactions.ts"
 import type { TransactionOptions } from "./transaction/options.ts"
 import { withDeadline } from "./transaction/transaction.ts"
+import * as TransactionContext from "./transaction/transactionContext.ts"
 
 export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const database = {}
@@ -22,7 +22,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.mapInputContext(
       effect,
-      (context: Context.Context<R>) => withSlot(context, OpenTransactions.find(context, database))
+      (context: Context.Context<R>) => withSlot(context, TransactionContext.find(context, database))
     )
 
   const acquirer = isolated(parts.acquirer)
@@ -34,7 +34,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
           Effect.withRequestCache(effect, ownRequestCache()),
           (inner: Context.Context<R>) =>
             // The body keeps all open transactions of the place where it was written, and gets this one.
-            OpenTransactions.add(withSlot(inner, slotOf(outer)), database, slotOf(inner) as UpstreamSlot)
+            TransactionContext.add(withSlot(inner, slotOf(outer)), database, slotOf(inner) as UpstreamSlot)
         )
       ))
     )

@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { ServiceError } from "../../../Errors.ts"
-import { invalidInput, type Refusal, refuse } from "../errors/refusal.ts"
-import { hasRefusedCharacter } from "./characters.ts"
+import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
+import { hasRefusedCharacter } from "./allowedCharacters.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
 
 /** What kind of queue a message is for. `either`: what one of the two would accept, for a queue in memory. */

@@ -3,8 +3,8 @@ import type { MessageAttributeValue } from "@aws-sdk/client-sqs"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
-import { type Refusal, refuse } from "../errors/refusal.ts"
-import { hasRefusedCharacter } from "./characters.ts"
+import { type Refusal, refuse } from "../errors/invalidInput.ts"
+import { hasRefusedCharacter } from "./allowedCharacters.ts"
 
 /** The value of an attribute, sent as the type String, Number or Binary. */
 export type AttributeValue = string | number | Uint8Array

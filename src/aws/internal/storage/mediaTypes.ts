@@ -2,7 +2,7 @@
 import * as Either from "effect/Either"
 import mime from "mime"
 import { categories, type Category } from "../../StorageKey.ts"
-import { type Refusal, refuse } from "../errors/refusal.ts"
+import { type Refusal, refuse } from "../errors/invalidInput.ts"
 
 /** The categories that are also the first half of media types. An attachment may have any type. */
 const media: ReadonlySet<string> = new Set(categories.filter((category) => category !== "attachment"))

@@ -8,8 +8,8 @@ import type { S3Sdk } from "../client/sdk.ts"
 import { bounded, sendTo } from "../client/send.ts"
 import { CLEAN_UP } from "../deadlines.ts"
 import type { Stored } from "./backend.ts"
-import type { Limits } from "./limits.ts"
 import type { Parts } from "./parts.ts"
+import type { Limits } from "./uploadLimits.ts"
 
 export interface MultipartUpload<E, R> {
   /** Bucket, key and headers. */

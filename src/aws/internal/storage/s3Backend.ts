@@ -7,10 +7,10 @@ import type { ServiceError } from "../../../Errors.ts"
 import type { S3Sdk } from "../client/sdk.ts"
 import { sendTo } from "../client/send.ts"
 import type { ObjectHead, StorageBackend, Stored, Upload } from "./backend.ts"
-import { defaultLimits, type Limits } from "./limits.ts"
 import * as MultipartUpload from "./multipartUpload.ts"
 import * as Parts from "./parts.ts"
 import { emptyBody } from "./uploadInput.ts"
+import { defaultLimits, type Limits } from "./uploadLimits.ts"
 
 const send = sendTo("S3")
 

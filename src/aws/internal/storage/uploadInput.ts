@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { ServiceError } from "../../../Errors.ts"
 import * as StorageKey from "../../StorageKey.ts"
-import { invalidInput, type Refusal, refuse } from "../errors/refusal.ts"
+import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
 import * as MediaTypes from "./mediaTypes.ts"
 
 /** A file to store. `E` and `R` are those of the stream that it comes from. */

@@ -23,12 +23,12 @@ import type { Restore } from "../waiting/cancellable.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 import { Level } from "./level.ts"
 import { OpenTransaction } from "./openTransaction.ts"
-import * as OpenTransactions from "./openTransactions.ts"
 import type { TransactionOptions } from "./options.ts"
+import * as TransactionContext from "./transactionContext.ts"
 
 /** The innermost level of this database's transaction in a context, if one is open. */
 export const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
-  OpenTransactions.find(context, dataSource) as Level | undefined
+  TransactionContext.find(context, dataSource) as Level | undefined
 
 /** Runs an effect in a transaction of this database, or in a savepoint if one is open already. */
 export const withTransaction = <A, E, R>(
@@ -94,7 +94,7 @@ const outermost = <A, E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(begin(dataSource, options, fiber.currentContext, restore), (level) =>
       Effect.flatMap(
-        OpenTransactions.exitOf(fiber, effect, dataSource, level, restore),
+        TransactionContext.exitOf(fiber, effect, dataSource, level, restore),
         (exit) => finish(level, exit, onEnd)
       ))
   )
@@ -237,7 +237,7 @@ const savepoint = <A, E, R>(
     step(transaction, `SAVEPOINT ${name}`),
     () =>
       Effect.flatMap(
-        OpenTransactions.exitOf(fiber, effect, transaction.dataSource, level, restore),
+        TransactionContext.exitOf(fiber, effect, transaction.dataSource, level, restore),
         (exit) =>
           Effect.zipRight(
             Effect.async<void>((resume) => level.close(Exit.isSuccess(exit), () => resume(Effect.void))),

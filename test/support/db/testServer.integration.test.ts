@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { admin, freshDatabase, server } from "./db/testServer.ts"
+import { admin, freshDatabase, server } from "./testServer.ts"
 
 describe("the databases of tests", () => {
   it.scoped("have names of their own and are dropped with the scope", () =>
