@@ -1,11 +1,10 @@
 /**
- * The three errors of the layer. The error channel of every layer and method holds some of these, and no other error of
- * ours.
+ * The three errors of this package. Its layers and methods fail with these, and with no other error of ours.
  *
  * Each keeps apart what went wrong (`detail`) and what to do about it (`hint`); only `message` joins them.
  *
- * No rendering of them (message, JSON, inspection, pretty-printed cause) shows a secret or a parameter of a statement:
- * a `cause` is cleaned before it gets here.
+ * No rendering of an error (message, JSON, inspection, pretty-printed cause) shows a secret or a parameter of a
+ * statement: a `cause` is cleaned before it gets here.
  */
 import * as Schema from "effect/Schema"
 import { STATEMENT_IN_MESSAGE, truncate } from "./internal/textLimits.ts"
@@ -114,7 +113,7 @@ export class ServiceError
       this.attempts > 1 ? `${this.attempts} attempts` : undefined,
       this.status === undefined ? undefined : `HTTP ${this.status}`,
       this.requestId === undefined ? undefined : `request ${this.requestId}`,
-      this.outcome === "unknown" ? "it may have been done nevertheless" : undefined
+      this.outcome === "unknown" ? "the work may have been done" : undefined
     ].filter((fact) => fact !== undefined)
     return `${this.service} ${this.operation} failed (${this.reason}): `
       + withHint(this.detail ?? causeMessage(this.cause), this.hint)
@@ -202,4 +201,4 @@ const withHint = (detail: string, hint: string | undefined): string =>
 
 const onOneLine = (statement: string): string => truncate(statement.replace(/\s+/g, " ").trim(), STATEMENT_IN_MESSAGE)
 
-const causeMessage = (cause: unknown): string => cause instanceof Error ? cause.message : "no more is known"
+const causeMessage = (cause: unknown): string => cause instanceof Error ? cause.message : "no details are known"

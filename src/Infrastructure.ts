@@ -19,7 +19,7 @@ const withAllProblems = <A, E, R>(
         reason: errors.every(({ reason }) => reason === errors[0]!.reason) ? errors[0]!.reason : "InvalidSettings",
         // Storage and Queue share settings: each problem is listed once.
         problems: [...new Map(
-          errors.flatMap(({ problems }) => problems).map((problem) => [`${problem.setting} ${problem.detail}`, problem])
+          errors.flatMap(({ problems }) => problems).map((problem) => [JSON.stringify(problem), problem])
         ).values()]
       })
     )
@@ -39,7 +39,7 @@ export const layer: Layer.Layer<
 
 /**
  * Storage, queue, and each database whose URL is set. Work that needs a database asks for it with `require`, which fails
- * with a ConfigurationError if that database is not there.
+ * with a ConfigurationError if no layer has provided that database.
  */
 export const layerOptional: Layer.Layer<Storage | Queue, ConfigurationError | DatabaseError> = withAllProblems(
   Layer.mergeAll(

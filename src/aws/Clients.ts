@@ -1,10 +1,10 @@
 /**
  * The SDK's clients as services. The SDK is loaded when a layer is built, not when this module is imported: loading
- * takes 200-300 ms.
+ * takes some hundred milliseconds.
  *
  * Both clients make up to three attempts in the SDK's standard mode. An attempt fails after 10 s without a connection,
- * and after 30 s of silence while it waits for the reply. Only our own settings redirect the clients: the SDK's
- * environment variables and the profiles on the machine do not.
+ * and after 30 s of silence while it waits for the reply. Only our own settings change the endpoint: endpoints in the
+ * SDK's other environment variables and in the profiles on the machine are ignored.
  */
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3"
 import type { SQSClient, SQSClientConfig } from "@aws-sdk/client-sqs"
@@ -38,7 +38,7 @@ export class S3 extends Context.Tag("@betterai/infrastructure/S3")<S3, S3Client>
           ...common(client),
           // Servers other than AWS rarely have a host name for each bucket.
           forcePathStyle: client.endpoint !== undefined,
-          // Otherwise each part of an upload opens a connection of its own and waits for one more round trip.
+          // With "Expect: 100-continue" each part of an upload opens its own connection and waits one more round trip.
           expectContinueHeader: false,
           requestChecksumCalculation: checksumMode,
           responseChecksumValidation: checksumMode

@@ -56,7 +56,7 @@ export declare namespace Queue {
 
   interface Of {
     <A, I, R>(schema: Schema.Schema<A, I, R>): Effect.Effect<Typed<A, R>, never, Queue>
-    /** As with any tag: the service, typed. */
+    /** Returns the service unchanged, as the `of` of any tag does. */
     (service: Service): Service
   }
 }
@@ -101,8 +101,8 @@ export class Queue extends Context.Tag("@betterai/infrastructure/Queue")<Queue, 
   static readonly layerMemoryFifo: Layer.Layer<Queue> = Layer.suspend(() => inMemory("fifo"))
 
   /**
-   * What a queue in memory would have delivered by now, in that order: delayed messages appear when their time has
-   * come. A defect with any other queue.
+   * What a queue in memory would have delivered by now, in the order of delivery. A delayed message appears after its
+   * delay. Dies (a defect) with any other queue.
    */
   static readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Queue> = Effect.flatMap(
     this,

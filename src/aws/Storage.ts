@@ -27,13 +27,13 @@ export type { UploadInput } from "./internal/storage/uploadInput.ts"
 /** A file that is stored. */
 export interface StoredObject {
   readonly key: string
-  /** Where the public finds it, if the bucket or the CDN permits. */
+  /** The public URL. It can be read if the bucket or the CDN permits public access. */
   readonly url: string
   readonly bucket: string
   readonly contentType: string
   /** Bytes. */
   readonly size: number
-  /** In double quotes. The MD5 of the bytes if they went as one request without KMS encryption; otherwise opaque. */
+  /** In double quotes. The MD5 of the bytes after a single request without KMS encryption; otherwise opaque. */
   readonly etag: string
 }
 
@@ -42,11 +42,11 @@ const objectsOf: unique symbol = Symbol.for("@betterai/infrastructure/Storage/ob
 export declare namespace Storage {
   /**
    * An upload is refused with the reason `InvalidInput`, before anything is sent, if an argument is not as
-   * {@link UploadInput} says, or if the type of an image, video or sound is known to be another of the three. Files
-   * that can hold sound as well as pictures (webm, mp4, ogg, 3gp) pass as either, and get the type of the method.
+   * {@link UploadInput} says, or if its content type is an image, video or audio type of another method. The extensions
+   * webm, mp4, ogg, 3gp and 3g2 can mean video or audio: without a `contentType` they get the type of the method.
    *
    * A failure of the stream is passed on unchanged. Up to 8 MiB of a stream are sent as one request, more by parts. An
-   * upload that fails or is interrupted leaves no parts. Once a stream was read, a failure is not `retryable`.
+   * upload that fails or is interrupted leaves no parts. After a stream has been read, a failure is not `retryable`.
    */
   interface Service {
     readonly uploadImage: Upload
@@ -105,7 +105,7 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
     return { ...service(backend, { bucket: "memory" }, "us-east-1"), [objectsOf]: backend.objects }
   })
 
-  /** What a {@link layerMemory} holds, in the order of storing. A defect with any other storage. */
+  /** What a {@link layerMemory} holds, in the order of storing. Dies (a defect) with any other storage. */
   static readonly objects: Effect.Effect<ReadonlyArray<MemoryObject>, never, Storage> = Effect.flatMap(
     this,
     (storage) =>

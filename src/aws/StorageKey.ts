@@ -1,6 +1,6 @@
 /**
  * Keys of stored objects: `{customer_id}/assets/chat/{discussion_id}/{timestamp}_{uuid}_{category}.{ext}`. Without a
- * discussion its segment is left out. The timestamp is UTC, to the millisecond, and sorts as text.
+ * discussion, that segment is left out. The timestamp is UTC, to the millisecond, and sorts as text.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -8,16 +8,16 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
-/** Every category, in lower-case letters. A new one is added here and nowhere else. */
+/** Every category, in lower-case letters. To add one, add it here. */
 export const categories = ["image", "video", "audio", "attachment"] as const
 
-/** What an object is to the chat that it belongs to. */
+/** What kind of file an object is. */
 export type Category = typeof categories[number]
 
 export interface StorageKey {
   /** A positive integer. */
   readonly customerId: number
-  /** 1-128 letters, digits, `-` and `_`; the digits of a discussion that is a number. */
+  /** 1-128 letters, digits, `-` and `_`. A numeric id is given as its digits. */
   readonly discussionId?: string | undefined
   /** Years 0-9999. */
   readonly timestamp: DateTime.Utc
@@ -28,7 +28,7 @@ export interface StorageKey {
   readonly fileExtension: string
 }
 
-/** Keys as text and as parts. */
+/** Decodes the text of a key into its parts, and encodes the parts as text. */
 export const schema: Schema.Schema<StorageKey, string> = Schema.transformOrFail(
   Schema.String,
   Schema.declare((value): value is StorageKey => isParts(value), { identifier: "StorageKey" }),
@@ -50,7 +50,7 @@ export const make = (parts: Omit<StorageKey, "timestamp" | "uuid">): Effect.Effe
     ([timestamp, uuid]) => format({ ...parts, timestamp, uuid })
   )
 
-/** The key of these parts, which are not checked. Use {@link schema} where they come from outside. */
+/** The key of these parts, which are not checked. Use {@link schema} for parts from outside. */
 export const format = (key: StorageKey): string => {
   const folder = key.discussionId === undefined
     ? `${key.customerId}/assets/chat`
@@ -58,11 +58,11 @@ export const format = (key: StorageKey): string => {
   return `${folder}/${formatTimestamp(key.timestamp)}_${key.uuid}_${key.category}.${key.fileExtension}`
 }
 
-/** The parts of a key that {@link format} made; none of any other text. */
+/** The parts of a key that {@link format} made; none for any other text. */
 export const parse = (text: string): Option.Option<StorageKey> =>
   Option.flatMap(Option.fromNullable(pattern.exec(text)), partsOf)
 
-/** Whether a key can have this customer. */
+/** Whether the value is a valid customer id: a positive safe integer. */
 export const isCustomerId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0
 
 /** The segment of a discussion, which must be a positive integer, or 1-128 letters, digits, `-` and `_`. */

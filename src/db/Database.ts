@@ -1,6 +1,6 @@
 /**
- * MySQL databases as tags. Each is a `SqlClient` with a pool of its own, and a statement never runs on another database
- * than its own, however transactions are nested.
+ * MySQL databases as tags. Each is a `SqlClient` with a pool of its own. A statement runs on its own database only,
+ * however transactions are nested.
  *
  * ```ts
  * const program = MainDb.withTransaction(
@@ -36,7 +36,7 @@ export type { DatabaseConfig, DiscardReason, IsolationLevel, Stats, TransactionO
 export interface WriteResult {
   /** Rows matched by the statement, changed or not (the protocol's CLIENT_FOUND_ROWS, as SQLAlchemy has it). */
   readonly affectedRows: number
-  /** The AUTO_INCREMENT value of the first row inserted, 0 where there was none. A string above 2^53. */
+  /** The AUTO_INCREMENT value of the first row inserted, or 0 if there is none. A string above 2^53. */
   readonly insertId: number | string
 }
 
@@ -60,17 +60,16 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
     config: Config.Config.Wrap<DatabaseConfig>
   ) => Layer.Layer<Self, ConfigurationError | DatabaseError>
 
-  /** Provides the database where `{PREFIX}_URL` is set, and nothing where it is not: see {@link require}. */
+  /** Provides the database if `{PREFIX}_URL` is set, and nothing otherwise: see {@link require}. */
   readonly layerOptional: Layer.Layer<never, ConfigurationError | DatabaseError>
 
   /**
    * A client of any driver as this database, isolated from the other databases like our own. Pool, errors and
-   * cancellation are those of that client; `stats` are zero, and `timeout` is the only option of `withTransaction` that
-   * works.
+   * cancellation are those of that client. `stats` are zero. `withTransaction` refuses every option but `timeout`.
    */
   readonly fromSqlClient: Layer.Layer<Self, never, SqlClient.SqlClient>
 
-  /** The client, or a ConfigurationError where no layer has provided this database. */
+  /** The client, or a ConfigurationError if no layer has provided this database. */
   readonly require: Effect.Effect<SqlClient.SqlClient, ConfigurationError>
 
   /** Works with the client. Its SqlErrors become DatabaseErrors; other failures stay as they are. */
@@ -82,7 +81,7 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
    * Runs an effect in a transaction of this database: success commits; failure, defect and interruption roll back. Inside
    * an open transaction of the same database it is a savepoint. Transactions of other databases are not touched.
    *
-   * Fails with `CommitOutcomeUnknown` where the answer to COMMIT was lost; that is never retried. After a failure for which
+   * Fails with `CommitOutcomeUnknown` if the answer to COMMIT was lost, and is not retried. After a failure for which
    * the server has rolled everything back (such as a deadlock), every further statement in the transaction fails with
    * `TransactionAborted`, and so does the transaction itself, even if the body swallowed the failure.
    */
@@ -96,7 +95,7 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
     ): Effect.Effect<A, Exclude<E, SqlError> | DatabaseError, R | Self>
   }
 
-  /** The numbers of the pool now. */
+  /** The current numbers of the pool. */
   readonly stats: Effect.Effect<Stats, never, Self>
 }
 
@@ -176,7 +175,7 @@ const transact = <A, E, R>(
 }
 
 /**
- * Runs an INSERT, UPDATE or DELETE and tells what it did.
+ * Runs an INSERT, UPDATE or DELETE and returns its counts.
  *
  * ```ts
  * const { insertId } = yield* MainDb.use((sql) => Database.write(sql`INSERT INTO files ${sql.insert(file)}`))

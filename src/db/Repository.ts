@@ -51,14 +51,14 @@ export interface Repository<S extends Any, Id extends keyof S["Type"] & keyof S[
   ) => Effect.Effect<void, DatabaseError, S["insert"]["Context"]>
 
   /**
-   * Updates the row with the id of the record and returns it as the database has it then, both in one transaction; none
-   * if no row has that id.
+   * Updates the row with the id of the record and returns the row as the database has it afterwards, both in one
+   * transaction; none if no row has that id.
    */
   readonly update: (
     update: S["update"]["Type"]
   ) => Effect.Effect<Option.Option<S["Type"]>, DatabaseError, S["Context"] | S["update"]["Context"]>
 
-  /** Updates with a single statement. If no row has that id nothing changes; `update` tells. */
+  /** Updates with a single statement. Also succeeds if no row has that id; use `update` to find out. */
   readonly updateVoid: (
     update: S["update"]["Type"]
   ) => Effect.Effect<void, DatabaseError, S["update"]["Context"]>
@@ -167,7 +167,7 @@ export const make = <
     } as Repository<S, Id>
   })
 
-/** The message of a ParseError quotes values; ours names the columns only. */
+/** The message of a ParseError quotes values. This error names the columns only. */
 const misfit = (
   { issue }: ParseResult.ParseError,
   name: string,
@@ -198,7 +198,7 @@ export const dataLoader = <T extends string, I, A, E, R>(
   Effect.contextWithEffect((context: Context.Context<Scope.Scope>) => {
     const outside = withSlot(context, undefined) as Context.Context<never>
     const batched = RequestResolver.provideContext(resolver, outside)
-    // Effect takes resolvers with the same tag for one, whatever database they belong to: each gets an identity of its own.
+    // To Effect, resolvers with the same tag are one resolver, also of different databases: each gets its own identity.
     const self = {}
     const inside = (slot: unknown) =>
       RequestResolver.provideContext(resolver, withSlot(outside, slot)).identified(self, slot)
@@ -219,7 +219,7 @@ export const dataLoader = <T extends string, I, A, E, R>(
     )
   })
 
-/** `SqlResolver.findById` answers only one of several equal requests in a batch and interrupts the others: those go alone. */
+/** `SqlResolver.findById` answers one of several equal requests in a batch and interrupts the others. They rerun. */
 const atOnce = <A, E, T extends string>(
   request: SqlRequest<T, A, E>,
   resolver: RequestResolver.RequestResolver<SqlRequest<T, A, E>>

@@ -1,15 +1,15 @@
-/** Pauses between attempts: exponential, with jitter, so that many who failed together do not come back together. */
+/** Pauses between attempts: exponential, with jitter, so that those that failed together do not retry together. */
 
 export interface Backoff {
-  /** Milliseconds, of the first pause at most. */
+  /** The longest first pause, in milliseconds. */
   readonly first: number
-  /** Milliseconds; pauses grow no further. */
+  /** The longest pause of all, in milliseconds. */
   readonly most: number
 }
 
 /**
- * The pause after the given number of failures (1 = the first), in milliseconds: it doubles with each failure, and is
- * between half and the whole of that. `random` is in [0, 1).
+ * The pause after the given number of failures (1 = the first), in milliseconds. The full pause doubles with each
+ * failure; the result is between half of it and all of it. `random` is in [0, 1).
  */
 export const pauseAfter = (failures: number, { first, most }: Backoff, random: number): number => {
   const full = Math.min(most, first * 2 ** (failures - 1))

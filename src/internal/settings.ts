@@ -43,25 +43,27 @@ export const checked = <A, B>(
   config: Config.Config<A>,
   check: (value: A) => Either.Either<B, ReadonlyArray<Finding>>
 ): Config.Config<B> =>
-  // Without the map between, Effect would name the setting twice: it adds the name of the config that it fails on.
+  // Effect adds the name of the config that fails. Without this map it would name the setting twice.
   Config.mapOrFail(
     Config.map(config, identity),
     (value) => Either.mapLeft(check(value), (findings) => invalid(setting, findings))
   )
 
-/** Findings as a ConfigError, which {@link problemsOf} turns back into what they were. */
+/** Findings as a ConfigError. {@link problemsOf} reads them back from it. */
 export const invalid = (setting: string, findings: ReadonlyArray<Finding>): ConfigError.ConfigError =>
   findings
     .map((finding): ConfigError.ConfigError => ConfigError.InvalidData([setting], messageOf(finding)))
     .reduce((left, right) => ConfigError.And(left, right))
 
-// A ConfigError has room for one text, and Effect copies it on its way: the hint follows a control character that no
-// other message holds. A line break would not do, because the messages of Schema have several lines.
-const HINT = "\u001f"
-const messageOf = ({ detail, hint }: Finding): string => hint === undefined ? detail : `${detail}${HINT}${hint}`
+// A ConfigError has room for one text, and Effect copies it on its way: our detail and hint are marked by a
+// control character. A line break would not do, because the messages of Schema have several lines.
+const MARK = "\u001f"
+const messageOf = ({ detail, hint }: Finding): string => hint === undefined ? detail : `${MARK}${detail}${MARK}${hint}`
 const findingOf = (message: string): Finding => {
-  const [detail = "", hint] = message.split(HINT, 2)
-  return hint === undefined ? { detail } : { detail, hint }
+  const [before, detail, hint, ...more] = message.split(MARK)
+  return before === "" && detail !== undefined && hint !== undefined && more.length === 0
+    ? { detail, hint }
+    : { detail: message }
 }
 
 /** A required text: set, and not blank. Surrounding white space is dropped. */

@@ -1,4 +1,4 @@
-/** How long a text may be where errors and messages show it, in UTF-16 code units. */
+/** The longest texts that errors and messages show, in UTF-16 code units. */
 
 /** A statement in the `message` of a DatabaseError; its field `statement` has the whole text. */
 export const STATEMENT_IN_MESSAGE = 200

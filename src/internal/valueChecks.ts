@@ -5,13 +5,13 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import { QUOTED_VALUE, truncate } from "./textLimits.ts"
 
-/** What is wrong (`detail`, which reads on from the name of the setting) and, where there is one, what to do (`hint`). */
+/** What is wrong (`detail`, a phrase that follows the name of the setting) and what to do about it (`hint`). */
 export interface Finding {
   readonly detail: string
   readonly hint?: string
 }
 
-/** A check of a value: a text where it comes from the environment, of any type where a caller gave it. */
+/** Checks a value: a text if it comes from the environment, of any type if the caller gave it. */
 export type Check<A> = (value: unknown) => Either.Either<A, Finding>
 
 /** A whole number from `min` to `max`. */
@@ -28,7 +28,7 @@ export const boolean: Check<boolean> = (value) => {
   return typeof flag === "boolean" ? Either.right(flag) : mustBe("true or false", value)
 }
 
-/** `true` and `false` as people and Python write them, in any case. */
+/** The usual spellings of true and false, in any case; `undefined` for any other text. */
 export const booleanOf = (value: string): boolean | undefined =>
   /^(?:true|1|yes|on)$/i.test(value) ? true : /^(?:false|0|no|off)$/i.test(value) ? false : undefined
 
@@ -53,7 +53,7 @@ export const duration = (wanted: string, convert: (millis: number) => number | u
     : Either.right(converted)
 }
 
-/** Milliseconds; `undefined` where the value is no duration. */
+/** Milliseconds; `undefined` if the value is not a duration. */
 const millisOf = (value: unknown): number | undefined => {
   if (typeof value === "number") return Number.isNaN(value) ? undefined : value
   if (typeof value !== "string") {
@@ -66,7 +66,7 @@ const millisOf = (value: unknown): number | undefined => {
     : Option.getOrUndefined(Option.map(Duration.decodeUnknown(text), Duration.toMillis))
 }
 
-/** An http(s) URL without user, query and fragment. What is wrong with it is told without quoting it. */
+/** An http(s) URL without user, query and fragment. The finding does not quote it, as it may hold a secret. */
 export const httpUrl: Check<URL> = (value) => {
   if (typeof value !== "string" || !URL.canParse(value)) {
     return Either.left({ detail: "must be a URL such as https://host/path" })

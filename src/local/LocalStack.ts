@@ -1,6 +1,6 @@
 /**
- * S3, SQS and MySQL on this machine, for development and tests. Nothing outside this machine is reached, and nothing is
- * kept.
+ * S3, SQS and MySQL on this machine, for development and tests. AWS is never reached, and nothing is kept, except in a
+ * server that LOCAL_MYSQL_URL names.
  *
  * ```ts
  * const Live = Infrastructure.layer.pipe(Layer.provide(LocalStack.layer))
@@ -28,7 +28,7 @@ export declare namespace LocalStack {
     readonly databases?: ReadonlyArray<DatabaseTag> | undefined
   }
 
-  /** What is needed of a tag made by `Database.Tag`. */
+  /** What the stack needs of a tag made by `Database.Tag`. */
   interface DatabaseTag {
     /** What the names of its settings begin with. */
     readonly prefix: string

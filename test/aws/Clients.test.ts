@@ -67,6 +67,7 @@ describe("settings", () => {
         "AWS_S3_CHECKSUMS"
       ])
       expect(yield* settingsNamed(S3.layer, { ...good, AWS_CREDENTIALS: "AKID:s3cr3t" })).toEqual(["AWS_CREDENTIALS"])
+      expect(yield* settingsNamed(S3.layer, { ...good, AWS_S3_CHECKSUMS: "s3cr3t" })).toEqual(["AWS_S3_CHECKSUMS"])
       expect(yield* settingsNamed(Sqs.layer, { ...good, AWS_REGION: "" })).toEqual(["AWS_REGION"])
     }))
 

@@ -62,7 +62,7 @@ const make = (dataSource: DataSource, reactivity: Reactivity.Reactivity["Type"])
   return client as SqlClient.SqlClient
 }
 
-/** Statements that take our short way to the server; with a transformer installed they take `@effect/sql`'s own. */
+/** Statements that run through `statement/`. If a transformer is installed, they run as those of `@effect/sql` do. */
 const statementClass = (dataSource: DataSource): UpstreamStatementClass =>
   class extends UpstreamStatement {
     #run<A>(

@@ -60,14 +60,14 @@ export class DataSource implements Lender, PoolOwner {
     return this.pool.acquire(new PoolLease(this, context, onLease, onFailure))
   }
 
-  /** For work that has only one connection: it was not free for the next statement in time. */
+  /** The connection that `what` must use, of a transaction or a reservation, did not become free in time. */
   busyError(what: string): DatabaseError {
     return makeError(
       this.name,
       "PoolTimeout",
       `${what} was not free within ${this.settings.poolTimeout} ms: a statement, a stream or a nested transaction on it is`
         + " still open",
-      { hint: "let that end first, or use another connection" }
+      { hint: "let the open work end first, or use another connection" }
     )
   }
 
@@ -92,7 +92,7 @@ export class DataSource implements Lender, PoolOwner {
     return failure
   }
 
-  /** Why the pool gave no connection, with its numbers and the last failed dial. */
+  /** The error for a failed acquire. A timeout reports the numbers of the pool and the last failed dial. */
   acquireError({ _tag, cause, stats }: AcquireFailure): DatabaseError {
     const lastDial = cause === undefined ? undefined : dialError(this.name, cause)
     switch (_tag) {
@@ -109,13 +109,15 @@ export class DataSource implements Lender, PoolOwner {
         const detail = `no connection became free within ${poolTimeout} ms (${numbers})`
         return lastDial === undefined
           ? makeError(this.name, "PoolTimeout", detail, {
-            hint: "look for work that holds connections long or borrows a second one, or raise the pool size",
+            hint: "look for work that holds a connection for long or borrows a second one, or raise the pool size",
             retryable: true
           })
-          : makeError(this.name, "PoolTimeout", `${detail}. The last attempt to connect failed: ${lastDial.message}`, {
-            retryable: true,
-            cause: lastDial
-          })
+          : makeError(
+            this.name,
+            "PoolTimeout",
+            `${detail}. The last attempt to connect failed (${lastDial.reason}): ${lastDial.detail}`,
+            { ...(lastDial.hint === undefined ? {} : { hint: lastDial.hint }), retryable: true, cause: lastDial }
+          )
       }
     }
   }

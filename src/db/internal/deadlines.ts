@@ -13,7 +13,7 @@ export const RESET = 1_000
 /** How long an interrupted statement may take to stop: side connection, KILL QUERY and both replies. Then its connection is cut. */
 export const CANCEL = 1_000
 
-/** A KILL QUERY that fell between PREPARE and EXECUTE found nothing to kill. It is sent again after this. */
+/** When KILL QUERY is sent again: one that arrives between PREPARE and EXECUTE finds nothing to kill. */
 export const KILL_AGAIN = 50
 
 /** How long the final KILL of a session may take. Nobody waits for it. */
@@ -40,7 +40,7 @@ export const KEEP_ALIVE = 30_000
 /** The pauses between failed attempts to connect. */
 export const DIAL_BACKOFF: Backoff = { first: 10, most: 1_000 }
 
-/** The same after a refused login: a wrong password must not lock the account. */
+/** The same after a permanent failure, such as a refused login: a wrong password must not lock the account. */
 export const LOGIN_BACKOFF: Backoff = { first: 1_000, most: 30_000 }
 
 /** The pauses between the attempts of a transaction with `retries`. */

@@ -18,7 +18,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const database = {}
   const parts = partsOf(client)
 
-  /** The client finds in the slot what it put there itself for this database, and nothing of the others. */
+  /** Runs an effect with only this database's transaction in the slot, if one is open. */
   const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.mapInputContext(
       effect,
@@ -33,7 +33,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
         Effect.mapInputContext(
           Effect.withRequestCache(effect, ownRequestCache()),
           (inner: Context.Context<R>) =>
-            // The body keeps all open transactions of the place where it was written, and gets this one.
+            // The body sees all transactions that were open before, and this one.
             TransactionContext.add(withSlot(inner, slotOf(outer)), database, slotOf(inner) as UpstreamSlot)
         )
       ))

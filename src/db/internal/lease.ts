@@ -9,9 +9,9 @@ import type { PoolMetrics } from "./telemetry/metrics.ts"
 
 /** How one use of a connection went. The lender decides what follows from it. */
 export interface Outcome {
-  /** Undefined where the server accepted the statement. */
+  /** Undefined if the server accepted the statement. */
   readonly failure: { readonly error: DatabaseError; readonly classification: Classification } | undefined
-  /** Whether the server said that a transaction is open; undefined where it did not say. */
+  /** Whether the server said that a transaction is open; undefined if it did not say. */
   readonly inTransaction: boolean | undefined
   /** The statement may have changed the session (variables, locks, temporary tables …). */
   readonly changedSession: boolean
@@ -82,7 +82,7 @@ export class PoolLease implements Borrower<Connection>, Lease {
     this.#onFailure(this.#owner.acquireError(failure))
   }
 
-  /** The connection that was lent, also after the end. */
+  /** The connection that was lent. It can still be read after `end`. */
   get connection(): Connection {
     return this.#connection!
   }

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { ConfigurationError, type ConfigurationProblem } from "../../Errors.ts"
 
-/** The settings prefixes of the databases that every local stack has. One more here is one more database. */
+/** The settings prefixes of the databases that every local stack has. A prefix added here adds a database. */
 export const PREFIXES = ["MAIN_DB", "GARMIN_DB", "BLOOD_DB", "UFC_DB"] as const
 
 /** The variable that holds the URL of a database. */
@@ -24,7 +24,10 @@ export const databaseOf = <Prefix extends string>(prefix: Prefix): LocalDatabase
 /** The databases that a server keeps for itself. */
 const systemDatabases = ["mysql", "sys", "information_schema", "performance_schema"]
 
-/** The databases of {@link PREFIXES} and of these further prefixes, each once. No two may have the same name. */
+/**
+ * The databases of {@link PREFIXES} and of these further prefixes, each once. No two may have the same name, and no
+ * prefix may begin with AWS_.
+ */
 export const databasesOf = (
   prefixes: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<LocalDatabase>, ConfigurationError> =>
@@ -34,14 +37,14 @@ export const databasesOf = (
     const problems: Array<ConfigurationProblem> = []
     for (const { name, variable } of databases) {
       const owner = owners.get(name)
-      if (owner === undefined) owners.set(name, variable)
-      else {
-        problems.push({
-          setting: variable,
-          detail: `would be the local database "${name}", which belongs to ${owner}`,
-          hint: "give the tag of this database another prefix"
-        })
-      }
+      owners.set(name, owner ?? variable)
+      const detail = variable.startsWith("AWS_")
+        ? "begins with AWS_, as the settings of S3 and SQS do"
+        : owner === undefined
+        ? undefined
+        : `would be the local database "${name}", which belongs to ${owner}`
+      if (detail === undefined) continue
+      problems.push({ setting: variable, detail, hint: "give the tag of this database another prefix" })
     }
     return problems.length === 0
       ? Effect.succeed(databases)

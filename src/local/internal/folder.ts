@@ -15,7 +15,7 @@ import { facts, stop } from "./process.ts"
 
 const prefix = "betterai-mysql-"
 
-/** Pid and start identify a process within a pid namespace. Processes of other namespaces cannot be seen from here. */
+/** Pid and start time identify a process within a pid namespace. Other namespaces cannot be seen from here. */
 const Owner = Schema.parseJson(
   Schema.Struct({ pid: Schema.Int, started: Schema.String, namespace: Schema.String })
 )

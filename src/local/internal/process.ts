@@ -49,9 +49,9 @@ const isOver = (child: ChildProcess): boolean =>
 
 /**
  * The watchdog is a shell in a session of its own, so that neither Ctrl-C nor the death of its owner reaches it. It
- * holds one end of a pipe (3); only the owner has the other end. When the pipe closes, because the owner closed it or
- * has died, the watchdog stops the server and removes the folder. A server that is still starting ignores SIGTERM; it
- * gets SIGKILL.
+ * holds one end of a pipe (file descriptor 3); only the owner has the other end. When the pipe closes, because the
+ * owner closed it or has died, the watchdog stops the server and removes the folder. A server that is still starting
+ * ignores SIGTERM; it gets SIGKILL.
  */
 const watchdog = `
 folder=$1
@@ -64,7 +64,9 @@ echo "$server" >"$folder/server.pid"
   : >"$folder/stop"
   kill -TERM "$server"
   tries=0
-  while kill -0 "$server" && [ "$tries" -lt ${Deadlines.STOP / 100} ]; do sleep 0.1 3<&-; tries=$((tries + 1)); done
+  while kill -0 "$server" && [ "$tries" -lt ${
+  Math.ceil(Deadlines.STOP / 100)
+} ]; do sleep 0.1 3<&-; tries=$((tries + 1)); done
   kill -KILL "$server"
 ) >/dev/null 2>&1 &
 reader=$!
@@ -120,7 +122,7 @@ export interface ProcessFacts {
   readonly command: string
 }
 
-/** Start and command of a running process; none if no process has that pid. */
+/** Start time and command of a running process; none if no process has that pid. */
 export const facts = (pid: number): Effect.Effect<Option.Option<ProcessFacts>> =>
   Effect.flatMap(
     Effect.option(file("/proc/self/stat")),
@@ -134,7 +136,7 @@ const file = (path: string) => Effect.tryPromise(() => readFile(path, "utf8"))
 
 const factsFromProc = (pid: number) =>
   Effect.option(Effect.zipWith(file(`/proc/${pid}/stat`), file(`/proc/${pid}/cmdline`), (stat, cmdline) => {
-    // The name (field 2) is in brackets and may contain spaces. Behind it are the state (field 3) and the start (22).
+    // The name (field 2) is in brackets and may contain spaces. The state is field 3, the start time field 22.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
     return { state: fields[0], started: fields[19] ?? "", command: cmdline.replaceAll("\0", " ") }
   })).pipe(Effect.map(Option.filter(({ state }) => state !== "Z" && state !== "X")))

@@ -143,7 +143,7 @@ export const apt = (candidates: ReadonlyArray<string>): Source =>
       return yield* Effect.fail({ setting: "apt-get", detail: "is not on this machine" })
     }
     yield* Effect.log(
-      "There is no MySQL server on this machine: installing mariadb-server-core with apt-get, this once"
+      "No MySQL server was found on this machine: installing mariadb-server-core with apt-get"
     )
     const { code, output } = yield* run({
       command: "flock",

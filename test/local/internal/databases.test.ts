@@ -49,4 +49,14 @@ describe("the databases of a local stack", () => {
         }
       ])
     }))
+
+  it.effect("are refused if their URL would be a setting of S3 and SQS", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(databasesOf(["AWS_ENDPOINT"]))
+      expect(error.problems).toEqual([{
+        setting: "AWS_ENDPOINT_URL",
+        detail: "begins with AWS_, as the settings of S3 and SQS do",
+        hint: "give the tag of this database another prefix"
+      }])
+    }))
 })

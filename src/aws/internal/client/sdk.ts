@@ -1,4 +1,4 @@
-/** The SDK's modules, loaded when they are first needed: importing them takes 150-300 ms each. */
+/** The SDK's modules, loaded when they are first needed: importing one takes some hundred milliseconds. */
 import * as Effect from "effect/Effect"
 import { ConfigurationError } from "../../../Errors.ts"
 

@@ -33,7 +33,7 @@ export const sendTo = (service: AwsService): Send => (operation, run, consumed =
     )
   })
 
-/** A clean-up that cannot hang: given up after that time, even where interruption is switched off. */
+/** Runs a clean-up for at most `duration`, then interrupts it, even in an uninterruptible region. */
 export const bounded = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   duration: Duration.DurationInput

@@ -1,4 +1,4 @@
-/** What an SDK call failed with, as one of our errors: its facts are read and cleaned, and the table says what they mean. */
+/** Turns the failure of an SDK call into one of our errors, cleaned. What it means is in the table. */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { ConfigurationError, ServiceError } from "../../../Errors.ts"
@@ -18,7 +18,7 @@ export const toServiceError = (
   const requestId = textOf(property(metadata, "requestId"))
   const clean = cleaned(cause, facts)
   const configuration = "setting" in row
-  // The SDK counts attempts that ended before anything was sent, and loses count of some that ended after.
+  // The SDK counts an attempt that failed before anything was sent, and gives no count for some that failed later.
   const attempts = configuration && facts.status === undefined ? 0 : numberOf(property(metadata, "attempts")) ?? 1
   return new ServiceError({
     service,
@@ -34,7 +34,7 @@ export const toServiceError = (
   })
 }
 
-/** The error of a layer; none if the cause is not a setting. */
+/** The error of a layer; none if no setting is the cause. */
 export const toConfigurationError = (service: AwsService, cause: unknown): Option.Option<ConfigurationError> => {
   const facts = factsOf(service, "", cause)
   const row = rowOf(facts)
@@ -57,7 +57,7 @@ const property = (value: unknown, key: string): unknown => Predicate.hasProperty
 const textOf = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
 const numberOf = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
 
-/** Only the first line: after a refused signature the rest repeats the canonical request, session token included. */
+/** Only the first line: if a signature is refused, the rest repeats the canonical request, session token included. */
 const firstLine = (message: string): string =>
   truncate(
     (message.split(/\r?\n/, 1)[0] ?? "").replace(/(x-amz-security-token\s*[:=]\s*)\S+/gi, "$1<redacted>"),

@@ -1,6 +1,6 @@
 /**
- * What a failed call means: one table of rows, read from the top, each matching by name, code, status or message.
- * Never by `instanceof`: two copies of the SDK in one process must not change what an error means.
+ * What a failed call means: a table, of which the first row that matches counts. Rows match by name, code, status or
+ * message, never by `instanceof`: two copies of the SDK in one process must not change what an error means.
  */
 import type { ConfigurationReason, ServiceReason } from "../../../Errors.ts"
 
@@ -10,7 +10,7 @@ export type AwsService = "S3" | "SQS"
 export interface Facts {
   readonly service: AwsService
   readonly operation: string
-  /** The error's name, S3's `Code` and Node's `code`, as far as they are there. */
+  /** The error's name, S3's `Code` and Node's `code`, those of them that are set. */
   readonly names: ReadonlyArray<string>
   readonly message: string
   readonly status: number | undefined
@@ -136,7 +136,7 @@ const fallback: Row = service("Unknown", false, () => true)
 /** The first row that matches. */
 export const rowOf = (facts: Facts): Row => table.find((row) => row.when(facts)) ?? fallback
 
-/** Calls that change what others see. The parts of an upload that was not completed do not count. */
+/** Calls whose effect others can see. The parts of an upload that was not completed are not seen. */
 const deliveries: ReadonlySet<string> = new Set(["PutObject", "CompleteMultipartUpload", "DeleteObject", "SendMessage"])
 
 /** Whether the service may have done the work although the call failed for that reason. */

@@ -1,4 +1,4 @@
-/** Arguments that are refused before anything is sent. Neither `detail` nor `hint` may quote what could be private. */
+/** Arguments that are refused before anything is sent. `detail` and `hint` must not quote what may be private. */
 import * as Either from "effect/Either"
 import { ServiceError } from "../../../Errors.ts"
 import type { AwsService } from "./errorTable.ts"
@@ -6,7 +6,7 @@ import type { AwsService } from "./errorTable.ts"
 export interface Refusal {
   /** The argument. */
   readonly field: string
-  /** What is wrong with it; reads on from its name. */
+  /** What is wrong with the argument: a phrase that follows its name. */
   readonly detail: string
   /** What to do about it. */
   readonly hint?: string | undefined

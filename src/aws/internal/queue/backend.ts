@@ -1,4 +1,4 @@
-/** What Queue asks of the place where messages go: SQS, or memory. */
+/** What Queue needs of a backend: SQS or memory. */
 import type * as Effect from "effect/Effect"
 import type { ServiceError } from "../../../Errors.ts"
 import type { Message, QueueKind } from "./message.ts"
@@ -9,7 +9,7 @@ export interface QueueBackend {
   readonly check: Effect.Effect<void, ServiceError>
 }
 
-/** A message that SQS has accepted, or that it knew already by its deduplication id. */
+/** The receipt of a message. A duplicate gets the receipt of the message that first had its deduplication id. */
 export interface Enqueued {
   readonly messageId: string
   /** FIFO queues only. */

@@ -26,7 +26,7 @@ export interface MemoryMessage {
 }
 
 export interface MemoryBackend extends QueueBackend {
-  /** What a consumer would get by now, in the order in which it would get it. */
+  /** The messages that a consumer would have received by now, in the order of delivery. */
   readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>>
 }
 
@@ -55,7 +55,7 @@ export const make = (kind: QueueKind): MemoryBackend => {
     send: (message) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const fifo = kind === "fifo" || message.messageDeduplicationId !== undefined
-        // A FIFO queue in memory deduplicates by content where it is given no id.
+        // A FIFO queue in memory deduplicates by content if the message has no id.
         const messageDeduplicationId = message.messageDeduplicationId
           ?? (fifo ? createHash("sha256").update(message.body).digest("hex") : undefined)
         const duplicate = earlier(messageDeduplicationId, now)

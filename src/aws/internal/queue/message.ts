@@ -7,7 +7,7 @@ import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
 import { hasRefusedCharacter } from "./allowedCharacters.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
 
-/** What kind of queue a message is for. `either`: what one of the two would accept, for a queue in memory. */
+/** The kind of queue that a message is for. `either`, a queue in memory, accepts what one of the two would accept. */
 export type QueueKind = "standard" | "fifo" | "either"
 
 export interface EnqueueOptions {
@@ -17,8 +17,8 @@ export interface EnqueueOptions {
    */
   readonly messageGroupId?: string | undefined
   /**
-   * FIFO queues only: of the messages with one id, a queue accepts one in 5 minutes. May be left out if the queue
-   * deduplicates by content. The same characters as `messageGroupId`.
+   * FIFO queues only: of the messages with the same id that are sent within 5 minutes, the queue delivers one. May be
+   * left out if the queue deduplicates by content. The same characters as `messageGroupId`.
    */
   readonly messageDeduplicationId?: string | undefined
   /** 0-900 s, rounded up to a whole second. Standard queues only. */
@@ -37,7 +37,7 @@ export interface Message {
   readonly attributes: MessageAttributes.MessageAttributes
 }
 
-/** A message and its attributes together, in bytes. */
+/** The largest message that SQS accepts, attributes included, in bytes. */
 const maxSize = 1_048_576
 
 const maxDelaySeconds = 900
@@ -82,7 +82,7 @@ export const encode = (operation: string, payload: unknown): Either.Either<strin
     catch: () => unserialisable(operation)
   }).pipe(Either.flatMap((body) => Either.fromNullable(body, () => unserialisable(operation))))
 
-/** The same with one more field; only of a payload that is an object in JSON. */
+/** The payload as JSON with one more field. Refuses a payload that is not an object in JSON. */
 export const encodeWith = (
   operation: string,
   payload: unknown,

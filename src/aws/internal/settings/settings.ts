@@ -1,6 +1,6 @@
 /**
- * The AWS settings: read from the environment or given by the caller, and checked. No problem quotes an endpoint, a key
- * or AWS_CREDENTIALS: each of them may hold a secret.
+ * The AWS settings: read from the environment or given by the caller, and checked. No problem quotes a value:
+ * someone may have put a secret there by mistake.
  */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -9,14 +9,14 @@ import * as Redacted from "effect/Redacted"
 import * as Settings from "../../../internal/settings.ts"
 import { type Check, type Finding, httpUrl, oneOf } from "../../../internal/valueChecks.ts"
 
-/** Where files go and how their URLs read. */
+/** The bucket, and how the public URLs of its files begin. */
 export interface StorageConfig {
   readonly bucket: string
   /** Replaces `https://{bucket}.s3.{region}.amazonaws.com` in public URLs, for a CDN in front of the bucket. */
   readonly publicBaseUrl?: string | undefined
 }
 
-/** Which queue. A URL that ends in `.fifo` is that of a FIFO queue. */
+/** The queue. A URL that ends in `.fifo` is that of a FIFO queue. */
 export interface QueueConfig {
   readonly url: string
 }
@@ -67,14 +67,9 @@ const queueUrl: Check<string> = (value) =>
 
 const publicBaseUrl: Check<string> = (value) => Either.map(httpUrl(value), (url) => url.href.replace(/\/+$/, ""))
 
-const credentialsSources = ["static", "chain"] as const
-
-/** The value is not quoted: someone may have put the credentials themselves there. */
-const credentialsSource: Check<typeof credentialsSources[number]> = (value) =>
-  Either.mapLeft(
-    oneOf(credentialsSources)(value),
-    () => ({ detail: `must be one of ${credentialsSources.join(", ")}` })
-  )
+/** Like `oneOf`, but the value is not quoted: it may be a key, by mistake. */
+const oneOfUnquoted = <const A extends string>(names: ReadonlyArray<A>): Check<A> => (value) =>
+  Either.mapLeft(oneOf(names)(value), () => ({ detail: `must be one of ${names.join(", ")}` }))
 
 const asList = <A>(check: Check<A>) => (value: unknown): Either.Either<A, ReadonlyArray<Finding>> =>
   Either.mapLeft(check(value), (finding) => [finding])
@@ -103,7 +98,7 @@ const optionalSecret = (setting: string): Config.Config<Redacted.Redacted | unde
   Config.map(optionalText(setting), (value) => value === undefined ? undefined : Redacted.make(value))
 
 const credentials: Config.Config<Credentials | undefined> = Config.all({
-  source: optional("AWS_CREDENTIALS", credentialsSource),
+  source: optional("AWS_CREDENTIALS", oneOfUnquoted(["static", "chain"])),
   accessKeyId: optionalText("AWS_ACCESS_KEY_ID"),
   secretAccessKey: optionalSecret("AWS_SECRET_ACCESS_KEY"),
   sessionToken: optionalSecret("AWS_SESSION_TOKEN")
@@ -142,7 +137,7 @@ export const client = (service: "S3" | "SQS"): Config.Config<ClientSettings> =>
 export const s3: Config.Config<S3Settings> = Config.all({
   client: client("S3"),
   checksums: Config.map(
-    optional("AWS_S3_CHECKSUMS", oneOf(["supported", "required"])),
+    optional("AWS_S3_CHECKSUMS", oneOfUnquoted(["supported", "required"])),
     (checksums) => checksums ?? "supported"
   )
 })

@@ -1,4 +1,4 @@
-/** What Storage asks of the place where objects are kept: S3, or memory. */
+/** What Storage needs of a backend: S3 or memory. */
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { ServiceError } from "../../../Errors.ts"

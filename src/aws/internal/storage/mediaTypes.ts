@@ -4,7 +4,7 @@ import mime from "mime"
 import { categories, type Category } from "../../StorageKey.ts"
 import { type Refusal, refuse } from "../errors/invalidInput.ts"
 
-/** The categories that are also the first half of media types. An attachment may have any type. */
+/** The categories that media types begin with (image, video, audio). An attachment may have any type. */
 const media: ReadonlySet<string> = new Set(categories.filter((category) => category !== "attachment"))
 
 /** These formats hold sound as well as pictures; browsers record voice as webm and mp4. */
@@ -31,7 +31,7 @@ export const explicit = (category: Category, value: unknown): Either.Either<stri
 
 const asAttachment = "upload it as an attachment"
 
-/** Refuses only what is known to be another medium: medical images, for one, often have application types. */
+/** Refuses only the media types of another category: medical images, for example, often have application types. */
 const fits = (category: Category, type: string): boolean => {
   const main = type.slice(0, type.indexOf("/"))
   return category === "attachment" || main === category || !media.has(main)

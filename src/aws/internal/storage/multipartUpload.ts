@@ -28,7 +28,7 @@ export const make = (
   sdk: S3Sdk,
   limits: Limits
 ): <E, R>(upload: MultipartUpload<E, R>) => Effect.Effect<Stored, ServiceError | E, R> => {
-  /** Interrupted while the reply is under way, it still waits for the reply: without the id the upload would remain. */
+  /** Waits for the reply even after an interruption, up to CLEAN_UP: the upload can only be aborted by its id. */
   const begin = (
     object: CreateMultipartUploadCommandInput,
     consumed: boolean,
@@ -100,7 +100,7 @@ export const make = (
       return { etag: reply.ETag ?? "", size }
     })
 
-  /** Removes the parts. A failure is only logged: that of the upload comes first. */
+  /** Removes the parts. A failure is only logged: the failure of the upload is the one to report. */
   const abort = ({ Bucket, Key }: CreateMultipartUploadCommandInput, uploadId: string): Effect.Effect<void> => {
     const command = new sdk.AbortMultipartUploadCommand({ Bucket, Key, UploadId: uploadId })
     return send("AbortMultipartUpload", (abortSignal) => client.send(command, { abortSignal })).pipe(

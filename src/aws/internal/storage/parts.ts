@@ -14,7 +14,7 @@ export type Body<E, R> =
   | { readonly _tag: "Whole"; readonly bytes: Uint8Array }
   | { readonly _tag: "Parts"; readonly parts: Parts<E, R> }
 
-/** Reads at most two parts ahead, and gives them back as the first of `parts`. */
+/** Reads up to two parts to find out what the body is. The parts that were read come first in `parts`. */
 export const begin = <E, R>(parts: Parts<E, R>, size: number): Effect.Effect<Body<E, R>, E, R> =>
   Effect.gen(function*() {
     const held: Array<Uint8Array> = []
@@ -45,7 +45,7 @@ export const ofBytes = (bytes: Uint8Array, size: number): Parts<never, never> =>
   })
 }
 
-/** Copies: a source may reuse its buffers, and many small chunks become one body. */
+/** The parts of a stream. Its chunks are copied: a source may reuse its buffers, and a part has many small chunks. */
 export const ofStream = <E, R>(
   stream: Stream.Stream<Uint8Array, E, R>,
   size: number
@@ -75,7 +75,7 @@ export const ofStream = <E, R>(
           yield* more
         }
       }
-      // After one full part another is likely, so it begins at full size.
+      // After a full part another one is likely, so the next buffer begins at full size.
       room = size
       return part.isEmpty() ? Option.none() : Option.some(part.bytes())
     })

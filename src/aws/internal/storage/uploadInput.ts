@@ -12,9 +12,9 @@ import * as MediaTypes from "./mediaTypes.ts"
 /** A file to store. `E` and `R` are those of the stream that it comes from. */
 export interface UploadInput<E = never, R = never> {
   /**
-   * The bytes, at least one. Bytes in memory must not change while they are sent; up to 16 MiB they go as one request.
-   * A stream may have up to 10,000 parts of 8 MiB. Five parts of it are held at a time, so an upload takes about
-   * 120 MiB of memory whatever its length.
+   * The bytes, at least one. Bytes in memory must not change while they are sent; up to 16 MiB are sent as one request.
+   * A stream may have up to 10,000 parts of 8 MiB. At most five parts are held at a time. An upload takes about 120 MiB
+   * of memory in all, whatever its length.
    */
   readonly data: Uint8Array | Stream.Stream<Uint8Array, E, R>
   /** A positive integer. */
@@ -29,7 +29,7 @@ export interface UploadInput<E = never, R = never> {
   readonly cacheControl?: string | undefined
   /** The `Content-Disposition` that the file is served with; printable ASCII. */
   readonly contentDisposition?: string | undefined
-  /** Texts that S3 keeps and serves with the file: printable ASCII, at most 2 KiB. S3 lowers the case of the names. */
+  /** Texts that S3 keeps and serves with the file: printable ASCII, at most 2 KiB. S3 makes the names lower case. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** Called after each part with the bytes that S3 has confirmed so far. */
   readonly onProgress?: ((bytes: number) => Effect.Effect<void>) | undefined
@@ -65,7 +65,7 @@ const empty: Refusal = { field: "data", detail: "is empty", hint: "upload at lea
 /** A body that turns out to be empty when it is read. */
 export const emptyBody = (operation: string): ServiceError => invalidInput("S3", operation, empty)
 
-/** A key to read or delete. An empty one would address the bucket, and `..` is sent as it is. */
+/** A key to read or delete. An empty key would address the bucket. The SDK does not escape `.` and `..` in the path. */
 export const checkKey = (operation: string, key: string): Either.Either<string, ServiceError> =>
   typeof key === "string" && key !== "" && Buffer.byteLength(key) <= 1024 && !/\p{Cc}/u.test(key)
     && !key.split("/").some((segment) => segment === "." || segment === "..")

@@ -1,6 +1,5 @@
 /**
- * Borrowed from Effect: a fiber's context and request cache, set by hand, and the identity of the tracer that nobody
- * installed.
+ * Borrowed from Effect: a fiber's context and request cache, set by hand, and the identity of Effect's default tracer.
  *
  * `Effect.locally` and `Effect.provide` do the same with a scope of their own, which costs as much as a statement.
  */
@@ -17,8 +16,8 @@ import * as Tracer from "effect/Tracer"
 type AnyFiber = Fiber.RuntimeFiber<any, any>
 
 /**
- * The exit of a body that runs with that context and with a request cache of its own; afterwards both are as before. To
- * be run where interruption is off: `body` restores it for itself, so nothing else here can be interrupted.
+ * Runs a body with that context and a request cache of its own, sets both back, and returns the body's exit. Must run
+ * in an uninterruptible region; `body` itself must restore interruption.
  */
 export const exitWith = <A, E>(
   fiber: AnyFiber,
@@ -44,9 +43,9 @@ const set = (context: Context.Context<never>, cache: Request.Cache): Effect.Effe
   )
 
 /**
- * A request cache for the body of a transaction. The default one belongs to the whole process: from it the body would
- * take answers that are older than the transaction, and into it put answers that may be rolled back. Most bodies never
- * look at the cache, so it is made when one does.
+ * A request cache for the body of a transaction. The default cache belongs to the whole process: the body would read
+ * answers that are older than the transaction, and store answers that may be rolled back. The cache is made on first
+ * use, because most bodies never use it.
  */
 export const ownRequestCache = (): Request.Cache => {
   let cache: Request.Cache | undefined
@@ -57,6 +56,6 @@ export const ownRequestCache = (): Request.Cache => {
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** Whether somebody installed a tracer. Nobody could ever see a span of the default one, so none is made for it. */
+/** Whether a tracer is installed. The default tracer exports nothing, so no span is made for it. */
 export const isTraced = (fiber: AnyFiber): boolean =>
   Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== nativeTracer

@@ -3,7 +3,7 @@
  *
  * Without `stream` a connection cannot be cut (`destroy` only half-closes the socket) and KILL QUERY cannot be sent to
  * the same address. Without `reset` session state reaches the next borrower. Without the result header's
- * `serverStatus` nobody knows whether a transaction is still open.
+ * `serverStatus` we cannot know whether a transaction is still open.
  */
 import type * as Mysql from "mysql2"
 import type * as Net from "node:net"
@@ -23,7 +23,7 @@ export interface WriteHeader {
   readonly serverStatus: number
 }
 
-/** Tells the driver's result header, which has a class of its own, from a row, which is a plain object whatever its columns. */
+/** Whether this is the driver's result header, which has its own class. A row is always a plain object. */
 export const isWriteHeader = (result: unknown): result is WriteHeader =>
   typeof result === "object" && result !== null && !Array.isArray(result) && "serverStatus" in result
   && Object.getPrototypeOf(result) !== Object.prototype
@@ -31,7 +31,7 @@ export const isWriteHeader = (result: unknown): result is WriteHeader =>
 /** SERVER_STATUS_IN_TRANS of the protocol's status flags. */
 const IN_TRANSACTION = 1
 
-/** Whether the server says, with this result, that a transaction is open; undefined where the driver does not tell (rows). */
+/** Whether, by this result, a transaction is open on the server; undefined for rows, where the driver does not say. */
 export const inTransaction = (result: unknown): boolean | undefined => {
   const last = Array.isArray(result) ? result[result.length - 1] : result
   return isWriteHeader(last) ? (last.serverStatus & IN_TRANSACTION) !== 0 : undefined

@@ -1,5 +1,5 @@
 /**
- * Borrowed from mysql2: the command of a streamed statement, and what it makes rows with (`_rowParser`, a private field).
+ * Borrowed from mysql2: the command of a streamed statement, and its row parser (`_rowParser`, a private field).
  *
  * When a stream is left early, megabytes of rows may already be under way. Parsing them would cost more than the query;
  * with this parser they are skipped, and the connection can be used again. If the field changes, rows are parsed and

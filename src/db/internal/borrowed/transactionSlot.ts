@@ -1,8 +1,8 @@
 /**
- * Borrowed from `@effect/sql`: the one slot of a context in which it keeps the open transaction of the whole process
- * (`SqlClient.TransactionConnection`), and the shape that it expects there, `[connection, depth]`.
+ * Borrowed from `@effect/sql`: the slot of the context in which it keeps the open transaction, one slot for all clients
+ * (`SqlClient.TransactionConnection`), and the shape of its value, `[connection, depth]`.
  *
- * `SqlResolver` copies that slot along into its batches and nothing else, so all our open transactions must sit in it.
+ * `SqlResolver` copies that slot and nothing else into its batches, so all our open transactions must be in it.
  * If upstream renamed the slot, our transactions would still isolate statements, but resolvers would leave them.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -21,7 +21,7 @@ export type UpstreamSlot = readonly [connection: SqlConnection.Connection, depth
 /** Open transactions by the identity of their database: a data source of ours, or a client given to `fromSqlClient`. */
 export type Transactions = ReadonlyMap<object, unknown>
 
-/** What we keep in the slot: every open transaction, in upstream's shape. A real array costs more to make. */
+/** Our value of the slot: every open transaction, in upstream's shape. A real array costs more to make. */
 class TransactionSlot {
   readonly transactions: Transactions
   readonly 0 = guard
@@ -36,10 +36,10 @@ class TransactionSlot {
   }
 }
 
-/** Whatever is in the slot: transactions of ours, one of upstream's, or nothing. */
+/** The content of the slot: our transactions, one of upstream's, or nothing. */
 export const slotOf = (context: Context.Context<never>): unknown => context.unsafeMap.get(KEY)
 
-/** A context with that in the slot; with nothing for `undefined`. */
+/** A context with that value in the slot; with an empty slot for `undefined`. */
 export const withSlot = <R>(context: Context.Context<R>, slot: unknown): Context.Context<R> =>
   slot === undefined
     ? Context.omit(SqlClient.TransactionConnection)(
@@ -60,8 +60,8 @@ export const withTransactions = <R>(context: Context.Context<R>, transactions: T
   >
 
 /**
- * A client that was not made by us takes whatever connection is in the slot for its own. Inside one of our transactions
- * it gets this one, on which nothing runs: its statement is refused instead of reaching the wrong database.
+ * A client of another package uses the connection in the slot as its own. Inside one of our transactions it gets this
+ * one, which refuses every statement, so that none reaches the wrong database.
  */
 const refused = Effect.suspend(() =>
   Effect.fail(toSqlError(makeError(

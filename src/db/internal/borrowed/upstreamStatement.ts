@@ -1,6 +1,6 @@
 /**
- * Borrowed from `@effect/sql`: the class behind its statements, which it does not export, and what a statement knows of
- * its client.
+ * Borrowed from `@effect/sql`: the class of its statements, which it does not export, and the parts of its client that
+ * a statement holds.
  *
  * Our statements extend that class, so that compiling, fragments and transformers stay upstream's and only the way to
  * the server is ours. `fromSqlClient` rebuilds another client's statements from their parts.

@@ -1,4 +1,4 @@
-/** One connection to a server. Everything here is callbacks, and deadlines are explicit. */
+/** One connection to a server. Answers come by callback, and deadlines are explicit. */
 import type * as Mysql from "mysql2"
 import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
 import { isWriteHeader } from "../borrowed/mysql2Connection.ts"
@@ -51,7 +51,7 @@ export class Connection {
     driver.stream.on("close", () => this.#die(connectionLost()))
   }
 
-  /** Opens a connection and sets its session up, all within the connect timeout. The function returned gives up. */
+  /** Opens a connection and sets its session up, all within the connect timeout. The returned function gives up. */
   static dial(settings: Settings, done: (result: Dialled<Connection>) => void): () => void {
     let finished = false
     const driver = open(settings, undefined)
@@ -87,7 +87,7 @@ export class Connection {
     }
   }
 
-  /** Runs one statement; one at a time. */
+  /** Runs one statement. Must not be called while another one runs. */
   run(request: Request, done: Done): void {
     const finish = this.#begin(done)
     if (finish === undefined) return
@@ -145,7 +145,7 @@ export class Connection {
   /**
    * Stops the running statement on the server: sends KILL QUERY from a side connection, then waits for both replies, so
    * that the connection can be used again and no late KILL can hit a later statement. The statement's own callback is
-   * called as usual, before `done`. If it takes too long, the connection is cut and `done(false)` says so.
+   * called as usual, before `done`. If the replies do not come in time, the connection is cut and `done(false)` called.
    */
   stop(done: (healthy: boolean) => void): void {
     if (this.#running === undefined || this.dead) return done(!this.dead)
@@ -180,7 +180,7 @@ export class Connection {
     this.#command((finish) => this.#driver.ping(finish), (error) => done(error === null))
   }
 
-  /** Forgets everything of the session (COM_RESET_CONNECTION) and sets it up anew. */
+  /** Clears the state of the session (COM_RESET_CONNECTION), then sets the session up again. */
   reset(done: (clean: boolean) => void): void {
     this.#command((finish) => this.#driver.reset(finish), (error) => {
       if (error !== null) return done(false)
@@ -192,7 +192,7 @@ export class Connection {
     })
   }
 
-  /** Says goodbye (COM_QUIT). The socket is cut if the server does not close it soon. */
+  /** Sends COM_QUIT. The socket is cut if the server does not close it soon. */
   close(): void {
     if (this.dead) return cut(this.#driver)
     this.dead = true
@@ -257,4 +257,4 @@ const interrupted = (): Error =>
   Object.assign(new Error("Query execution was interrupted"), { errno: 1317, sqlState: "70100" })
 
 const connectTimeout = (after: number): Error =>
-  Object.assign(new Error(`The server did not let us in within ${after} ms`), { code: "CONNECT_TIMEOUT" })
+  Object.assign(new Error(`The connection was not ready within ${after} ms`), { code: "CONNECT_TIMEOUT" })

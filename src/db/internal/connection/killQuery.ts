@@ -9,13 +9,13 @@ const NO_SUCH_THREAD = 1094
 export interface Killer {
   /** A KILL has been sent and not answered: it may still hit whatever runs next. */
   readonly pending: () => boolean
-  /** The statement has ended (`healthy`), or its connection is given up; then the server is told to end the whole session. */
+  /** Closes the side connection. Unless `healthy`, the statement has not ended: KILL ends its whole session first. */
   readonly end: (healthy: boolean) => void
 }
 
 /**
- * Calls back with true once a KILL has been answered and the statement `hasEnded`, with false where no KILL can be sent.
- * The side connection is closed by `end`.
+ * Calls back with true once the statement `hasEnded` and no KILL is unanswered, with false if no KILL can be sent. The
+ * side connection stays open until `end`.
  */
 export const killQuery = (
   side: DriverConnection,

@@ -9,7 +9,7 @@ import type { Settings, Ssl } from "../settings/settings.ts"
 /** Server-side statements kept per connection. The default limit of a whole server is 16,382 (max_prepared_stmt_count). */
 const MAX_PREPARED_STATEMENTS = 128
 
-/** Begins to connect: to that address, or to the one that the host's name resolves to. */
+/** Begins to connect: to `address`, or else to the host of the settings. */
 export const open = (settings: Settings, address: string | undefined): DriverConnection => {
   const connection = Mysql.createConnection({
     host: settings.host,
@@ -36,8 +36,8 @@ export const open = (settings: Settings, address: string | undefined): DriverCon
 }
 
 /**
- * One object for all connections of a database. The driver keys by it the parsed certificates, which take tens of
- * milliseconds for the bundle of a large provider, and the TLS session that new connections resume.
+ * One object for all connections of a database. It is the driver's cache key for the parsed certificates (parsing the
+ * bundle of a large provider takes tens of milliseconds) and for the TLS session that new connections resume.
  */
 const tlsOf = (ssl: Ssl): Mysql.SslOptions => {
   const known = tlsOptions.get(ssl)

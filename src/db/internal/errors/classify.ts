@@ -1,6 +1,6 @@
 /**
  * Turns what the driver throws into a DatabaseError: classified by the table, and cleaned of everything that may be a
- * parameter. All of it is pure, so its tests need no server.
+ * parameter. These functions are pure, so their tests need no server.
  */
 import { DatabaseError, type DatabaseReason } from "../../../Errors.ts"
 import { MYSQL_MESSAGE, truncate } from "../../../internal/textLimits.ts"
@@ -38,8 +38,8 @@ export const toDatabaseError = (database: string, cause: unknown, statement?: st
 }
 
 /**
- * A DatabaseError for what this package found out itself, not retryable by default. Its `cause`, if there is one, is
- * cleaned like any other, and gives the errno and the SQLSTATE.
+ * A DatabaseError for a failure that this package detected itself, not retryable by default. A `cause` from the driver
+ * is cleaned, and gives the errno and the SQLSTATE; a DatabaseError as the cause stays as it is.
  */
 export const makeError = (
   database: string,
@@ -67,10 +67,10 @@ export const makeError = (
   })
 }
 
-/** Dialling again fails until someone changes the settings, the account, the database or the certificate. */
+/** Whether dialling fails until someone changes the settings, the account, the database or the certificate. */
 export const isPermanent = (cause: unknown): boolean => permanent.has(classify(cause).reason)
 
-/** The server has no room for one more connection. */
+/** Whether the server has no room for one more connection. */
 export const isTooManyConnections = (cause: unknown): boolean => classify(cause).reason === "TooManyConnections"
 
 const permanent: ReadonlySet<DatabaseReason> = new Set<DatabaseReason>(["LoginRefused", "UnknownDatabase", "Tls"])
@@ -83,7 +83,7 @@ const byState = keyed((row) => row.states)
 const byCode = keyed((row) => row.codes)
 const byReason: ReadonlyMap<DatabaseReason, Row> = new Map(rows.toReversed().map((row) => [row.reason, row]))
 
-/** What can be said about one error. */
+/** What is known about one error. */
 interface Facts {
   readonly row: Row
   /** The message as it came: it may quote values. */
@@ -108,7 +108,7 @@ const interpret = (cause: unknown): Facts => {
     : errno === undefined
     ? ofClient(error, code, message)
     : ofServer(errno, sqlState, message)
-  const detail = message === "" ? code ?? "no more is known" : row.detail(message)
+  const detail = message === "" ? code ?? "no details are known" : row.detail(message)
   return { row, message, detail: truncate(detail, MYSQL_MESSAGE), errno, sqlState, code }
 }
 
@@ -136,7 +136,7 @@ const ofClient = (error: unknown, code: string | undefined, message: string): Ro
   if (code !== undefined && /^ERR_(?:TLS|SSL|OSSL)_/.test(code)) return ofReason("Tls")
   if (code?.startsWith("PROTOCOL_") === true || /closed state/.test(message)) return ofReason("ConnectionLost")
   if (message.startsWith("Bind parameters must")) return ofReason("InvalidParameter")
-  // The driver marks a connection that it has given up as `fatal`.
+  // The driver sets `fatal` on an error after which the connection cannot be used.
   return field(error, "fatal") === true ? { ...unlisted, discard: true, transaction: "gone" } : unlisted
 }
 
@@ -150,7 +150,7 @@ const ofDatabaseError = (error: DatabaseError): Row => ({
 /** The first row with that reason. */
 const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? unlisted
 
-/** What is inside the SqlErrors of @effect/sql. */
+/** The error inside a SqlError of @effect/sql, however deep; any other value as it is. */
 const unwrap = (cause: unknown): unknown =>
   field(cause, "_tag") === "SqlError" && field(cause, "cause") !== undefined ? unwrap(field(cause, "cause")) : cause
 

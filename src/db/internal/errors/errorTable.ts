@@ -43,7 +43,7 @@ export interface Row extends Classification {
   readonly states?: ReadonlyArray<string>
   /** Codes of Node and of the driver, for errors that did not come from the server. */
   readonly codes?: ReadonlyArray<string>
-  /** Makes the error's `detail` of the original message: without the values that it may quote. */
+  /** Makes the error's `detail` from the original message, without the values that the message may quote. */
   readonly detail: (message: string) => string
   /** The error's `hint`: what a person can do about it. */
   readonly hint: string
@@ -65,16 +65,16 @@ const statementFailed: Consequences = {
 /** Only the statement failed, and the transaction may succeed when it is run again from the start. */
 const statementFailedRetryable: Consequences = { ...statementFailed, retryable: true }
 
-/** The server rolled the whole transaction back. The connection is sound. */
+/** The server rolled the whole transaction back. The connection can be used again. */
 const transactionRolledBack: Consequences = { ...statementFailedRetryable, transaction: "gone" }
 
-/** There is no connection any more, or there never was one. Another may work. */
+/** The connection is lost, or was never made. Another one may work. */
 const connectionLost: Consequences = { retryable: true, discard: true, transaction: "gone", invalidatesPool: false }
 
 /** The connection cannot be used any more, and another would fail in the same way. */
 const connectionLostNotRetryable: Consequences = { ...connectionLost, retryable: false }
 
-/** For what is in no row. */
+/** For errors that are in no row. */
 export const unlisted: Row = {
   reason: "Unknown",
   ...statementFailed,
@@ -106,7 +106,7 @@ export const rows: ReadonlyArray<Row> = [
     hint: "check the host and the port in the URL, the network, and that the server is running"
   },
   {
-    // It has no code of its own: classify.ts knows it by the system call that timed out.
+    // This error has no code of its own: classify.ts recognises it by the system call that timed out.
     reason: "ConnectTimeout",
     ...connectionLost,
     detail: unchanged,
@@ -196,7 +196,8 @@ export const rows: ReadonlyArray<Row> = [
     ],
     ...connectionLost,
     detail: unchanged,
-    hint: "run the transaction again on another connection: the server rolls back what was not committed"
+    // Also the cause of an unknown outcome, so it must not advise to try again.
+    hint: "the server rolls back what was not committed; the next statement gets another connection"
   },
   // statements
   {
@@ -301,7 +302,7 @@ export const rows: ReadonlyArray<Row> = [
     states: ["70100"],
     ...statementFailed,
     detail: unchanged,
-    hint: "find out who interrupted it (KILL QUERY, for example); its own changes are undone"
+    hint: "find out who interrupted the statement (KILL QUERY, for example); its changes are undone"
   },
   {
     reason: "StatementTimeout",
@@ -336,12 +337,12 @@ export const rows: ReadonlyArray<Row> = [
     hint: "run the transaction again: the server rolled it back"
   },
   {
-    // Of user-level locks (GET_LOCK): the transaction stays open.
+    // A deadlock of user-level locks (GET_LOCK): the transaction stays open.
     reason: "Deadlock",
     errnos: [3058],
     ...statementFailedRetryable,
     detail: unchanged,
-    hint: "release the user-level locks and run the transaction again: they wait for each other"
+    hint: "release the user-level locks and run the transaction again: sessions wait for each other's locks"
   },
   {
     // The server rolls back the statement, or the whole transaction where innodb_rollback_on_timeout is set.
@@ -350,7 +351,7 @@ export const rows: ReadonlyArray<Row> = [
     ...statementFailedRetryable,
     transaction: "unsure",
     detail: unchanged,
-    hint: "roll back and run the transaction again: another one holds the rows"
+    hint: "roll back and run the transaction again: another transaction holds the rows"
   },
   {
     reason: "LockNotAvailable",
@@ -367,7 +368,7 @@ export const rows: ReadonlyArray<Row> = [
     transaction: "kept",
     invalidatesPool: true,
     detail: unchanged,
-    hint: "check that the host in the URL names the writer: after a fail-over the old one is a replica"
+    hint: "check that the host in the URL names the writer: after a fail-over the old writer is a replica"
   },
   {
     reason: "ReadOnlyTransaction",

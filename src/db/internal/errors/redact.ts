@@ -35,7 +35,7 @@ export const describeInvalidValue = (message: string): string => {
     : `the value is not valid for the column '${column}'`
 }
 
-/** In place of a column's name such a message may have the text of an expression, with its values. */
+/** Such a message may name an expression instead of a column, and the expression may contain values. */
 export const unchangedIfItNamesAColumn = (message: string): string =>
   /'[\p{L}\p{N}_$.]+' at row \d+$/u.test(message) ? message : "a value does not fit its column"
 
@@ -44,8 +44,8 @@ export const describeSyntaxError = (message: string): string => {
   return `the server does not understand the statement${line === undefined ? "" : ` (line ${line} of it)`}`
 }
 
-// Names are looked for at the end of the message, or in a form that no value comes before: a quoted value may look like
-// anything, a name included.
+// A name is taken only from the end of the message, or from a form in which no value comes before it: a quoted value
+// may look like anything, even like a name.
 
 export const findKey = (message: string): string | undefined => /for key '(?:[^']*\.)?([^'.]+)'$/.exec(message)?.[1]
 

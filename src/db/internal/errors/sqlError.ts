@@ -1,4 +1,4 @@
-/** Between our errors and those of @effect/sql: a SqlError of ours carries the DatabaseError as its cause. */
+/** Converts between our errors and those of @effect/sql: a SqlError of ours has the DatabaseError as its cause. */
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { DatabaseError } from "../../../Errors.ts"

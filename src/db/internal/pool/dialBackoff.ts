@@ -1,9 +1,9 @@
-/** When connecting may be tried again: since when it fails, why, and the pause that follows a failure. */
+/** Decides when the pool may dial: after a failure there is a pause. Keeps why dials fail, and since when. */
 import { pauseAfter } from "../../../internal/backoff.ts"
 import { DIAL_BACKOFF, LOGIN_BACKOFF } from "../deadlines.ts"
 import type { DialFailure, Surroundings } from "./model.ts"
 
-/** Connections that are opened at the same time, so that a restarted server is not stormed. */
+/** The most dials at a time, so that a restarted server is not flooded. */
 const MAX_DIALS = 4
 
 export class DialBackoff {
@@ -11,7 +11,7 @@ export class DialBackoff {
   readonly #retry: () => void
   /** The cause of the last failed dial; undefined after a successful one. */
   lastFailure: unknown
-  /** The server has just refused the login: until the next attempt there is no point in waiting for a dial. */
+  /** The last dial failed permanently (login, database, TLS): until the pause ends, waiting for a dial is pointless. */
   refusal: { readonly cause: unknown } | undefined
   #failures = 0
   #failedAt = -1
@@ -41,7 +41,7 @@ export class DialBackoff {
   /** Begins a pause. Returns for how long dials have been failing, from the start of the first one, in milliseconds. */
   failed(cause: unknown, kind: DialFailure, startedAt: number): number {
     const now = this.#around.now()
-    // Several dials under way that find out at the same time are one failure.
+    // Dials that were already under way at the last failure do not count as another one.
     if (startedAt >= this.#failedAt) this.#failures++
     this.#failedAt = now
     this.#failingSince ??= startedAt

@@ -1,4 +1,4 @@
-/** Reports connections that are held longer than a threshold, each once. Nothing is taken away from anybody. */
+/** Reports connections that are held longer than a threshold, each once. It only reports: borrowers keep them. */
 import type { Entry, Surroundings } from "./model.ts"
 
 export class LeakWatch<C> {
@@ -21,7 +21,7 @@ export class LeakWatch<C> {
     this.#onLeak = onLeak
   }
 
-  /** Looks again after the threshold, for as long as connections are held. */
+  /** Checks after the threshold, and again as long as connections are held. */
   arm(): void {
     if (this.#cancelTimer !== undefined || this.#threshold === Infinity) return
     this.#cancelTimer = this.#around.schedule(this.#threshold, () => {

@@ -6,7 +6,7 @@ export interface ConnectionFactory<C> {
   readonly dial: (done: (result: Dialled<C>) => void) => () => void
   readonly ping: (connection: C, done: (alive: boolean) => void) => void
   readonly reset: (connection: C, done: (clean: boolean) => void) => void
-  /** Says goodbye to the server, then closes. */
+  /** Tells the server that the session ends, then closes. */
   readonly close: (connection: C) => void
   /** Cuts the socket at once. */
   readonly destroy: (connection: C) => void
@@ -65,7 +65,7 @@ export interface Borrower<C> {
 export interface AcquireFailure {
   readonly _tag: "Timeout" | "Closed" | "DialFailed"
   readonly stats: Stats
-  /** The last failed dial, if there has been one since the last successful one. */
+  /** Why the last dial failed; undefined if it succeeded. */
   readonly cause: unknown
 }
 
@@ -75,7 +75,7 @@ export type Return = "clean" | "reset" | "discard"
 /** Why a connection was discarded rather than kept. */
 export type DiscardReason = "broken" | "pingFailed" | "resetFailed" | "overflow" | "invalidated"
 
-/** Of one pool now. */
+/** The current numbers of one pool. */
 export interface Levels {
   readonly idle: number
   readonly active: number
@@ -83,7 +83,7 @@ export interface Levels {
   readonly waiting: number
 }
 
-/** Of one pool since its start. */
+/** The counts of one pool since its start. */
 export interface Counts {
   readonly opened: number
   readonly dialFailures: number
@@ -96,9 +96,9 @@ export interface Counts {
 export interface Stats extends Levels, Counts {
   /** Connections that exist or are being opened: idle + active + dialling. */
   readonly size: number
-  /** Those beyond the pool's size. */
+  /** Connections beyond the pool's `size` option. */
   readonly overflow: number
-  /** How many there may be. */
+  /** The most connections that there may be: pool size and overflow. */
   readonly max: number
 }
 

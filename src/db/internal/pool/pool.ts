@@ -128,7 +128,7 @@ export class Pool<C> {
     return leave
   }
 
-  /** Takes a connection back. Releasing an entry twice is a defect of the caller; it never makes a shared connection. */
+  /** Takes a connection back. Releasing an entry twice is a defect of the caller, and throws unless it is gone. */
   release(entry: Entry<C>, how: Return): void {
     this.#retire(entry)
     if (entry.state === "gone") return
@@ -154,7 +154,7 @@ export class Pool<C> {
     this.#checkDrained()
   }
 
-  /** A connection turned out dead: each one opened before now must answer a ping before it is used again. */
+  /** A connection turned out dead: those idle now must be pinged before use. Without `prePing` all are closed. */
   suspect(): void {
     if (this.#options.prePing) {
       this.#suspectBefore = this.#around.now()
@@ -180,6 +180,7 @@ export class Pool<C> {
     this.#waiters.close()
     this.#dialBackoff.cancel()
     this.#leakWatch.cancel()
+    this.#cancelGrace?.()
     for (const giveUp of [...this.#dials]) {
       this.#dials.delete(giveUp)
       giveUp()
@@ -220,7 +221,7 @@ export class Pool<C> {
       } else if (this.#mayDial()) {
         this.#dial(now)
       } else {
-        // No connection is left that could come back, and the login is known to be refused.
+        // No connection is left that could come back, and the next dial is known to fail.
         if (this.#dialBackoff.refusal !== undefined && this.#size() === 0) {
           this.#failWaiters(this.#dialBackoff.refusal.cause)
         }
@@ -264,7 +265,7 @@ export class Pool<C> {
         this.#giveBack(entry, now)
       } else {
         this.#destroy(entry, "pingFailed")
-        // A failed ping is answered at once, so the others may be pinged too. Silence would cost each of them a deadline.
+        // After a failed ping the others are pinged too. After silence they are closed: each ping may cost a deadline.
         if (answer === undefined) this.invalidate()
         else this.suspect()
       }
@@ -351,9 +352,9 @@ export class Pool<C> {
     this.#counts.dialFailures++
     const failingFor = this.#dialBackoff.failed(cause, kind, startedAt)
     if (kind === "permanent") return this.#failWaiters(cause)
-    // While connections are out, one may come back before the deadline; a full server frees places in its own time.
+    // A borrowed connection may come back before the deadline, and a full server may free a place.
     const hopeless = kind === "transient" && this.#active.size === 0 && failingFor >= this.#options.connectTimeout
-    // A borrower that came only towards the end of this dial may find the server back: the next dial will tell.
+    // A borrower that arrived late during this dial goes on waiting: the next dial may succeed.
     if (hopeless) this.#failWaiters(cause, Math.max(startedAt, now - this.#options.connectTimeout / 2))
   }
 
@@ -361,7 +362,7 @@ export class Pool<C> {
     this.#waiters.failAll(() => this.#failure("DialFailed", cause), arrivedBy)
   }
 
-  /** A usable connection goes to the longest-waiting borrower, or to the idle ones, or is closed if there are enough. */
+  /** A connection goes to the longest-waiting borrower or to the idle ones, or is closed if it is old or surplus. */
   #giveBack(entry: Entry<C>, now: number): void {
     if (this.#closed) {
       this.#close(entry)
@@ -399,7 +400,7 @@ export class Pool<C> {
     this.#leakWatch.arm()
   }
 
-  /** The borrower has let go of it. */
+  /** The borrower, or the pool's own ping or reset, is done with the entry. */
   #retire(entry: Entry<C>): void {
     if (!this.#active.delete(entry)) {
       if (entry.state === "gone") return

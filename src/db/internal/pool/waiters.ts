@@ -27,7 +27,7 @@ export class Waiters<C> {
     return this.#queue.size
   }
 
-  /** The function returned leaves the queue; once the borrower was taken or failed it does nothing. */
+  /** The returned function leaves the queue. After the borrower was taken or has failed, it does nothing. */
   join(borrower: Borrower<C>, now: number): () => void {
     const place = this.#queue.join({ borrower, arrivedAt: now, deadline: now + this.#timeout })
     this.#arm()
@@ -56,7 +56,7 @@ export class Waiters<C> {
     this.#arm()
   }
 
-  /** No deadline fires any more. */
+  /** Stops the deadlines. */
   close(): void {
     this.#closed = true
     this.#cancelTimer?.()

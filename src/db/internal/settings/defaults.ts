@@ -1,4 +1,4 @@
-/** What a database has for each setting that is not given. The names are those of the fields of `Settings`. */
+/** The default of each setting of a database. The names are those of the fields of `Settings`. */
 export const defaults = {
   /** Connections that stay open when nobody uses them. */
   poolSize: 10,
@@ -14,7 +14,7 @@ export const defaults = {
   poolPrePingSkip: 500,
   /** Milliseconds for one dial: TCP, greeting, TLS, login and the session's set-up. */
   connectTimeout: 5_000,
-  /** Of every connection. */
+  /** The isolation level of every connection. */
   isolationLevel: "READ COMMITTED",
   /** Whether the layer opens a connection while it is built (`verify`) or waits for the first use (`lazy`). */
   startup: "verify",

@@ -89,7 +89,7 @@ export interface Settings {
 export const fromEnv = (name: string, prefix: string): Effect.Effect<Settings, ConfigurationError> =>
   Effect.flatMap(read(environment(prefix)), (found) => validate(name, prefix, found))
 
-/** The same; none if the URL is unset or blank, whatever the other settings say. */
+/** Like {@link fromEnv}; none if the URL is unset or blank, whatever the other settings say. */
 export const fromEnvOptional = (
   name: string,
   prefix: string
@@ -99,7 +99,10 @@ export const fromEnvOptional = (
       ? Effect.succeedNone
       : Effect.asSome(validate(name, prefix, found)))
 
-/** The same for values that the caller gives. Problems name the variable that would set the value, and the field. */
+/**
+ * Like {@link fromEnv}, for values that the caller gives. Problems name the variable that would set the value, and the
+ * field.
+ */
 export const fromConfig = (
   name: string,
   prefix: string,
@@ -146,7 +149,7 @@ const unlessBlank = <A>(config: Config.Config<A>, text: (value: A) => string): C
 
 interface Found {
   readonly given: Given
-  /** Of the configs that failed. */
+  /** The problems of the configs that failed. */
   readonly problems: ReadonlyArray<ConfigurationProblem>
   /** The fields whose configs failed. */
   readonly unread: ReadonlySet<string>
@@ -171,7 +174,7 @@ const validate = Effect.fnUntraced(function*(
   if (Either.isLeft(url)) problems.push(...url.left.map((finding) => ({ setting: urlSetting, ...finding })))
   const target = Either.getOrUndefined(url)
 
-  // CONNECT_TIMEOUT goes before the URL's connect-timeout, and that before the default.
+  // CONNECT_TIMEOUT takes precedence over the URL's connect-timeout, which takes precedence over the default.
   const otherwise: Optionals = {
     ...defaults,
     connectTimeout: target?.options.connectTimeout ?? defaults.connectTimeout
@@ -230,13 +233,13 @@ const readUrl = (url: unknown): Either.Either<Url.DatabaseUrl, ReadonlyArray<Fin
 
 const startups = ["verify", "lazy"] as const
 
-/** To SQLAlchemy, -1 is an overflow without a limit. */
+/** In SQLAlchemy, -1 means an unlimited overflow. */
 const overflow: Check<number> = (value) =>
   Either.mapLeft(
     wholeNumber(0, 10_000)(value),
     (finding) =>
       (typeof value === "string" ? Number(value) : value) === -1
-        ? { ...finding, hint: "there is no unlimited overflow: the server's connections are limited" }
+        ? { ...finding, hint: "give the most that the server can bear: there is no unlimited overflow" }
         : finding
   )
 

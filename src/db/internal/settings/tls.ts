@@ -7,7 +7,7 @@ import type { Finding } from "../../../internal/valueChecks.ts"
 import type { UrlOptions } from "./urlOptions.ts"
 
 export interface Ssl {
-  /** The text of a PEM file; without it, the authorities that Node trusts count. */
+  /** The text of a PEM file; without it, the authorities that Node trusts are used. */
   readonly ca: string | undefined
   /** The certificate must be signed by one of the authorities. */
   readonly verifyCa: boolean
@@ -29,7 +29,7 @@ export const readSsl = (
       hint: "check the path and its permissions"
     })
   }).pipe(
-    // Node ignores what is no certificate, and then trusts no server; only here the faulty file is still known.
+    // Node would ignore an invalid certificate and then trust no server, in an error that does not name the file.
     Effect.filterOrFail(
       holdsCertificates,
       (): Finding => ({ detail: `the file of ssl-ca, ${path}, holds no certificates in PEM form` })

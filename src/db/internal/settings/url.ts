@@ -29,8 +29,8 @@ const schemes = ["mysql", "mariadb"].flatMap((name) => [name, `${name}+aiomysql`
 const shape = "write it as mysql://user:password@host:3306/database"
 
 /**
- * Reads a URL. The left side lists everything that is wrong with it; none of that quotes the password or anything that
- * could be a part of it.
+ * Reads a URL. The left side lists everything that is wrong with it. No finding quotes the password or anything that
+ * could be a part of the password.
  */
 export const parse = (url: string): Either.Either<DatabaseUrl, ReadonlyArray<Finding>> => {
   const text = url.trim()
@@ -120,7 +120,7 @@ const split = (userinfo: string, rest: string): Reading => {
 const readingsOf = (body: string): ReadonlyArray<Reading> =>
   Array.from(body.matchAll(/@/g), ({ index }) => split(body.slice(0, index), body.slice(index + 1)))
 
-/** As other readers of URLs split it: at the last `@` before the first `/ ? #`, or else at the last `@` of all. */
+/** Splits as other URL parsers do: at the last `@` before the first `/ ? #`, or else at the last `@` of all. */
 const standardReading = (body: string): Reading => {
   const authority = body.split(/[/?#]/, 1)[0] ?? ""
   const at = authority.includes("@") ? authority.lastIndexOf("@") : body.lastIndexOf("@")

@@ -18,7 +18,7 @@ export interface UrlOptions {
   readonly sslMode: SslMode
   /** The path of a PEM file with the certificates of the authorities to trust, instead of those that Node trusts. */
   readonly sslCa: string | undefined
-  /** Whether one text may hold several statements. Default false, because it widens every injection. */
+  /** Whether one text may hold several statements. Default false, because it makes SQL injection worse. */
   readonly multipleStatements: boolean
   /** Milliseconds. */
   readonly connectTimeout: number | undefined
@@ -121,13 +121,17 @@ const readers: Readonly<Record<string, Reader>> = {
     })
   },
   dates: reader("dates", oneOf(["date", "string"])),
-  "ssl-mode": (text) =>
-    text.toUpperCase() === "PREFERRED"
-      ? wrong(
+  "ssl-mode": (text) => {
+    const mode = text.toUpperCase().replaceAll("-", "_")
+    if (mode === "PREFERRED") {
+      return wrong(
         "is PREFERRED, which falls back to an unencrypted connection without saying so",
         "use REQUIRED, VERIFY_CA or VERIFY_IDENTITY, or DISABLED for a connection without encryption"
       )
-      : reader("sslMode", oneOf(sslModes))(text),
+    }
+    const sslMode = sslModes.find((name) => name === mode)
+    return sslMode === undefined ? mustBe(`one of ${sslModes.join(", ")}`, text) : Either.right({ sslMode })
+  },
   "ssl-ca": (text) => text === "" ? wrong("is empty", "give it the path of a PEM file") : Either.right({ sslCa: text }),
   "multiple-statements": reader("multipleStatements", boolean),
   "connect-timeout": (text) => {
@@ -136,7 +140,7 @@ const readers: Readonly<Record<string, Reader>> = {
       ? Either.right({ connectTimeout: seconds * 1000 })
       : mustBe("a number of seconds above 0, of a day at most", text)
   },
-  // Tolerated because that is how connections work here.
+  // `true` is accepted because connections here always have autocommit on.
   autocommit: (text) =>
     booleanOf(text) === true
       ? Either.right({})

@@ -1,10 +1,10 @@
 /**
- * What a cheap look at a statement's text tells: whether it would end the open transaction, and whether it may leave
+ * A cheap inspection of a statement's text: whether it would end the open transaction, and whether it may leave
  * something in the session that the next borrower of the connection must not see. In doubt the answer is yes.
  */
 
 export interface InspectedSql {
-  /** The first keyword, upper case; empty where there is none. */
+  /** The first keyword, upper case; empty if there is none. */
   readonly keyword: string
   /** Begins or ends a transaction, or commits implicitly ("Statements That Cause an Implicit Commit" in MySQL's manual). */
   readonly endsTransaction: boolean
@@ -14,7 +14,7 @@ export interface InspectedSql {
   readonly reads: boolean
 }
 
-/** Looks at a text; the results for the most recent texts are cached. */
+/** Inspects a text; the results for recent texts are cached. */
 export const inspect = (sql: string): InspectedSql => {
   const known = seen.get(sql)
   if (known !== undefined) return known
@@ -26,10 +26,10 @@ export const inspect = (sql: string): InspectedSql => {
   return found
 }
 
-/** Texts that the cache holds; then it is emptied. */
+/** The most texts that the cache holds. A full cache is emptied. */
 const MOST = 2_000
 
-/** Longer texts are not cached, in UTF-16 code units. */
+/** The longest text that is cached, in UTF-16 code units. */
 const LONGEST = 10_000
 
 const seen = new Map<string, InspectedSql>()
@@ -39,11 +39,11 @@ const look = (sql: string): InspectedSql => {
   const plain = plainKeywords.get(keyword)
   if (plain !== undefined && !suspicious.test(sql)) return plain
   const found = lookClosely(bare(sql, true))
-  // With NO_BACKSLASH_ESCAPES in the session's sql_mode, strings end elsewhere.
+  // With NO_BACKSLASH_ESCAPES in the session's sql_mode, strings end elsewhere: both readings count.
   return sql.includes("\\") ? either(found, lookClosely(bare(sql, false))) : found
 }
 
-/** What a statement with these keywords does, as long as nothing in the text is suspicious. */
+/** The result for a statement with one of these keywords, unless something in the text is `suspicious`. */
 const plainKeywords: ReadonlyMap<string, InspectedSql> = new Map(
   ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "SHOW", "SAVEPOINT"].map((keyword) => [
     keyword,

@@ -28,7 +28,7 @@ export const reserve = (dataSource: DataSource): Effect.Effect<SqlConnection.Con
         }, (error) => resume(Effect.fail(toSqlError(error))))
         return Effect.sync(takeBack)
       })
-      // If an interruption falls between the pool's answer and ours, the connection goes back all the same.
+      // If an interruption falls between the pool's answer and ours, the connection must still go back.
       return Effect.onError(restore(acquire), () => release).pipe(
         Effect.tap(() => Effect.addFinalizer(() => release)),
         Effect.map((reservation) => connection(dataSource, reservation))

@@ -13,7 +13,7 @@ import type { Lease, Lender } from "../lease.ts"
 import type { InspectedSql } from "./inspectSql.ts"
 import type { Transform } from "./rows.ts"
 
-/** Rows that may wait for their reader before the socket is paused, plus those that one read of the socket brings. */
+/** The socket is paused when this many rows wait for their reader. One read of the socket may bring a few more. */
 const HIGH_WATER = 512
 
 export const open = (

@@ -177,7 +177,7 @@ class StatementRun<A> {
     }, (error) => resume(Effect.fail(toSqlError(error))))
   }
 
-  /** Does nothing once the answer has come. */
+  /** Takes the request back, or stops the statement on the server. Does nothing once the answer has come. */
   cancel(): Effect.Effect<void> {
     const lease = this.#lease
     if (lease === undefined) {

@@ -28,7 +28,7 @@ export const make = (database: string): PoolMetrics => {
     const metric = tagged(MetricKey.gauge(name), database, tags)
     return (value) => metric.unsafeUpdate(value, [])
   }
-  /** Takes a total, and adds its growth since the last time. */
+  /** Takes a total, and adds its increase since the last call. */
   const counter = (name: string, tags: Readonly<Record<string, string>> = {}): (total: number) => void => {
     const metric = tagged(MetricKey.counter(name, { incremental: true }), database, tags)
     let seen = 0

@@ -18,7 +18,7 @@ const TRANSACTION = "sql.transaction"
 /** One request to a data loader, from the call to its answer. */
 const DATA_LOADER = "Repository.dataLoader"
 
-/** One method of a repository, under the prefix that its maker chose. */
+/** One method of a repository, under the `spanPrefix` that was given to `Repository.make`. */
 const REPOSITORY_METHOD = (prefix: string, method: string): string => `${prefix}.${method}`
 
 const client = { kind: "client", captureStackTrace: false } as const

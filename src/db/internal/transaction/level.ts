@@ -20,7 +20,7 @@ export class Level implements Lender {
     this.transaction = transaction
   }
 
-  /** Begins the transaction. Its statements wait for that at the lock. */
+  /** Begins the transaction. The lock is held until BEGIN is answered, so the first statement waits for it. */
   open(): this {
     this.lock.acquire(0, () => this.transaction.begin(() => this.lock.release()), () => {})
     return this
@@ -68,8 +68,8 @@ export class Level implements Lender {
   }
 
   /**
-   * No statement of this level begins any more. What still runs, in fibers that nobody joined, is waited for if the
-   * transaction is to be committed (`wait`), and stopped on the server if it is to be rolled back.
+   * Refuses further statements of this level. A statement that still runs, in a fiber that nobody joined, is waited for
+   * if the level is to be kept (`wait`), and stopped on the server if it is to be rolled back.
    */
   close(wait: boolean, done: () => void): void {
     const { connection, dataSource } = this.transaction
@@ -90,7 +90,7 @@ export class Level implements Lender {
       }, deadline)
     }
     if (wait) return drain(dataSource.settings.poolTimeout)
-    // Otherwise those that wait would begin as soon as the running one has stopped.
+    // First refuse the statements that wait: one would begin as soon as the running one has stopped.
     this.lock.close(() => {})
     connection.stop(() => drain(ROLLBACK))
   }

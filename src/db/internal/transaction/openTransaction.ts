@@ -1,4 +1,4 @@
-/** One open transaction: its connection, what the server is known to have done with it, and the statements of its own. */
+/** One open transaction: its connection, its known state on the server, and the statements that it sends itself. */
 import type { DatabaseError } from "../../../Errors.ts"
 import { inTransaction } from "../borrowed/mysql2Connection.ts"
 import type { Connection } from "../connection/connection.ts"
@@ -37,7 +37,7 @@ export class OpenTransaction {
     return `betterai_${++this.#savepoints}`
   }
 
-  /** Takes note of how a statement went. */
+  /** Records the outcome of a statement. */
   note({ changedSession, failure, inTransaction: open }: Outcome): void {
     this.changedSession ||= changedSession
     if (failure !== undefined) {
@@ -83,7 +83,7 @@ export class OpenTransaction {
     })
   }
 
-  /** The failure of whatever is asked of the transaction after it was `aborted`. */
+  /** The failure of everything that is tried in the transaction after it was `aborted`. */
   refusal(): DatabaseError {
     const { aborted, dataSource } = this
     if (this.#neverBegan) return aborted!
@@ -95,7 +95,7 @@ export class OpenTransaction {
     )
   }
 
-  /** Sends what begins the transaction. If that fails, its first statement fails, or its end where there is none. */
+  /** Sends BEGIN and what must come before it. A failure is reported by the first statement, or else by the end. */
   begin(done: () => void): void {
     const next = ([sql, ...rest]: ReadonlyArray<string>): void => {
       if (sql === undefined) return done()

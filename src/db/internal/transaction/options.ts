@@ -1,4 +1,4 @@
-/** What can be asked of one transaction. */
+/** The options of one transaction. */
 import type * as Duration from "effect/Duration"
 import type { IsolationLevel } from "../settings/settings.ts"
 
@@ -9,10 +9,10 @@ export interface TransactionOptions {
   readonly readOnly?: boolean | undefined
   /**
    * How often the whole transaction is repeated after a failure for which the server has rolled everything back
-   * (deadlock, lock wait timeout, connection lost before COMMIT). Default 0. In a nested transaction the `retries` of
-   * the outermost one count.
+   * (deadlock, lock wait timeout, connection lost before COMMIT). Default 0. A nested transaction ignores this option:
+   * the `retries` of the outermost one count.
    */
   readonly retries?: number | undefined
-  /** How long the body may take, COMMIT not included. Then it is rolled back and fails with TransactionTimeout. */
+  /** How long one run of the body may take, without COMMIT. Then the transaction fails with TransactionTimeout. */
   readonly timeout?: Duration.DurationInput | undefined
 }

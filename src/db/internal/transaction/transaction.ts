@@ -49,7 +49,7 @@ export const withTransaction = <A, E, R>(
     return isTraced(fiber) ? Spans.transaction(dataSource, work) : work
   })
 
-/** Bounds the body of a transaction of the database `name`. */
+/** Limits how long the body of a transaction of the database `name` may take. */
 export const withDeadline = <A, E, R>(
   name: string,
   effect: Effect.Effect<A, E, R>,
@@ -66,7 +66,7 @@ export const withDeadline = <A, E, R>(
       ))
   })
 
-/** Options that a savepoint cannot have are refused rather than ignored. */
+/** An `isolation` or `readOnly` that differs from the outermost transaction's is refused rather than ignored. */
 const refuseOptions = (
   transaction: OpenTransaction,
   { isolation, readOnly }: TransactionOptions
@@ -99,7 +99,7 @@ const outermost = <A, E, R>(
       ))
   )
 
-/** Borrows a connection and begins on it. The first statement waits for the answer to BEGIN, not this. */
+/** Borrows a connection and sends BEGIN. The answer to BEGIN is awaited by the first statement, not here. */
 const begin = (
   dataSource: DataSource,
   options: TransactionOptions,
@@ -133,7 +133,7 @@ const abandon = (lease: Lease): void => {
   lease.end(unfailed(true))
 }
 
-/** Ends the outermost transaction as its body ended. Not interruptible, and bounded by the deadlines of its steps. */
+/** Commits or rolls back, as the body's exit says. Not interruptible, and bounded by the deadlines of its steps. */
 const finish = <A, E>(
   level: Level,
   exit: Exit.Exit<A, E>,
@@ -175,7 +175,7 @@ const finish = <A, E>(
     })
   })
 
-/** A refused COMMIT rolled back. One whose answer never came, or is not clear, may have been carried out. */
+/** A refused COMMIT was rolled back. If the answer did not come, or is not clear, it may have been carried out. */
 const commitFailure = (dataSource: DataSource, cause: unknown): DatabaseError => {
   const failure = toDatabaseError(dataSource.name, cause, "COMMIT")
   switch (failure.reason) {
@@ -186,7 +186,7 @@ const commitFailure = (dataSource: DataSource, cause: unknown): DatabaseError =>
       return makeError(
         dataSource.name,
         "CommitOutcomeUnknown",
-        "the answer to COMMIT was lost, so the transaction may have been committed or not",
+        "the answer to COMMIT was lost, so the transaction may or may not have been committed",
         {
           hint: "do not repeat it blindly: look up a key that it wrote",
           cause: failure,

@@ -1,4 +1,4 @@
-/** How a fiber carries its open transactions: all of them, by database, in the one slot that `@effect/sql` has for one. */
+/** The open transactions of a fiber, by database. All of them are in the one slot that `@effect/sql` has for one. */
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -25,7 +25,7 @@ export const add = <R>(
 /** Whether any transaction is open here, of any database, ours or another client's. */
 export const isAnyOpen = (context: Context.Context<never>): boolean => slotOf(context) !== undefined
 
-/** Runs a body with one more open transaction, and gives its exit. To be run where interruption is off. */
+/** Runs a body with one more open transaction, and returns its exit. Must run in an uninterruptible region. */
 export const exitOf = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
   body: Effect.Effect<A, E, R>,

@@ -5,10 +5,11 @@ import * as Effect from "effect/Effect"
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * A callback's answer as an Effect. To be run where interruption is off; only the wait is interruptible. What `register`
- * acquires is either in the answer or released by `cancel`: no interruption falls between the two.
+ * A callback's answer as an Effect. Must run in an uninterruptible region; only the wait is interruptible. What
+ * `register` acquires is either in the answer or released by `cancel`: no interruption falls between the two.
  *
- * The canceller of `Effect.async` does the same in twice as many steps, which shows when every statement takes them.
+ * The canceller of `Effect.async` does the same in twice as many steps, a measurable cost because every statement takes
+ * them.
  */
 export const cancellable = <A, E>(
   restore: Restore,

@@ -1,4 +1,5 @@
 /** A waiting queue: first come, first served. Joining, leaving from any place and taking the first are all O(1). */
+
 export interface Place<A> {
   readonly value: A
   previous: Place<A> | undefined

@@ -132,7 +132,7 @@ describe("fromEnv", () => {
       expect(yield* problems(read({ MAX_OVERFLOW: "-1" }))).toEqual([{
         setting: "MAIN_DB_MAX_OVERFLOW",
         detail: "must be a whole number from 0 to 10000, not \"-1\"",
-        hint: "there is no unlimited overflow: the server's connections are limited"
+        hint: "give the most that the server can bear: there is no unlimited overflow"
       }])
       expect(yield* problems(read({ MAX_OVERFLOW: "-2" }))).toEqual([
         { setting: "MAIN_DB_MAX_OVERFLOW", detail: "must be a whole number from 0 to 10000, not \"-2\"" }
@@ -140,7 +140,7 @@ describe("fromEnv", () => {
       expect(yield* problems(configured({ maxOverflow: Config.succeed(-1) }))).toEqual([{
         setting: "MAIN_DB_MAX_OVERFLOW",
         detail: "must be a whole number from 0 to 10000, not -1 (given as maxOverflow)",
-        hint: "there is no unlimited overflow: the server's connections are limited"
+        hint: "give the most that the server can bear: there is no unlimited overflow"
       }])
       expect(yield* problems(read({ URL: "localhost" }))).toEqual([{
         setting: "MAIN_DB_URL",
