@@ -4,14 +4,14 @@ export interface Backoff {
   /** The longest first pause, in milliseconds. */
   readonly first: number
   /** The longest pause of all, in milliseconds. */
-  readonly most: number
+  readonly max: number
 }
 
 /**
  * The pause after the given number of failures (1 = the first), in milliseconds. The full pause doubles with each
  * failure; the result is between half of it and all of it. `random` is in [0, 1).
  */
-export const pauseAfter = (failures: number, { first, most }: Backoff, random: number): number => {
-  const full = Math.min(most, first * 2 ** (failures - 1))
+export const pauseAfter = (failures: number, { first, max }: Backoff, random: number): number => {
+  const full = Math.min(max, first * 2 ** (failures - 1))
   return full / 2 + random * full / 2
 }

@@ -38,10 +38,10 @@ export const COMMIT = 30_000
 export const KEEP_ALIVE = 30_000
 
 /** The pauses between failed attempts to connect. */
-export const DIAL_BACKOFF: Backoff = { first: 10, most: 1_000 }
+export const DIAL_BACKOFF: Backoff = { first: 10, max: 1_000 }
 
 /** The same after a permanent failure, such as a refused login: a wrong password must not lock the account. */
-export const LOGIN_BACKOFF: Backoff = { first: 1_000, most: 30_000 }
+export const LOGIN_BACKOFF: Backoff = { first: 1_000, max: 30_000 }
 
 /** The pauses between the attempts of a transaction with `retries`. */
-export const TRANSACTION_BACKOFF: Backoff = { first: 10, most: 1_000 }
+export const TRANSACTION_BACKOFF: Backoff = { first: 10, max: 1_000 }

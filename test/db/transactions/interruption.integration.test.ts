@@ -112,8 +112,12 @@ describe("a thousand interruptions", () => {
         expect(defects.slice(0, 5)).toEqual([])
         const stats = yield* settled
         expect(stats.size).toBeLessThanOrEqual(12)
+        // A dial whose borrower was interrupted goes on; its connection may be closed again, as one too many.
         yield* eventually(
-          Effect.map(threadsOf(database), (threads) => expect(threads.length).toBe(stats.size)),
+          Effect.map(
+            Effect.all([threadsOf(database), MainDb.stats]),
+            ([threads, { dialling, size }]) => expect([threads.length, dialling]).toEqual([size, 0])
+          ),
           "15 seconds"
         )
         const open = yield* admin(`SELECT trx_mysql_thread_id FROM information_schema.innodb_trx t

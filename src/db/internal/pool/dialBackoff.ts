@@ -12,7 +12,7 @@ export class DialBackoff {
   /** The cause of the last failed dial; undefined after a successful one. */
   lastFailure: unknown
   /** The last dial failed permanently (login, database, TLS): until the pause ends, waiting for a dial is pointless. */
-  refusal: { readonly cause: unknown } | undefined
+  permanentFailure: { readonly cause: unknown } | undefined
   #failures = 0
   #failedAt = -1
   #failingSince: number | undefined
@@ -34,7 +34,7 @@ export class DialBackoff {
     this.#failures = 0
     this.#failingSince = undefined
     this.lastFailure = undefined
-    this.refusal = undefined
+    this.permanentFailure = undefined
     this.cancel()
   }
 
@@ -46,12 +46,12 @@ export class DialBackoff {
     this.#failedAt = now
     this.#failingSince ??= startedAt
     this.lastFailure = cause
-    if (kind === "permanent") this.refusal = { cause }
+    if (kind === "permanent") this.permanentFailure = { cause }
     this.cancel()
     const backoff = kind === "permanent" ? LOGIN_BACKOFF : DIAL_BACKOFF
     this.#cancelTimer = this.#around.schedule(pauseAfter(this.#failures, backoff, this.#around.random()), () => {
       this.#cancelTimer = undefined
-      this.refusal = undefined
+      this.permanentFailure = undefined
       this.#retry()
     })
     return now - this.#failingSince

@@ -118,8 +118,8 @@ export class Pool<C> {
         this.#hand(entry, borrower, now)
         return ignore
       }
-      if (this.#dialBackoff.refusal !== undefined && this.#size() === 0) {
-        borrower.onFailure(this.#failure("DialFailed", this.#dialBackoff.refusal.cause))
+      if (this.#dialBackoff.permanentFailure !== undefined && this.#size() === 0) {
+        borrower.onFailure(this.#failure("DialFailed", this.#dialBackoff.permanentFailure.cause))
         return ignore
       }
     }
@@ -222,8 +222,8 @@ export class Pool<C> {
         this.#dial(now)
       } else {
         // No connection is left that could come back, and the next dial is known to fail.
-        if (this.#dialBackoff.refusal !== undefined && this.#size() === 0) {
-          this.#failWaiters(this.#dialBackoff.refusal.cause)
+        if (this.#dialBackoff.permanentFailure !== undefined && this.#size() === 0) {
+          this.#failWaiters(this.#dialBackoff.permanentFailure.cause)
         }
         return
       }

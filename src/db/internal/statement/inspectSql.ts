@@ -19,18 +19,18 @@ export const inspect = (sql: string): InspectedSql => {
   const known = seen.get(sql)
   if (known !== undefined) return known
   const found = look(sql)
-  if (sql.length <= LONGEST) {
-    if (seen.size >= MOST) seen.clear()
+  if (sql.length <= MAX_CACHED_LENGTH) {
+    if (seen.size >= MAX_CACHED_TEXTS) seen.clear()
     seen.set(sql, found)
   }
   return found
 }
 
 /** The most texts that the cache holds. A full cache is emptied. */
-const MOST = 2_000
+const MAX_CACHED_TEXTS = 2_000
 
 /** The longest text that is cached, in UTF-16 code units. */
-const LONGEST = 10_000
+const MAX_CACHED_LENGTH = 10_000
 
 const seen = new Map<string, InspectedSql>()
 
