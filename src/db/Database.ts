@@ -100,7 +100,8 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
 }
 
 /**
- * Makes the tag of a database; `prefix` begins the names of its settings.
+ * Makes the tag of a database; `prefix` begins the names of its settings. Call it once for each database: every tag has
+ * layers, and so a pool, of its own.
  *
  * ```ts
  * class LabDb extends Database.Tag("LabDb", { prefix: "LAB_DB" })<LabDb>() {}

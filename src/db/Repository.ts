@@ -185,8 +185,8 @@ const misfit = (
 
 /**
  * Gathers the requests of many fibers into batches: those that arrive within `window`, at most `maxBatchSize` of them
- * (default: no limit). A request inside an open transaction, of any database, runs there at once, and commits or rolls
- * back with it. A batch that nobody waits for any more is stopped on the server.
+ * (default: no limit). A request inside an open transaction, of any database, runs there at once, sees what that
+ * transaction has written, and commits or rolls back with it. A batch that nobody waits for any more is stopped on the server.
  *
  * Its span, unlike that of `resolver.execute`, does not hold the input. When the scope closes, waiting requests are
  * interrupted.

@@ -11,7 +11,8 @@ export const replacedBy = (description: string) => (): string => description
 
 /**
  * Masks everything from the first quotation mark to the last, because a quoted value may hold quotation marks itself;
- * if their number is odd, everything after the first. The apostrophe of "can't" does not count. For errors in no row.
+ * if their number is odd, everything after the first. The apostrophe of "can't" does not count. For errors whose
+ * errno is in no row.
  */
 export const maskQuotedText = (message: string): string => {
   const marks = Array.from(message.matchAll(/(?<!n)'|'(?!t\b)|["`´‘’“”„«»]/g), ({ index }) => index)

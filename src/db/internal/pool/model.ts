@@ -55,7 +55,7 @@ export interface Entry<C> {
   state: "idle" | "active" | "gone"
 }
 
-/** Exactly one of the callbacks is called, once. */
+/** Exactly one of the callbacks is called, once, unless the request is taken back before. */
 export interface Borrower<C> {
   readonly onEntry: (entry: Entry<C>) => void
   readonly onFailure: (failure: AcquireFailure) => void

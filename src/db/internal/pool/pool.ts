@@ -102,9 +102,9 @@ export class Pool<C> {
   }
 
   /**
-   * Asks for a connection. Exactly one of the borrower's callbacks is called, perhaps before this returns. One deadline
-   * covers the queue, pings, dials, login and session set-up. The function returned takes the request back; after the
-   * answer it does nothing.
+   * Asks for a connection. Exactly one of the borrower's callbacks is called, perhaps before this returns, unless the
+   * returned function takes the request back first; after the answer it does nothing. One deadline covers the queue,
+   * pings, dials, login and session set-up.
    */
   acquire(borrower: Borrower<C>): () => void {
     if (this.#closed) {

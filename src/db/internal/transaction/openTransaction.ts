@@ -91,7 +91,13 @@ export class OpenTransaction {
       dataSource.name,
       "TransactionAborted",
       `the transaction is over (${aborted!.reason}), and nothing more can run in it`,
-      { hint: "let it fail, and run the whole transaction again", retryable: aborted!.retryable, cause: aborted }
+      {
+        hint: aborted!.retryable
+          ? "let it fail, and run the whole transaction again"
+          : "let it fail, and look at the error that ended it",
+        retryable: aborted!.retryable,
+        cause: aborted
+      }
     )
   }
 
