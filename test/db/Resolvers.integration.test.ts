@@ -13,6 +13,7 @@ import { GarminDb, MainDb } from "../../src/db/Database.ts"
 import * as Repository from "../../src/db/Repository.ts"
 import { connectionId } from "../support/db/connectionId.ts"
 import { allFour, main, nameOf } from "../support/db/databases.ts"
+import { nothingRuns } from "../support/db/nothingRuns.ts"
 import { threadsOf } from "../support/db/testServer.ts"
 import { realClock } from "../support/realClock.ts"
 
@@ -354,8 +355,7 @@ describe("Repository.dataLoader", () => {
         const before = performance.now()
         yield* Fiber.interrupt(fiber)
         expect(performance.now() - before).toBeLessThan(1_100)
-        const running = yield* threadsOf(yield* nameOf(MainDb))
-        expect(running.filter(({ info }) => info?.includes("SLEEP") === true)).toEqual([])
+        yield* nothingRuns(threadsOf(yield* nameOf(MainDb)), "SLEEP")
       }))
 
     it.effect("when its scope closes, nobody is left waiting", () =>

@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable as fault, ids, insert, sleep } from "../../support/db/faults.ts"
-import { eventually } from "../../support/eventually.ts"
+import { nothingRuns } from "../../support/db/nothingRuns.ts"
 import { timed } from "../../support/timed.ts"
 
 describe("interruption", () => {
@@ -20,8 +20,7 @@ describe("interruption", () => {
           const [exit, took] = yield* timed(Effect.exit(Effect.timeout(sleep(6), "200 millis")))
           expect(Exit.isFailure(exit)).toBe(true)
           expect(took).toBeLessThan(1_050)
-          const running = (yield* stage.threads).filter(({ info }) => String(info).includes("SLEEP"))
-          expect(running).toEqual([])
+          yield* nothingRuns(stage.threads, "SLEEP")
           expect(yield* connectionId).toBe(id)
         }
         expect(yield* MainDb.stats).toMatchObject({ opened: 1, size: 1 })
@@ -60,7 +59,7 @@ describe("interruption", () => {
         { concurrency: "unbounded" }
       ))
       expect(took).toBeLessThan(2_100)
-      expect((yield* stage.threads).filter(({ info }) => String(info).includes("SLEEP"))).toEqual([])
+      yield* nothingRuns(stage.threads, "SLEEP")
     }))
 
   fault(
@@ -78,13 +77,7 @@ describe("interruption", () => {
             ),
           { concurrency: 3 }
         )
-        // A thread is listed as busy for a moment after its reply; a statement that was left would run for seconds.
-        yield* eventually(
-          Effect.map(stage.threads, (threads) => {
-            expect(threads.filter(({ command }) => command !== "Sleep")).toEqual([])
-          }),
-          "300 millis"
-        )
+        yield* nothingRuns(stage.threads)
         expect((yield* MainDb.stats).discarded.broken).toBe(0)
       })
   )

@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import { MainDb } from "../../../src/db/Database.ts"
 import { main, nameOf } from "../../support/db/databases.ts"
+import { nothingRuns } from "../../support/db/nothingRuns.ts"
 import { ids, settled, setUp, write } from "../../support/db/records.ts"
 import { admin, running, threadsOf } from "../../support/db/testServer.ts"
 import { eventually } from "../../support/eventually.ts"
@@ -28,7 +29,7 @@ describe("a transaction", () => {
           expect(exit).toEqual(Exit.fail("late"))
           expect(took).toBeGreaterThan(190)
           expect(took).toBeLessThan(1_000)
-          expect((yield* threadsOf(database)).filter(({ info }) => info?.includes("SLEEP") === true)).toEqual([])
+          yield* nothingRuns(threadsOf(database), "SLEEP")
           expect(yield* ids).toEqual([])
         }
         const stats = yield* settled
