@@ -17,7 +17,7 @@ import { settings } from "../../support/aws/settings.ts"
 
 describe("an upload by parts", () => {
   const upload = (storage: Storage.Service, more: Partial<UploadInput> = {}) =>
-    storage.uploadVideo({ ...input, fileExtension: "mp4", data: chunks(50), ...more })
+    storage.uploadVideo({ ...input, fileExtension: "mp4", data: chunks(34), ...more })
   const counted = (operations: ReadonlyArray<Operation>, operation: Operation) =>
     operations.filter((one) => one === operation).length
 
@@ -27,15 +27,13 @@ describe("an upload by parts", () => {
         const s3 = fakeS3(server, (operation, index) =>
           operation === "Part" && index === 0 ? s3Error(503, "SlowDown") : undefined)
         const stored = yield* upload(storage)
-        expect(stored).toMatchObject({ etag: "\"whole\"", size: 50 * mebibyte })
-        expect(s3.completed[0]?.body.byteLength).toBe(50 * mebibyte)
-        expect(s3.completed[0]?.xml.match(/<PartNumber>\d+/g)).toEqual([1, 2, 3, 4, 5, 6, 7].map((n) =>
+        expect(stored).toMatchObject({ etag: "\"whole\"", size: 34 * mebibyte })
+        expect(s3.completed[0]?.body.byteLength).toBe(34 * mebibyte)
+        expect(s3.completed[0]?.xml.match(/<PartNumber>\d+/g)).toEqual([1, 2, 3, 4, 5].map((n) =>
           `<PartNumber>${n}`
         ))
-        expect(s3.completed[0]?.xml.match(/part-\d+/g)).toEqual([1, 2, 3, 4, 5, 6, 7].map((n) =>
-          `part-${n}`
-        ))
-        expect(counted(s3.operations(), "Part")).toBe(8)
+        expect(s3.completed[0]?.xml.match(/part-\d+/g)).toEqual([1, 2, 3, 4, 5].map((n) => `part-${n}`))
+        expect(counted(s3.operations(), "Part")).toBe(6)
         expect(server.seen[0]?.headers["x-amz-checksum-algorithm"]).toBe("CRC32")
         expect(server.seen[1]?.headers["x-amz-checksum-crc32"]).toBeDefined()
       })
