@@ -115,7 +115,9 @@ export class DataSource implements Lender, PoolOwner {
           : makeError(
             this.name,
             "PoolTimeout",
-            `${detail}. The last attempt to connect failed (${lastDial.reason}): ${lastDial.detail}`,
+            `${detail}. The last attempt to connect failed (${lastDial.reason}${
+              lastDial.errno === undefined ? "" : `, errno ${lastDial.errno}`
+            }): ${lastDial.detail}`,
             { ...(lastDial.hint === undefined ? {} : { hint: lastDial.hint }), retryable: true, cause: lastDial }
           )
       }

@@ -29,6 +29,8 @@ onPrivateServer("a server that is full", ({ faultOnStage }) => {
             const error = yield* Effect.flip(connectionId)
             expect(error).toMatchObject({
               reason: "PoolTimeout",
+              detail: expect.stringContaining("(TooManyConnections, errno 1040): "),
+              hint: expect.any(String),
               cause: { reason: "TooManyConnections", errno: 1040 }
             })
             expect((yield* stage.proxy.accepted).length).toBeLessThan(20)

@@ -7,10 +7,7 @@ import type { QueueKind } from "./message.ts"
 import type { MessageAttribute } from "./messageAttributes.ts"
 
 /** A message as the queue in memory keeps it. */
-export interface MemoryMessage {
-  readonly messageId: string
-  /** FIFO queues only. */
-  readonly sequenceNumber: string | undefined
+export interface MemoryMessage extends Enqueued {
   /** The JSON that was sent. */
   readonly body: string
   /** The body, parsed. */
