@@ -164,8 +164,11 @@ export type DatabaseReason = typeof DatabaseReason.Type
 /**
  * A database could not be reached, or refused or lost a statement or a transaction.
  *
- * - `retryable`: the server rolled the work back or never began it, so the *whole transaction* may be tried again.
- *   Never true of `CommitOutcomeUnknown`: that transaction may have been committed.
+ * - `retryable`: repeating the same call is safe, and may succeed. Of a call in a transaction it says so of the whole
+ *   transaction: the server has rolled it back, or never began it.
+ * - `outcome`: "unknown" if the work may have been carried out although it failed: the answer to a COMMIT, or to a
+ *   statement outside of a transaction that may write, was lost or was not understood. Such an error is never retryable.
+ *   Without it, the call is known to have had no effect.
  * - `detail`: what went wrong; values that the server quotes are removed. `hint`: what to do about it. Both are for people.
  * - `errno`, `sqlState`: as the server sent them (MySQL error number, SQLSTATE).
  * - `constraint`: the key or constraint that was violated, where the server names it.
@@ -182,13 +185,15 @@ export class DatabaseError
     sqlState: Schema.optional(Schema.String),
     constraint: Schema.optional(Schema.String),
     statement: Schema.optional(Schema.String),
+    outcome: Schema.optional(Schema.Literal("unknown")),
     cause: Schema.optional(Schema.Defect)
   })
 {
   override get message(): string {
     const code = [
       this.errno === undefined ? undefined : `errno ${this.errno}`,
-      this.sqlState === undefined ? undefined : `SQLSTATE ${this.sqlState}`
+      this.sqlState === undefined ? undefined : `SQLSTATE ${this.sqlState}`,
+      this.outcome === "unknown" ? "the work may have been done" : undefined
     ].filter((fact) => fact !== undefined)
     const statement = this.statement === undefined ? "" : `; statement: ${onOneLine(this.statement)}`
     return `${this.database} (${this.reason}): ${withHint(this.detail ?? causeMessage(this.cause), this.hint)}`

@@ -19,7 +19,9 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { ConfigurationError, type DatabaseError } from "../Errors.ts"
+import { ownRequestCache } from "./internal/borrowed/fiberState.ts"
 import { isWriteHeader } from "./internal/borrowed/mysql2Connection.ts"
+import type { Owner } from "./internal/borrowed/transactionSlot.ts"
 import * as Client from "./internal/client.ts"
 import { mapSqlErrors } from "./internal/errors/sqlError.ts"
 import * as FromSqlClient from "./internal/fromSqlClient.ts"
@@ -27,10 +29,12 @@ import type { DiscardReason, Stats } from "./internal/pool/model.ts"
 import { NO_STATS } from "./internal/pool/model.ts"
 import type { DatabaseConfig, IsolationLevel, Settings } from "./internal/settings/settings.ts"
 import * as SettingsOf from "./internal/settings/settings.ts"
+import type { AfterCommitOptions } from "./internal/transaction/afterCommit.ts"
 import type { TransactionOptions } from "./internal/transaction/options.ts"
 import * as Transaction from "./internal/transaction/transaction.ts"
+import * as TransactionContext from "./internal/transaction/transactionContext.ts"
 
-export type { DatabaseConfig, DiscardReason, IsolationLevel, Stats, TransactionOptions }
+export type { AfterCommitOptions, DatabaseConfig, DiscardReason, IsolationLevel, Stats, TransactionOptions }
 
 /** What a statement that returns no rows has done. */
 export interface WriteResult {
@@ -81,6 +85,8 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
    * Runs an effect in a transaction of this database: success commits; failure, defect and interruption roll back. Inside
    * an open transaction of the same database it is a savepoint. Transactions of other databases are not touched.
    *
+   * It borrows a connection and begins at the first statement; without a statement it needs none.
+   *
    * Fails with `CommitOutcomeUnknown` if the answer to COMMIT was lost, and is not retried. After a failure for which
    * the server has rolled everything back (such as a deadlock), every further statement in the transaction fails with
    * `TransactionAborted`, and so does the transaction itself, even if the body swallowed the failure.
@@ -94,6 +100,30 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
       options?: TransactionOptions
     ): Effect.Effect<A, Exclude<E, SqlError> | DatabaseError, R | Self>
   }
+
+  /**
+   * Runs an effect when the outermost transaction of this database has been committed, before `withTransaction` returns;
+   * at once if none is open. In a nested transaction it is dropped with its savepoint. The effects run one after another,
+   * in the order of registration, outside of that transaction, and an interruption does not stop them, so each needs a
+   * deadline of its own. A defect in one is logged, and the result stays a success.
+   *
+   * After `CommitOutcomeUnknown` nothing runs, except with the option `whenUnknown: "run"`, for what is harmless after a
+   * rollback. A process that dies between the commit and the effect does not run it.
+   */
+  readonly afterCommit: <A, R>(
+    effect: Effect.Effect<A, never, R>,
+    options?: AfterCommitOptions
+  ) => Effect.Effect<void, never, R | Self>
+
+  /**
+   * Runs an effect outside of the open transaction of this database, for what must survive a rollback: its statements
+   * take a connection of their own from the pool, and do not see what the transaction has not committed. They can wait
+   * for rows that the transaction has locked; then both end at the lock wait timeout. Without an open transaction it
+   * changes nothing. The SqlErrors of the effect become DatabaseErrors.
+   */
+  readonly outside: <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, Exclude<E, SqlError> | DatabaseError, R | Self>
 
   /** The current numbers of the pool. */
   readonly stats: Effect.Effect<Stats, never, Self>
@@ -137,7 +167,7 @@ export const Tag = <const Name extends string>(
         Option.match({ onNone: () => Layer.empty, onSome: (settings) => layerOf(Effect.succeed(settings)) })
       )
     ) as Layer.Layer<never, ConfigurationError | DatabaseError>,
-    fromSqlClient: Layer.effect(tag, Effect.map(SqlClient.SqlClient, FromSqlClient.make)),
+    fromSqlClient: Layer.effect(tag, Effect.map(SqlClient.SqlClient, (client) => FromSqlClient.make(name, client))),
     require: Effect.flatMap(
       Effect.serviceOption(tag),
       Option.match({
@@ -158,9 +188,35 @@ export const Tag = <const Name extends string>(
     ),
     use: (work) => mapSqlErrors(name, Effect.flatMap(tag, work)),
     withTransaction,
+    afterCommit: (effect, options = {}) =>
+      Effect.flatMap(tag, (sql) =>
+        Effect.contextWithEffect((context) => {
+          const open = transactionOf(sql, context as Context.Context<never>)
+          return open === undefined ? Effect.asVoid(effect) : open.afterCommit.add(name, effect, options)
+        })),
+    outside: (effect) =>
+      mapSqlErrors(
+        name,
+        Effect.flatMap(tag, (sql) =>
+          Effect.mapInputContext(
+            Effect.withRequestCache(effect, ownRequestCache()),
+            (context) => TransactionContext.without(context, ownerOf(sql))
+          ))
+      ),
     stats: Effect.map(tag, (sql) => Client.dataSourceOf(sql)?.stats ?? NO_STATS)
   }
   return Object.assign(tag, statics) as unknown as DatabaseTag<Self, Name>
+}
+
+const ownerOf = (sql: SqlClient.SqlClient): Owner =>
+  Client.dataSourceOf(sql) ?? FromSqlClient.ownerOf(sql) ?? { name: "", target: "" }
+
+const transactionOf = (
+  sql: SqlClient.SqlClient,
+  context: Context.Context<never>
+): TransactionContext.Transaction | undefined => {
+  const owner = ownerOf(sql)
+  return TransactionContext.find(context, owner) ?? TransactionContext.findOther(context, owner)
 }
 
 const transact = <A, E, R>(

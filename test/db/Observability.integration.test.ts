@@ -43,7 +43,7 @@ describe("metrics", () => {
       yield* sql`SELECT 1`
       expect(yield* connections("idle")).toBe(1)
       expect(yield* connections("used")).toBe(0)
-      const inside = yield* WatchedDb.withTransaction(connections("used"))
+      const inside = yield* WatchedDb.withTransaction(Effect.zipRight(sql`SELECT 1`, connections("used")))
       expect(inside).toBe(1)
       const waits = yield* read<MetricState.MetricState.Histogram>("db.client.connection.wait_time")
       const uses = yield* read<MetricState.MetricState.Histogram>("db.client.connection.use_time")

@@ -6,27 +6,33 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../Errors.ts"
-import { inTransaction } from "./borrowed/mysql2Connection.ts"
+import { serverStatus } from "./borrowed/mysql2Connection.ts"
+import type { Owner } from "./borrowed/transactionSlot.ts"
 import { Connection } from "./connection/connection.ts"
 import { SHUTDOWN } from "./deadlines.ts"
-import { classify, makeError, toDatabaseError } from "./errors/classify.ts"
+import { classify, isFromServer, makeError, toDatabaseError } from "./errors/classify.ts"
 import type { Lease, Lender, PoolOwner } from "./lease.ts"
 import { PoolLease, unfailed } from "./lease.ts"
 import type { AcquireFailure, ConnectionFactory, Entry, Stats, Surroundings } from "./pool/model.ts"
 import { Pool } from "./pool/pool.ts"
 import type { Settings } from "./settings/settings.ts"
+import type { InspectedSql } from "./statement/inspectSql.ts"
+import { Unpreparable } from "./statement/unpreparable.ts"
 import type { PoolMetrics } from "./telemetry/metrics.ts"
 import * as Metrics from "./telemetry/metrics.ts"
 
-export class DataSource implements Lender, PoolOwner {
+export class DataSource implements Lender, PoolOwner, Owner {
   readonly name: string
+  readonly target: string
   readonly settings: Settings
   readonly pool: Pool<Connection>
   readonly metrics: PoolMetrics
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
+  readonly unpreparable = new Unpreparable()
 
   constructor(settings: Settings, random: () => number, onLeak: (entry: Entry<unknown>, heldFor: number) => void) {
     this.name = settings.name
+    this.target = `${settings.host}:${settings.port}/${settings.database}`
     this.settings = settings
     this.metrics = Metrics.make(settings.name)
     this.pool = new Pool(connectionFactory(settings, this), surroundings(random), {
@@ -71,23 +77,31 @@ export class DataSource implements Lender, PoolOwner {
     )
   }
 
-  /** Ends a lease according to the server's answer to its statement. Returns the failure, if the answer was one. */
+  /**
+   * Ends a lease according to the server's answer to its statement. Returns the failure, if the answer was one. `sent` is
+   * false if the statement cannot have reached the server.
+   */
   settle(
     lease: Lease,
     sql: string,
-    changedSession: boolean,
+    { changesSession: changedSession, mayCommit, reads }: InspectedSql,
+    sent: boolean,
     error: unknown,
     result: unknown
   ): DatabaseError | undefined {
     if (error === null) {
-      lease.end({ failure: undefined, inTransaction: inTransaction(result), changedSession })
+      lease.end({ failure: undefined, status: serverStatus(result), changedSession, mayCommit })
       return undefined
     }
-    const failure = toDatabaseError(this.name, error, sql)
+    // What else may still arrive on this connection would be taken for the answer to the next statement.
+    if (!isFromServer(error)) lease.connection.destroy()
+    const mayHaveEffect = sent && (lease.inTransaction ? mayCommit : !reads)
+    const failure = toDatabaseError(this.name, error, sql, mayHaveEffect)
     lease.end({
       failure: { error: failure, classification: classify(error) },
-      inTransaction: undefined,
-      changedSession
+      status: undefined,
+      changedSession,
+      mayCommit
     })
     return failure
   }

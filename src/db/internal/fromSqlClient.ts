@@ -4,40 +4,71 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { DatabaseError } from "../../Errors.ts"
 import { ownRequestCache } from "./borrowed/fiberState.ts"
-import type { UpstreamSlot } from "./borrowed/transactionSlot.ts"
+import type { Owner } from "./borrowed/transactionSlot.ts"
 import { slotOf, withSlot } from "./borrowed/transactionSlot.ts"
 import { partsOf } from "./borrowed/upstreamStatement.ts"
 import { makeError } from "./errors/classify.ts"
+import { toSqlError } from "./errors/sqlError.ts"
+import { AfterCommit } from "./transaction/afterCommit.ts"
 import type { TransactionOptions } from "./transaction/options.ts"
 import { withDeadline } from "./transaction/transaction.ts"
 import * as TransactionContext from "./transaction/transactionContext.ts"
 
-export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
-  const database = {}
+/** An open transaction of such a client: what the client itself keeps of it, and what is to run after its commit. */
+class Transaction implements TransactionContext.Transaction {
+  readonly slot: unknown
+  readonly afterCommit: AfterCommit
+
+  constructor(slot: unknown, afterCommit: AfterCommit) {
+    this.slot = slot
+    this.afterCommit = afterCommit
+  }
+}
+
+const owners = new WeakMap<SqlClient.SqlClient, Owner>()
+
+/** What the transactions of such a client belong to; undefined for any other client. */
+export const ownerOf = (client: SqlClient.SqlClient): Owner | undefined => owners.get(client)
+
+export const make = (name: string, client: SqlClient.SqlClient): SqlClient.SqlClient => {
   const parts = partsOf(client)
+  const owner: Owner = { name, target: JSON.stringify(parts.spanAttributes) }
 
   /** Runs an effect with only this database's transaction in the slot, if one is open. */
-  const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.mapInputContext(
-      effect,
-      (context: Context.Context<R>) => withSlot(context, TransactionContext.find(context, database))
-    )
+  const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+    Effect.contextWithEffect((context: Context.Context<R>): Effect.Effect<A, E | SqlError, R> => {
+      const open = TransactionContext.find(context as Context.Context<never>, owner) as Transaction | undefined
+      if (open === undefined && TransactionContext.findOther(context as Context.Context<never>, owner) !== undefined) {
+        return Effect.fail(toSqlError(TransactionContext.otherLayer(name)))
+      }
+      return Effect.mapInputContext(effect, () => withSlot(context, open?.slot))
+    })
 
   const acquirer = isolated(parts.acquirer)
 
   const withTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
-    Effect.contextWithEffect((outer: Context.Context<R>) =>
-      isolated(client.withTransaction(
+    Effect.contextWithEffect((outer: Context.Context<R>) => {
+      const parent = TransactionContext.find(outer as Context.Context<never>, owner)
+      const afterCommit = new AfterCommit()
+      const transaction = isolated(client.withTransaction(
         Effect.mapInputContext(
           Effect.withRequestCache(effect, ownRequestCache()),
           (inner: Context.Context<R>) =>
             // The body sees all transactions that were open before, and this one.
-            TransactionContext.add(withSlot(inner, slotOf(outer)), database, slotOf(inner) as UpstreamSlot)
+            TransactionContext.add(withSlot(inner, slotOf(outer)), owner, new Transaction(slotOf(inner), afterCommit))
         )
       ))
-    )
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(transaction), (value) => {
+          if (parent === undefined) return afterCommit.run(Exit.succeed(value))
+          afterCommit.moveTo(parent.afterCommit)
+          return Effect.succeed(value)
+        })
+      )
+    })
 
   const build = (without: boolean): SqlClient.SqlClient => {
     const statements = Statement.make(
@@ -55,6 +86,7 @@ export const make = (client: SqlClient.SqlClient): SqlClient.SqlClient => {
       reactiveMailbox: client.reactiveMailbox
     })
     isolatedClient.safe = isolatedClient
+    owners.set(isolatedClient, owner)
     return isolatedClient as SqlClient.SqlClient
   }
   return build(false)

@@ -1,6 +1,7 @@
 /** The lending of connections: to single statements, to transactions, to reservations. */
 import type * as Context from "effect/Context"
 import type { DatabaseError } from "../../Errors.ts"
+import { isAutocommit, isInTransaction } from "./borrowed/mysql2Connection.ts"
 import type { Connection } from "./connection/connection.ts"
 import type { Classification } from "./errors/classify.ts"
 import type { AcquireFailure, Borrower, Entry } from "./pool/model.ts"
@@ -11,21 +12,25 @@ import type { PoolMetrics } from "./telemetry/metrics.ts"
 export interface Outcome {
   /** Undefined if the server accepted the statement. */
   readonly failure: { readonly error: DatabaseError; readonly classification: Classification } | undefined
-  /** Whether the server said that a transaction is open; undefined if it did not say. */
-  readonly inTransaction: boolean | undefined
+  /** The server's status flags; undefined if it did not send them. */
+  readonly status: number | undefined
   /** The statement may have changed the session (variables, locks, temporary tables …). */
   readonly changedSession: boolean
+  /** The statement may have ended the open transaction, although its text does not say so. */
+  readonly mayCommit: boolean
 }
 
-const UNCHANGED: Outcome = { failure: undefined, inTransaction: undefined, changedSession: false }
+const UNCHANGED: Outcome = { failure: undefined, status: undefined, changedSession: false, mayCommit: false }
 const CHANGED: Outcome = { ...UNCHANGED, changedSession: true }
 
-/** The outcome of a use without failure, after which the server said nothing about an open transaction. */
+/** The outcome of a use without failure, after which the server said nothing about its state. */
 export const unfailed = (changedSession: boolean): Outcome => changedSession ? CHANGED : UNCHANGED
 
 /** The exclusive right to use one connection, until `end`. */
 export interface Lease {
   readonly connection: Connection
+  /** The connection is that of an open transaction: what fails on it is undone with the transaction. */
+  readonly inTransaction: boolean
   readonly end: (outcome: Outcome) => void
 }
 
@@ -53,6 +58,7 @@ export class PoolLease implements Borrower<Connection>, Lease {
   readonly #onFailure: (error: DatabaseError) => void
   readonly #askedAt = performance.now()
   readonly label: Context.Context<never>
+  readonly inTransaction = false
   #entry: Entry<Connection> | undefined
   #connection: Connection | undefined
 
@@ -87,7 +93,7 @@ export class PoolLease implements Borrower<Connection>, Lease {
     return this.#connection!
   }
 
-  end({ changedSession, failure, inTransaction }: Outcome): void {
+  end({ changedSession, failure, status }: Outcome): void {
     const entry = this.#entry
     if (entry === undefined) throw new Error("A pooled connection was released twice")
     this.#entry = undefined
@@ -99,7 +105,7 @@ export class PoolLease implements Borrower<Connection>, Lease {
       entry,
       connection.dead || failure?.classification.discard === true
         ? "discard"
-        : changedSession || inTransaction === true
+        : changedSession || (status !== undefined && !isAtRest(status))
         ? "reset"
         : "clean"
     )
@@ -107,3 +113,6 @@ export class PoolLease implements Borrower<Connection>, Lease {
     metrics.update(pool)
   }
 }
+
+/** As every borrower must find it: no transaction is open, and statements are committed by themselves. */
+const isAtRest = (status: number): boolean => !isInTransaction(status) && isAutocommit(status)

@@ -150,7 +150,7 @@ export const pool: ReadonlyArray<Row> = [
         const held = yield* Deferred.make<void>()
         const over = yield* Deferred.make<void>()
         const holder = yield* Effect.fork(sql.withTransaction(
-          Effect.zipRight(Deferred.succeed(held, undefined), Deferred.await(over))
+          Effect.zipRight(sql`SELECT 1`, Effect.zipRight(Deferred.succeed(held, undefined), Deferred.await(over)))
         ))
         yield* Deferred.await(held)
         const { error, how, took } = yield* endOf(sql`SELECT 1`, 2_000)

@@ -17,7 +17,7 @@ describe("leaks", () => {
       const logger = Logger.make(({ annotations, message }) => {
         logged.push({ message: String(message), annotations: Object.fromEntries(annotations) })
       })
-      yield* MainDb.withTransaction(Effect.delay(connectionId, "400 millis")).pipe(
+      yield* MainDb.withTransaction(Effect.zipRight(connectionId, Effect.sleep("400 millis"))).pipe(
         Effect.withSpan("the handler"),
         Effect.provide(layerOf(url, { leakThreshold: "100 millis" })),
         Effect.provide(Logger.replace(Logger.defaultLogger, logger))

@@ -9,8 +9,25 @@ export type Welcome = "pass" | "silent" | "greetOnly" | "reset"
 /**
  * What happens when a client sends bytes that contain a pattern. `swallow`: the server gets them, and its reply is
  * dropped. `lose`: the same, and the connection is reset. `reset`: the connection is reset before the server gets them.
+ * Bytes: the server gets them, and these bytes are sent in the place of the first part of its reply.
  */
-export type Trap = "swallow" | "lose" | "reset"
+export type Trap = "swallow" | "lose" | "reset" | Uint8Array
+
+/** An error packet as the first packet of a reply. */
+export const errorPacket = (errno: number, sqlState: string, message: string): Uint8Array => {
+  const payload = Buffer.concat([
+    Buffer.from([0xff, errno & 0xff, errno >> 8]),
+    Buffer.from(`#${sqlState}${message}`)
+  ])
+  return packet(1, payload)
+}
+
+/** Any payload as a packet, with its header: three bytes of length and the sequence number. */
+export const packet = (sequence: number, payload: Uint8Array): Uint8Array =>
+  Buffer.concat([
+    Buffer.from([payload.length & 0xff, payload.length >> 8 & 0xff, payload.length >> 16, sequence]),
+    payload
+  ])
 
 export interface FaultProxy {
   readonly host: string
@@ -47,7 +64,7 @@ interface Link {
   muted: boolean
   greeted: boolean
   readonly greetOnly: boolean
-  trapped: "swallow" | "lose" | undefined
+  trapped: Exclude<Trap, "reset"> | undefined
 }
 
 export const make = (
@@ -131,6 +148,11 @@ const start = async (target: { readonly host: string; readonly port: number }) =
     server?.on("data", (chunk: Buffer) => {
       if (link.muted || link.trapped === "swallow" || (link.greetOnly && link.greeted)) return
       if (link.trapped === "lose") return drop(link)
+      if (link.trapped !== undefined) {
+        const reply = Buffer.from(link.trapped)
+        link.trapped = undefined
+        return pass(server, client, reply)
+      }
       link.greeted = true
       delivered += chunk.length
       pass(server, client, chunk)

@@ -3,7 +3,7 @@
  *
  * Without `stream` a connection cannot be cut (`destroy` only half-closes the socket) and KILL QUERY cannot be sent to
  * the same address. Without `reset` session state reaches the next borrower. Without the result header's
- * `serverStatus` we cannot know whether a transaction is still open.
+ * `serverStatus` we cannot know whether a transaction is still open, or whether statements are committed by themselves.
  */
 import type * as Mysql from "mysql2"
 import type * as Net from "node:net"
@@ -28,11 +28,24 @@ export const isWriteHeader = (result: unknown): result is WriteHeader =>
   typeof result === "object" && result !== null && !Array.isArray(result) && "serverStatus" in result
   && Object.getPrototypeOf(result) !== Object.prototype
 
-/** SERVER_STATUS_IN_TRANS of the protocol's status flags. */
+/** Flags of the protocol's server status. */
 const IN_TRANSACTION = 1
+const AUTOCOMMIT = 2
 
-/** Whether, by this result, a transaction is open on the server; undefined for rows, where the driver does not say. */
-export const inTransaction = (result: unknown): boolean | undefined => {
+/** The status flags of a result; undefined for rows, where the driver does not hand them out. */
+export const serverStatus = (result: unknown): number | undefined => {
   const last = Array.isArray(result) ? result[result.length - 1] : result
-  return isWriteHeader(last) ? (last.serverStatus & IN_TRANSACTION) !== 0 : undefined
+  return isWriteHeader(last) ? last.serverStatus : undefined
 }
+
+/** Whether the driver has read an OK packet without its flags: it was cut short, and says nothing. */
+export const isGarbled = (result: unknown): boolean => {
+  const last = Array.isArray(result) ? result[result.length - 1] : result
+  return isWriteHeader(last) && !Number.isInteger(last.serverStatus)
+}
+
+/** SERVER_STATUS_IN_TRANS: a transaction is open on the server. */
+export const isInTransaction = (status: number): boolean => (status & IN_TRANSACTION) !== 0
+
+/** SERVER_STATUS_AUTOCOMMIT: a statement outside of a transaction is committed by itself. */
+export const isAutocommit = (status: number): boolean => (status & AUTOCOMMIT) !== 0

@@ -18,8 +18,16 @@ const KEY = SqlClient.TransactionConnection.key
 /** What upstream keeps in the slot: its connection, and how deep its transaction is nested. */
 export type UpstreamSlot = readonly [connection: SqlConnection.Connection, depth: number]
 
-/** Open transactions by the identity of their database: a data source of ours, or a client given to `fromSqlClient`. */
-export type Transactions = ReadonlyMap<object, unknown>
+/** What a transaction belongs to: a data source of ours, or a client given to `fromSqlClient`. */
+export interface Owner {
+  /** The name of the database's tag. */
+  readonly name: string
+  /** The database on its server, in a form that can be compared. Two layers of one tag may have the same. */
+  readonly target: string
+}
+
+/** Open transactions by the identity of their owner. */
+export type Transactions = ReadonlyMap<Owner, unknown>
 
 /** Our value of the slot: every open transaction, in upstream's shape. A real array costs more to make. */
 class TransactionSlot {

@@ -1,7 +1,7 @@
 /** One connection to a server. Answers come by callback, and deadlines are explicit. */
 import type * as Mysql from "mysql2"
 import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
-import { isWriteHeader } from "../borrowed/mysql2Connection.ts"
+import { isGarbled, isWriteHeader } from "../borrowed/mysql2Connection.ts"
 import type { StreamingCommand } from "../borrowed/rowParser.ts"
 import { skipRows } from "../borrowed/rowParser.ts"
 import { CANCEL, QUIT } from "../deadlines.ts"
@@ -36,6 +36,8 @@ export class Connection {
   /** Called once when the connection dies while nothing runs on it. */
   onIdleDeath: (() => void) | undefined
 
+  /** A packet came out of its order: what looks like an answer may belong to something else. */
+  #outOfOrder = false
   #running: Done | undefined
   #afterReply: (() => void) | undefined
   #stopping: Array<(healthy: boolean) => void> | undefined
@@ -46,6 +48,10 @@ export class Connection {
     this.#address = driver.stream.remoteAddress
     this.threadId = driver.threadId
     driver.on("error", (error: unknown) => this.#die(error))
+    // The driver's only warning, after which it would go on.
+    driver.on("warn", () => {
+      this.#outOfOrder = true
+    })
     // A last error of the server may still be in the buffer; the command that it belongs to gets it first.
     driver.on("end", () => setImmediate(() => this.#die(connectionLost())))
     driver.stream.on("close", () => this.#die(connectionLost()))
@@ -235,7 +241,8 @@ export class Connection {
       this.#running = undefined
       const afterReply = this.#afterReply
       this.#afterReply = undefined
-      done(error, result)
+      if (error === null && (this.#outOfOrder || isGarbled(result))) done(garbled(), undefined)
+      else done(error, result)
       afterReply?.()
     }
     this.#running = finish
@@ -252,6 +259,9 @@ export class Connection {
 
 const connectionLost = (): Error =>
   Object.assign(new Error("The connection was closed"), { code: "PROTOCOL_CONNECTION_LOST" })
+
+const garbled = (): Error =>
+  Object.assign(new Error("The server's reply makes no sense"), { code: "PROTOCOL_MALFORMED_REPLY" })
 
 const interrupted = (): Error =>
   Object.assign(new Error("Query execution was interrupted"), { errno: 1317, sqlState: "70100" })

@@ -4,38 +4,54 @@
  */
 import { DatabaseError, type DatabaseReason } from "../../../Errors.ts"
 import { MYSQL_MESSAGE, truncate } from "../../../internal/textLimits.ts"
-import { type Classification, type Row, rows, unlisted } from "./errorTable.ts"
+import { type Classification, notUnderstood, type Row, rows, unlisted } from "./errorTable.ts"
 import { maskQuotedText, unchanged } from "./redact.ts"
 
 export type { Classification } from "./errorTable.ts"
 
 /** What an error means for its transaction, its connection and the pool. Takes any value, and never throws. */
 export const classify = (cause: unknown): Classification => {
-  const { discard, invalidatesPool, reason, retryable, transaction } = interpret(cause).row
-  return { reason, retryable, discard, transaction, invalidatesPool }
+  const { discard, invalidatesPool, outcome, reason, retryable, transaction } = interpret(cause).row
+  return { reason, retryable, discard, transaction, invalidatesPool, outcome }
 }
+
+/** Whether this is an error that the server sent: a complete answer, after which the next one belongs to the next command. */
+export const isFromServer = (cause: unknown): boolean => interpret(cause).errno !== undefined
 
 /**
  * The DatabaseError for what the driver, the server or the network raised; a DatabaseError stays as it is. The values
  * that the server's message quotes are in no part of it. `statement` is the text with its placeholders.
+ *
+ * `mayHaveEffect`: the statement was sent, and nothing undoes it. Then a failure that is not the server's own word leaves
+ * its outcome unknown, and it is not retryable.
  */
-export const toDatabaseError = (database: string, cause: unknown, statement?: string): DatabaseError => {
+export const toDatabaseError = (
+  database: string,
+  cause: unknown,
+  statement?: string,
+  mayHaveEffect = false
+): DatabaseError => {
   const original = unwrap(cause)
   if (original instanceof DatabaseError) return original
   const facts = interpret(original)
+  const isUnknown = mayHaveEffect && facts.row.outcome === "unknown"
   return new DatabaseError({
     database,
     reason: facts.row.reason,
-    retryable: facts.row.retryable,
+    retryable: facts.row.retryable && !isUnknown,
     detail: facts.detail,
-    hint: facts.row.hint,
+    hint: isUnknown ? OUTCOME_UNKNOWN : facts.row.hint,
     ...optional("errno", facts.errno),
     ...optional("sqlState", facts.sqlState),
     ...optional("constraint", facts.row.constraint?.(facts.message)),
     ...optional("statement", statement),
+    ...optional("outcome", isUnknown ? "unknown" as const : undefined),
     cause: cleanedCause(facts)
   })
 }
+
+/** The hint for work that may have been done. */
+export const OUTCOME_UNKNOWN = "do not repeat it blindly: look up what it would have written"
 
 /**
  * A DatabaseError for a failure that this package detected itself, not retryable by default. A `cause` from the driver
@@ -50,6 +66,7 @@ export const makeError = (
     readonly retryable?: boolean
     readonly cause?: unknown
     readonly statement?: string
+    readonly outcome?: "unknown"
   } = {}
 ): DatabaseError => {
   const original = unwrap(options.cause)
@@ -63,8 +80,23 @@ export const makeError = (
     ...optional("errno", facts?.errno),
     ...optional("sqlState", facts?.sqlState),
     ...optional("statement", options.statement),
+    ...optional("outcome", options.outcome),
     ...optional("cause", facts === undefined ? original : cleanedCause(facts))
   })
+}
+
+/** ER_UNSUPPORTED_PS: the server prepares no such statement, and has done nothing. */
+export const isUnpreparable = (cause: unknown): boolean => field(cause, "errno") === 1295
+
+/**
+ * Whether the server says with this answer to COMMIT that it has rolled back: InnoDB's deadlock and its like (SQLSTATE
+ * class 40, Galera and group replication too), a lock wait timeout (1205), and a server that became read-only.
+ */
+export const isRefusedCommit = (cause: unknown): boolean => {
+  const { errno, row, sqlState } = interpret(cause)
+  return errno !== undefined
+    && (row.reason === "Deadlock" || row.reason === "LockWaitTimeout" || row.reason === "ReadOnlyServer"
+      || sqlState?.startsWith("40") === true)
 }
 
 /** Whether dialling fails until someone changes the settings, the account, the database or the certificate. */
@@ -115,7 +147,7 @@ const interpret = (cause: unknown): Facts => {
 /** The row for an error that the server sent. */
 const ofServer = (errno: number, sqlState: string | undefined, message: string): Row => {
   // 1290 is "running with the --read-only option", and the same for many other options.
-  if (errno === 1290 && !/read[-_ ]only/i.test(message)) return unlisted
+  if (errno === 1290 && !/read[-_ ]only/i.test(message)) return byState.get("42") ?? unlisted
   const row = byErrno.get(errno)
   if (row !== undefined) return row
   const similar = byState.get(sqlState ?? "") ?? byState.get(sqlState?.slice(0, 2) ?? "")
@@ -134,10 +166,10 @@ const ofClient = (error: unknown, code: string | undefined, message: string): Ro
   const row = byCode.get(code ?? "")
   if (row !== undefined) return row
   if (code !== undefined && /^ERR_(?:TLS|SSL|OSSL)_/.test(code)) return ofReason("Tls")
-  if (code?.startsWith("PROTOCOL_") === true || /closed state/.test(message)) return ofReason("ConnectionLost")
-  if (message.startsWith("Bind parameters must")) return ofReason("InvalidParameter")
-  // The driver sets `fatal` on an error after which the connection cannot be used.
-  return field(error, "fatal") === true ? { ...unlisted, discard: true, transaction: "gone" } : unlisted
+  // The driver has sent nothing.
+  if (/closed state/.test(message)) return { ...ofReason("ConnectionLost"), outcome: "failed" }
+  if (code?.startsWith("PROTOCOL_") === true) return ofReason("ConnectionLost")
+  return notUnderstood
 }
 
 /** An error of ours keeps its reason and `retryable`; the rest comes from the row of its errno, or of its reason. */
@@ -148,7 +180,7 @@ const ofDatabaseError = (error: DatabaseError): Row => ({
 })
 
 /** The first row with that reason. */
-const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? unlisted
+const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? notUnderstood
 
 /** The error inside a SqlError of @effect/sql, however deep; any other value as it is. */
 const unwrap = (cause: unknown): unknown =>

@@ -23,7 +23,10 @@ import {
 export interface Classification {
   /** The `reason` of the DatabaseError. */
   readonly reason: DatabaseReason
-  /** The whole transaction may be tried again, after an explicit ROLLBACK unless `transaction` is `gone`. */
+  /**
+   * The statement, or the transaction around it, may succeed when it is tried again; after an explicit ROLLBACK unless
+   * `transaction` is `gone`. Whether that is safe depends on `outcome` too.
+   */
   readonly retryable: boolean
   /** The connection must not be used again. */
   readonly discard: boolean
@@ -34,6 +37,11 @@ export interface Classification {
   readonly transaction: "kept" | "gone" | "unsure"
   /** Every connection opened before the error must be closed, not only the one that met it. */
   readonly invalidatesPool: boolean
+  /**
+   * What became of the statement: `failed` if the server has said that it had no effect, `unknown` if it may have been
+   * carried out.
+   */
+  readonly outcome: "failed" | "unknown"
 }
 
 export interface Row extends Classification {
@@ -59,7 +67,8 @@ const statementFailed: Consequences = {
   retryable: false,
   discard: false,
   transaction: "kept",
-  invalidatesPool: false
+  invalidatesPool: false,
+  outcome: "failed"
 }
 
 /** Only the statement failed, and the transaction may succeed when it is run again from the start. */
@@ -69,18 +78,53 @@ const statementFailedRetryable: Consequences = { ...statementFailed, retryable: 
 const transactionRolledBack: Consequences = { ...statementFailedRetryable, transaction: "gone" }
 
 /** The connection is lost, or was never made. Another one may work. */
-const connectionLost: Consequences = { retryable: true, discard: true, transaction: "gone", invalidatesPool: false }
+const connectionLost: Consequences = {
+  retryable: true,
+  discard: true,
+  transaction: "gone",
+  invalidatesPool: false,
+  outcome: "unknown"
+}
 
 /** The connection cannot be used any more, and another would fail in the same way. */
 const connectionLostNotRetryable: Consequences = { ...connectionLost, retryable: false }
 
-/** For errors that are in no row. */
+/** The server refused the statement and ends the session. */
+const sessionRefused: Consequences = { ...connectionLostNotRetryable, outcome: "failed" }
+
+/**
+ * For errors of the server that are in no row. Nobody has checked what they leave behind, so the server is asked whether
+ * the transaction is still open, and the connection is not used again.
+ */
 export const unlisted: Row = {
   reason: "Unknown",
-  ...statementFailed,
+  retryable: false,
+  discard: true,
+  transaction: "unsure",
+  invalidatesPool: false,
+  outcome: "unknown",
   detail: maskQuotedText,
   hint: "look the errno up in the server's manual"
 }
+
+/**
+ * For everything else that is in no row: the driver threw, or the reply made no sense to it. What the next reply on this
+ * connection would belong to is not known.
+ */
+export const notUnderstood: Row = {
+  reason: "Unknown",
+  ...connectionLostNotRetryable,
+  detail: maskQuotedText,
+  hint: "look at the cause: it is neither an error of the server nor a known one of the network"
+}
+
+/** DDL, stored programs, views, partitions, variables: errors of one statement, without a reason of their own here. */
+const failedStatements: ReadonlyArray<number> = (
+  "1005 1006 1007 1008 1010 1025 1036 1089 1114 1137 1191 1192 1221 1223 1229 1238 1242 1288 1293 1294 "
+  + "1321 1329 1347 1348 1349 1350 1351 1352 1353 1354 1356 1359 1360 1362 1363 1393 1394 1395 1396 1404 "
+  + "1415 1418 1419 1422 1423 1424 1436 1442 1446 1449 1456 1471 1526 1568 1748 1819 1822 1823 1824 1825 "
+  + "1826 1827 1828 1829 1830 1831 1832 1833 1834 1901 1906 3105 3106 3636 3780 4078 4084 4163"
+).split(" ").map(Number)
 
 export const rows: ReadonlyArray<Row> = [
   // reaching the server
@@ -117,7 +161,7 @@ export const rows: ReadonlyArray<Row> = [
     errnos: [1045, 1044, 1129, 1130, 1251, 1275, 1524, 1698, 1820, 1862, 3118, 3955, 4151],
     states: ["28000"],
     codes: ["AUTH_SWITCH_PLUGIN_ERROR", "MYSQL_CLEAR_PASSWORD_NOT_ENABLED"],
-    ...connectionLostNotRetryable,
+    ...sessionRefused,
     detail: unchanged,
     hint: "check the user, the password and the database in the URL, and the account's privileges"
   },
@@ -248,14 +292,15 @@ export const rows: ReadonlyArray<Row> = [
   },
   {
     reason: "InvalidData",
-    errnos: [3140, 3141, 3143, 3144, 3146, 4037, 4038],
+    errnos: [3140, 3141, 3143, 3144, 3146, 3150, 3152, 3153, 3154, 3156, 3157, 4037, 4038],
     ...statementFailed,
     detail: replacedBy("a text is not valid JSON, or not a valid path into JSON"),
     hint: "check the JSON text or the path"
   },
   {
     reason: "InvalidData",
-    errnos: [1139, 3685, 3688, 3692, 3696],
+    // 3685 to 3700 are all errors of MySQL's regular expressions.
+    errnos: [1139, ...Array.from({ length: 16 }, (_, index) => 3685 + index)],
     ...statementFailed,
     detail: replacedBy("a regular expression is not valid"),
     hint: "correct the regular expression"
@@ -322,7 +367,7 @@ export const rows: ReadonlyArray<Row> = [
   {
     reason: "PacketTooLarge",
     errnos: [1153, 2020],
-    ...connectionLostNotRetryable,
+    ...sessionRefused,
     detail: unchanged,
     hint: "send less at once, or raise the server's max_allowed_packet"
   },
@@ -367,6 +412,7 @@ export const rows: ReadonlyArray<Row> = [
     discard: true,
     transaction: "kept",
     invalidatesPool: true,
+    outcome: "failed",
     detail: unchanged,
     hint: "check that the host in the URL names the writer: after a fail-over the old writer is a replica"
   },
@@ -380,6 +426,23 @@ export const rows: ReadonlyArray<Row> = [
   },
   // errors without a reason of their own
   {
+    // InnoDB has no room for another lock: unlike other failed statements, this rolls the whole transaction back.
+    reason: "Unknown",
+    errnos: [1206],
+    ...transactionRolledBack,
+    retryable: false,
+    detail: unchanged,
+    hint: "change fewer rows in one transaction, or raise the server's innodb_buffer_pool_size"
+  },
+  {
+    reason: "Unknown",
+    errnos: failedStatements,
+    states: ["0A", "20", "21", "24", "42", "HV"],
+    ...statementFailed,
+    detail: maskQuotedText,
+    hint: "look the errno up in the server's manual"
+  },
+  {
     // A table or a prepared statement changed under the transaction, or too many transactions are open.
     reason: "Unknown",
     errnos: [1412, 1615, 1637],
@@ -391,14 +454,14 @@ export const rows: ReadonlyArray<Row> = [
     // The server does not know the prepared statement, or has no room for another.
     reason: "Unknown",
     errnos: [1243, 1461],
-    ...connectionLostNotRetryable,
+    ...sessionRefused,
     detail: unchanged,
     hint: "set PREPARED_STATEMENTS to false if there is a proxy or the server runs out of prepared statements"
   },
   {
     reason: "Unknown",
     errnos: [1644],
-    states: ["45000"],
+    states: ["45"],
     ...statementFailed,
     detail: replacedBy(
       "a trigger or a routine raised an error with SIGNAL (its text is left out because it may quote values)"

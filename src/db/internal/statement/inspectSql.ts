@@ -10,8 +10,13 @@ export interface InspectedSql {
   readonly endsTransaction: boolean
   /** May leave something in the session that outlives the transaction: the connection must be reset. */
   readonly changesSession: boolean
-  /** Asks for rows: SELECT, SHOW and the like. */
+  /**
+   * Asks for rows and changes nothing: SELECT, SHOW and the like. A stored function that writes cannot be seen in the
+   * text of its SELECT.
+   */
   readonly reads: boolean
+  /** May end the open transaction without its text saying so: CALL of a stored procedure. */
+  readonly mayCommit: boolean
 }
 
 /** Inspects a text; the results for recent texts are cached. */
@@ -47,7 +52,13 @@ const look = (sql: string): InspectedSql => {
 const plainKeywords: ReadonlyMap<string, InspectedSql> = new Map(
   ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "SHOW", "SAVEPOINT"].map((keyword) => [
     keyword,
-    { keyword, endsTransaction: false, changesSession: false, reads: keyword === "SELECT" || keyword === "SHOW" }
+    {
+      keyword,
+      endsTransaction: false,
+      changesSession: false,
+      reads: keyword === "SELECT" || keyword === "SHOW",
+      mayCommit: false
+    }
   ])
 )
 
@@ -82,7 +93,9 @@ const bare = (sql: string, escapes: boolean): Bare => {
 const lookClosely = ({ text, uncertain }: Bare): InspectedSql => {
   const parts = text.split(";").map((part) => part.replace(/^[ (]+/, "")).filter((part) => part !== "")
   const [first, ...more] = parts.map(lookAtPart)
-  if (first === undefined) return { keyword: "", endsTransaction: false, changesSession: uncertain, reads: false }
+  if (first === undefined) {
+    return { keyword: "", endsTransaction: false, changesSession: uncertain, reads: false, mayCommit: false }
+  }
   const all = more.reduce(either, first)
   return uncertain || more.length > 0 ? { ...all, changesSession: true } : all
 }
@@ -91,7 +104,8 @@ const either = (left: InspectedSql, right: InspectedSql): InspectedSql => ({
   keyword: left.keyword,
   endsTransaction: left.endsTransaction || right.endsTransaction,
   changesSession: left.changesSession || right.changesSession,
-  reads: left.reads && right.reads
+  reads: left.reads && right.reads,
+  mayCommit: left.mayCommit || right.mayCommit
 })
 
 /** One statement, bare, from its first keyword on. */
@@ -107,7 +121,8 @@ const lookAtPart = (part: string): InspectedSql => {
     keyword,
     endsTransaction: ending[keyword]?.test(part) ?? false,
     changesSession: !(harmless[keyword]?.test(part) ?? false) || lasting.test(part),
-    reads: reading[keyword]?.test(part) ?? false
+    reads: reading[keyword]?.test(part) ?? false,
+    mayCommit: keyword === "CALL"
   }
 }
 

@@ -4,20 +4,23 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { DatabaseError } from "../../../Errors.ts"
+import { DatabaseError } from "../../../Errors.ts"
 import type { DataSource } from "../dataSource.ts"
+import { makeError } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { Lease, Lender } from "../lease.ts"
+import type { Lease, Lender, Outcome } from "../lease.ts"
 import { unfailed } from "../lease.ts"
-import { levelOf } from "../transaction/transaction.ts"
+import { Level } from "../transaction/level.ts"
+import { lenderOf } from "../transaction/transaction.ts"
 import { Lock } from "../waiting/lock.ts"
 import { connection } from "./statement.ts"
 
 /** The connection of the open transaction, or one of the pool, which is reset when it is given back. */
 export const reserve = (dataSource: DataSource): Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> =>
   Effect.withFiberRuntime<SqlConnection.Connection, SqlError, Scope.Scope>((fiber) => {
-    const level = levelOf(dataSource, fiber.currentContext)
-    if (level !== undefined) return Effect.succeed(connection(dataSource, level))
+    const lender = lenderOf(dataSource, fiber.currentContext)
+    if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
+    if (lender instanceof Level) return Effect.succeed(connection(dataSource, lender))
     return Effect.uninterruptibleMask((restore) => {
       let reservation: Reservation | undefined
       const release = Effect.suspend(() => reservation?.release() ?? Effect.void)
@@ -40,6 +43,8 @@ class Reservation implements Lender {
   readonly #dataSource: DataSource
   readonly #lease: Lease
   readonly #lock = new Lock()
+  /** The outcome with the gravest consequences. The session is reset in any case. */
+  #worst: Outcome = unfailed(true)
 
   constructor(dataSource: DataSource, lease: Lease) {
     this.#dataSource = dataSource
@@ -54,20 +59,35 @@ class Reservation implements Lender {
     const { connection } = this.#lease
     return this.#lock.acquire(
       this.#dataSource.settings.poolTimeout,
-      () => onLease({ connection, end: () => this.#lock.release() }),
-      () => onFailure(this.#dataSource.busyError("the reserved connection"))
+      () => onLease({ connection, inTransaction: false, end: (outcome) => this.#end(outcome) }),
+      (why) => onFailure(why === "closed" ? this.#closedError() : this.#dataSource.busyError("the reserved connection"))
     )
   }
 
-  /** Ends what still runs on the connection, then gives it back to the pool. */
+  /** Refuses what waits, ends what runs, then gives the connection back to the pool. */
   release(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
+      // First those that wait: one would begin as soon as the running one has stopped.
+      this.#lock.close(() => {})
       this.#lease.connection.stop(() => {
         this.#lock.close(() => {
-          this.#lease.end(unfailed(true))
+          this.#lease.end(this.#worst)
           resume(Effect.void)
         })
       })
+    })
+  }
+
+  #end({ failure }: Outcome): void {
+    if (failure?.classification.discard === true && this.#worst.failure?.classification.invalidatesPool !== true) {
+      this.#worst = { ...this.#worst, failure }
+    }
+    this.#lock.release()
+  }
+
+  #closedError(): DatabaseError {
+    return makeError(this.#dataSource.name, "TransactionClosed", "the reserved connection has been given back", {
+      hint: "use it only within the scope of its reservation"
     })
   }
 }

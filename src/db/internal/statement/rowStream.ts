@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Request } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
+import { isUnpreparable } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
 import type { Lease, Lender } from "../lease.ts"
 import type { InspectedSql } from "./inspectSql.ts"
@@ -44,6 +45,7 @@ class RowReader {
   readonly #request: Request
   readonly #text: InspectedSql
   #started = false
+  #sent = false
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
   #rows: Array<unknown> = []
@@ -106,7 +108,17 @@ class RowReader {
     this.#started = true
     this.#takeBack = lender.lend(context, (lease) => {
       this.#lease = lease
-      lease.connection.stream(this.#request, {
+      this.#sent = !lease.connection.dead
+      this.#send(lease, this.#request)
+    }, (error) => {
+      this.#ended = true
+      this.#failure = toSqlError(error)
+      this.#wake?.()
+    })
+  }
+
+  #send(lease: Lease, request: Request): void {
+      lease.connection.stream(request, {
         onRow: (row) => {
           if (this.#closing) return true
           this.#rows.push(row)
@@ -121,20 +133,19 @@ class RowReader {
             this.#closingError = error
             return
           }
+          if (request.prepared && isUnpreparable(error)) {
+            this.#dataSource.unpreparable.add(request.sql)
+            return this.#send(lease, { ...request, prepared: false })
+          }
           this.#ended = true
           this.#end(lease, error)
           this.#wake?.()
         }
       })
-    }, (error) => {
-      this.#ended = true
-      this.#failure = toSqlError(error)
-      this.#wake?.()
-    })
   }
 
   #end(lease: Lease, error: unknown): void {
-    const failure = this.#dataSource.settle(lease, this.#request.sql, this.#text.changesSession, error, undefined)
+    const failure = this.#dataSource.settle(lease, this.#request.sql, this.#text, this.#sent, error, undefined)
     if (failure !== undefined) this.#failure = toSqlError(failure)
   }
 

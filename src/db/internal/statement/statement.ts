@@ -15,12 +15,12 @@ import { DatabaseError } from "../../../Errors.ts"
 import { isTraced } from "../borrowed/fiberState.ts"
 import type { Request } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
-import { makeError } from "../errors/classify.ts"
+import { isUnpreparable, makeError } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
 import type { Lease, Lender } from "../lease.ts"
 import * as Spans from "../telemetry/spans.ts"
 import { Level } from "../transaction/level.ts"
-import { levelOf } from "../transaction/transaction.ts"
+import { lenderOf } from "../transaction/transaction.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 import type { InspectedSql } from "./inspectSql.ts"
 import { inspect } from "./inspectSql.ts"
@@ -50,27 +50,28 @@ export const run = <A>(
   select: (result: unknown) => A
 ): Effect.Effect<A, SqlError> => {
   const context = fiber.currentContext
-  const work = runOn(dataSource, levelOf(dataSource, context), mode, sql, params, context, select)
+  const work = runOn(dataSource, lenderOf(dataSource, context), mode, sql, params, context, select)
   return isTraced(fiber) ? Spans.statement(dataSource, operation, sql, work) : work
 }
 
-/** Runs a statement on the connection of one lender, or of the pool. */
+/** Runs a statement on a connection of that lender. */
 const runOn = <A>(
   dataSource: DataSource,
-  lender: Lender | undefined,
+  lender: Lender | DatabaseError,
   mode: Mode,
   sql: string,
   params: ReadonlyArray<unknown>,
   context: Context.Context<never>,
   select: (result: unknown) => A
 ): Effect.Effect<A, SqlError> => {
+  if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
   const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
   return Effect.uninterruptibleMask((restore) => {
     const statementRun = new StatementRun(dataSource, prepared, select)
     return cancellable<A, SqlError>(
       restore,
-      (resume) => statementRun.start(lender ?? dataSource, context, resume),
+      (resume) => statementRun.start(lender, context, resume),
       () => statementRun.cancel()
     )
   })
@@ -87,21 +88,22 @@ export const stream = (
   transform: Transform
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   const context = fiber.currentContext
-  const work = streamOn(dataSource, levelOf(dataSource, context), sql, params, transform, context)
+  const work = streamOn(dataSource, lenderOf(dataSource, context), sql, params, transform, context)
   return isTraced(fiber) ? Spans.streamedStatement(dataSource, sql, work) : work
 }
 
 const streamOn = (
   dataSource: DataSource,
-  lender: Lender | undefined,
+  lender: Lender | DatabaseError,
   sql: string,
   params: ReadonlyArray<unknown>,
   transform: Transform,
   context: Context.Context<never>
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
+  if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
   const prepared = prepare(dataSource, lender instanceof Level, PREPARED, sql, params)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
-  return RowStream.open(dataSource, lender ?? dataSource, prepared.request, prepared.text, transform, context)
+  return RowStream.open(dataSource, lender, prepared.request, prepared.text, transform, context)
 }
 
 interface Prepared {
@@ -140,7 +142,7 @@ const prepare = (
       sql,
       values: values.right,
       rowsAsArray: mode.rowsAsArray,
-      prepared: mode.prepared && dataSource.settings.preparedStatements
+      prepared: mode.prepared && dataSource.settings.preparedStatements && !dataSource.unpreparable.has(sql)
     }
   }
 }
@@ -151,6 +153,7 @@ class StatementRun<A> {
   readonly #select: (result: unknown) => A
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
+  #sent = false
   #cancelled = false
   #reply: { readonly error: unknown; readonly result: unknown } | undefined
 
@@ -167,14 +170,32 @@ class StatementRun<A> {
   ): void {
     this.#takeBack = lender.lend(context, (lease) => {
       this.#lease = lease
-      lease.connection.run(this.#prepared.request, (error, result) => {
-        this.#reply = { error, result }
-        // A cancelled statement keeps its connection until the KILL meant for it has been answered.
-        if (this.#cancelled) return
-        const failure = this.#end(lease, error, result)
-        resume(failure === undefined ? Effect.succeed(this.#select(result)) : Effect.fail(toSqlError(failure)))
-      })
+      this.#sent = !lease.connection.dead
+      this.#send(lease, this.#prepared.request, resume)
     }, (error) => resume(Effect.fail(toSqlError(error))))
+  }
+
+  #send(lease: Lease, request: Request, resume: (effect: Effect.Effect<A, SqlError>) => void): void {
+    lease.connection.run(request, (error, result) => {
+      if (!this.#cancelled && request.prepared && isUnpreparable(error)) {
+        this.#dataSource.unpreparable.add(request.sql)
+        return this.#send(lease, { ...request, prepared: false }, resume)
+      }
+      this.#reply = { error, result }
+      // A cancelled statement keeps its connection until the KILL meant for it has been answered.
+      if (this.#cancelled) return
+      const failure = this.#end(lease, error, result)
+      resume(failure === undefined ? this.#selected(result) : Effect.fail(toSqlError(failure)))
+    })
+  }
+
+  /** What the caller's own transform throws is a defect of the caller. */
+  #selected(result: unknown): Effect.Effect<A> {
+    try {
+      return Effect.succeed(this.#select(result))
+    } catch (defect) {
+      return Effect.die(defect)
+    }
   }
 
   /** Takes the request back, or stops the statement on the server. Does nothing once the answer has come. */
@@ -186,19 +207,26 @@ class StatementRun<A> {
     }
     if (this.#reply !== undefined) return Effect.void
     this.#cancelled = true
-    return Effect.async<void>((resume) => {
+    return Effect.flatten(Effect.async<Effect.Effect<void>>((resume) => {
       lease.connection.stop(() => {
-        this.#end(lease, this.#reply?.error ?? null, this.#reply?.result)
-        resume(Effect.void)
+        const failure = this.#end(lease, this.#reply?.error ?? null, this.#reply?.result)
+        resume(Effect.succeed(failure?.outcome === "unknown" ? warnOfUnknown(failure) : Effect.void))
       })
-    })
+    }))
   }
 
   #end(lease: Lease, error: unknown, result: unknown): DatabaseError | undefined {
     const { request, text } = this.#prepared
-    return this.#dataSource.settle(lease, request.sql, text.changesSession, error, result)
+    return this.#dataSource.settle(lease, request.sql, text, this.#sent, error, result)
   }
 }
+
+/** An interruption has no error that could say so. */
+const warnOfUnknown = ({ database, statement }: DatabaseError): Effect.Effect<void> =>
+  Effect.annotateLogs(
+    Effect.logWarning(`${database}: an interrupted statement may have been carried out: the server did not confirm its end`),
+    { database, ...(statement === undefined ? {} : { statement }) }
+  )
 
 /** The connection that generic code of `@effect/sql` sees. Without a lender it looks for the open transaction each time. */
 export const connection = (dataSource: DataSource, lender?: Lender): SqlConnection.Connection => {

@@ -1,29 +1,41 @@
 /** One level of a transaction: the transaction itself, or a savepoint in it. */
 import type * as Context from "effect/Context"
 import type { DatabaseError } from "../../../Errors.ts"
+import type { Connection } from "../connection/connection.ts"
 import { ROLLBACK } from "../deadlines.ts"
-import { makeError } from "../errors/classify.ts"
-import type { Lease, Lender } from "../lease.ts"
+import type { Lease, Lender, Outcome } from "../lease.ts"
 import { Lock } from "../waiting/lock.ts"
+import { AfterCommit } from "./afterCommit.ts"
 import type { OpenTransaction } from "./openTransaction.ts"
 
 /**
  * Statements of a level borrow the transaction's connection from it. Each level has a lock: a statement holds it while it
  * runs, and a nested transaction holds it as long as it lives. So only one statement at a time is on the wire, and no
  * statement of an outer level gets into a savepoint.
+ *
+ * Nothing is sent before the first statement: it borrows the connection and begins, and sets the savepoints of all
+ * levels that it is in. A level without a statement leaves no trace on the server.
  */
 export class Level implements Lender {
   readonly transaction: OpenTransaction
   readonly lock = new Lock()
+  /** What is to run after the commit, if this level is kept. */
+  readonly afterCommit = new AfterCommit()
+  readonly #parent: Level | undefined
+  readonly #lease: Lease
+  /** The transaction has begun, and the savepoint of this level is set. */
+  #open = false
+  #savepoint: string | undefined
 
-  constructor(transaction: OpenTransaction) {
+  constructor(transaction: OpenTransaction, parent: Level | undefined) {
     this.transaction = transaction
+    this.#parent = parent
+    this.#lease = new LevelLease(this)
   }
 
-  /** Begins the transaction. The lock is held until BEGIN is answered, so the first statement waits for it. */
-  open(): this {
-    this.lock.acquire(0, () => this.transaction.begin(() => this.lock.release()), () => {})
-    return this
+  /** The savepoint of a nested level; undefined as long as it is not set on the server. */
+  get savepoint(): string | undefined {
+    return this.#savepoint
   }
 
   lend(
@@ -31,48 +43,45 @@ export class Level implements Lender {
     onLease: (lease: Lease) => void,
     onFailure: (error: DatabaseError) => void
   ): () => void {
-    return this.enter((leave) =>
-      onLease({
-        connection: this.transaction.connection,
-        end: (outcome) => {
-          this.transaction.note(outcome)
-          leave()
-        }
-      }), onFailure)
+    const { transaction } = this
+    let takenBack = false
+    let holdsLock = false
+    const whenOpen = (failure: DatabaseError | undefined): void => {
+      if (takenBack) return this.lock.release()
+      if (failure === undefined && transaction.isUsable) return onLease(this.#lease)
+      this.lock.release()
+      onFailure(failure ?? transaction.refusal())
+    }
+    const leave = this.#enter(() => {
+      holdsLock = true
+      if (this.#open && transaction.isUsable) onLease(this.#lease)
+      else this.#whenOpen(whenOpen)
+    }, onFailure)
+    return () => {
+      takenBack = true
+      if (holdsLock) transaction.stopBorrowing()
+      else leave()
+    }
   }
 
-  /** Takes the lock of this level, for a statement or a nested transaction. `leave` releases it. */
+  /** Takes the lock for a nested transaction. `leave` releases it. */
   enter(onEntered: (leave: () => void) => void, onFailure: (error: DatabaseError) => void): () => void {
     const { transaction } = this
     const leave = (): void => this.lock.release()
-    let takenBack = false
-    const takeBack = this.lock.acquire(
-      transaction.dataSource.settings.poolTimeout,
-      () => {
-        transaction.whenSure(() => {
-          if (takenBack) return leave()
-          if (transaction.aborted === undefined) return onEntered(leave)
-          leave()
-          onFailure(transaction.refusal())
-        })
-      },
-      (why) =>
-        onFailure(
-          why === "closed" ? this.#closedError() : transaction.dataSource.busyError("the connection of the transaction")
-        )
-    )
-    return () => {
-      takenBack = true
-      takeBack()
-    }
+    return this.#enter(() => {
+      if (transaction.aborted === undefined) return onEntered(leave)
+      leave()
+      onFailure(transaction.refusal())
+    }, onFailure)
   }
 
   /**
    * Refuses further statements of this level. A statement that still runs, in a fiber that nobody joined, is waited for
-   * if the level is to be kept (`wait`), and stopped on the server if it is to be rolled back.
+   * if the level is to be kept (`wait`), and stopped on the server if it is to be rolled back. One that still waits for
+   * a connection is refused.
    */
   close(wait: boolean, done: () => void): void {
-    const { connection, dataSource } = this.transaction
+    const { transaction } = this
     const drain = (deadline: number): void => {
       let timer: NodeJS.Timeout | undefined
       let free = false
@@ -85,22 +94,71 @@ export class Level implements Lender {
       this.lock.close(finish)
       if (free) return
       timer = setTimeout(() => {
-        connection.destroy()
+        transaction.cut()
         finish()
       }, deadline)
     }
-    if (wait) return drain(dataSource.settings.poolTimeout)
     // First refuse the statements that wait: one would begin as soon as the running one has stopped.
     this.lock.close(() => {})
+    if (!wait && this.#parent === undefined) transaction.refuseStatements()
+    else transaction.stopBorrowing()
+    if (wait) return drain(transaction.dataSource.settings.poolTimeout)
+    const { connection } = transaction
+    if (connection === undefined) return drain(ROLLBACK)
     connection.stop(() => drain(ROLLBACK))
   }
 
-  #closedError(): DatabaseError {
-    return makeError(
-      this.transaction.dataSource.name,
-      "TransactionClosed",
-      "the transaction has ended",
-      { hint: "join fibers that were forked in a transaction before its end" }
+  #enter(onEntered: () => void, onFailure: (error: DatabaseError) => void): () => void {
+    const { transaction } = this
+    const { dataSource } = transaction
+    return this.lock.acquire(
+      dataSource.settings.poolTimeout,
+      onEntered,
+      (why) =>
+        onFailure(
+          why === "closed" ? transaction.closedError() : dataSource.busyError("the connection of the transaction")
+        )
     )
+  }
+
+  /** Calls back when a statement may be sent, or with the reason why there is no connection for it. */
+  #whenOpen(done: (failure: DatabaseError | undefined) => void): void {
+    const { transaction } = this
+    const parent = this.#parent
+    if (this.#open) return transaction.whenSure(() => done(undefined))
+    if (parent === undefined) {
+      return transaction.begin((failure) => {
+        this.#open = failure === undefined
+        done(failure)
+      })
+    }
+    parent.#whenOpen((failure) => {
+      if (failure !== undefined || !transaction.isUsable) return done(failure)
+      const savepoint = transaction.nextSavepoint()
+      transaction.step(`SAVEPOINT ${savepoint}`, (failure) => {
+        this.#open = failure === undefined
+        if (this.#open) this.#savepoint = savepoint
+        done(failure)
+      })
+    })
+  }
+}
+
+/** Only one statement of a level runs at a time, so one lease is enough for all of them. */
+class LevelLease implements Lease {
+  readonly #level: Level
+  readonly inTransaction = true
+
+  constructor(level: Level) {
+    this.#level = level
+  }
+
+  get connection(): Connection {
+    return this.#level.transaction.connection!
+  }
+
+  end(outcome: Outcome): void {
+    this.#level.transaction.note(outcome)
+    this.#level.lock.release()
   }
 }

@@ -9,15 +9,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import type { DatabaseError } from "../../../Errors.ts"
+import { DatabaseError } from "../../../Errors.ts"
 import { pauseAfter } from "../../../internal/backoff.ts"
 import { isTraced } from "../borrowed/fiberState.ts"
+import { serverStatus } from "../borrowed/mysql2Connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { COMMIT, ROLLBACK, TRANSACTION_BACKOFF } from "../deadlines.ts"
-import { makeError, toDatabaseError } from "../errors/classify.ts"
+import { classify, isRefusedCommit, makeError, toDatabaseError } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { Lease } from "../lease.ts"
-import { unfailed } from "../lease.ts"
+import type { Outcome } from "../lease.ts"
 import * as Spans from "../telemetry/spans.ts"
 import type { Restore } from "../waiting/cancellable.ts"
 import { cancellable } from "../waiting/cancellable.ts"
@@ -27,8 +27,17 @@ import type { TransactionOptions } from "./options.ts"
 import * as TransactionContext from "./transactionContext.ts"
 
 /** The innermost level of this database's transaction in a context, if one is open. */
-export const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
+const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
   TransactionContext.find(context, dataSource) as Level | undefined
+
+/**
+ * Where the statements of a fiber run: in the open transaction of this database, or else on connections of the pool. In a
+ * transaction of another layer of the same database nothing may run: it would neither see nor share that transaction.
+ */
+export const lenderOf = (dataSource: DataSource, context: Context.Context<never>): Level | DataSource | DatabaseError =>
+  levelOf(dataSource, context) ?? (TransactionContext.findOther(context, dataSource) !== undefined
+    ? TransactionContext.otherLayer(dataSource.name)
+    : dataSource)
 
 /** Runs an effect in a transaction of this database, or in a savepoint if one is open already. */
 export const withTransaction = <A, E, R>(
@@ -37,9 +46,10 @@ export const withTransaction = <A, E, R>(
   options: TransactionOptions = {}
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.withFiberRuntime<A, E | SqlError, R>((fiber) => {
-    const parent = levelOf(dataSource, fiber.currentContext)
+    const parent = lenderOf(dataSource, fiber.currentContext)
+    if (parent instanceof DatabaseError) return Effect.fail(toSqlError(parent))
     const body = options.timeout === undefined ? effect : withDeadline(dataSource.name, effect, options.timeout)
-    if (parent !== undefined) {
+    if (parent instanceof Level) {
       const refusal = refuseOptions(parent.transaction, options)
       return refusal === undefined ? nested(fiber, parent, body) : Effect.fail(toSqlError(refusal))
     }
@@ -89,112 +99,83 @@ const outermost = <A, E, R>(
   dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
-  onEnd: (retryable: boolean) => void
+  onFailure: (mayRepeat: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(begin(dataSource, options, fiber.currentContext, restore), (level) =>
-      Effect.flatMap(
-        TransactionContext.exitOf(fiber, effect, dataSource, level, restore),
-        (exit) => finish(level, exit, onEnd)
-      ))
-  )
-
-/** Borrows a connection and sends BEGIN. The answer to BEGIN is awaited by the first statement, not here. */
-const begin = (
-  dataSource: DataSource,
-  options: TransactionOptions,
-  context: Context.Context<never>,
-  restore: Restore
-): Effect.Effect<Level, SqlError> => {
-  let takeBack: (() => void) | undefined
-  let lease: Lease | undefined
-  let now: Effect.Effect<Level, SqlError> | undefined
-  let later: ((effect: Effect.Effect<Level, SqlError>) => void) | undefined
-  const answer = (effect: Effect.Effect<Level, SqlError>): void => {
-    if (later === undefined) now = effect
-    else later(effect)
-  }
-  takeBack = dataSource.lend(context, (granted) => {
-    lease = granted
-    answer(Effect.succeed(new Level(new OpenTransaction(dataSource, granted, options)).open()))
-  }, (error) => answer(Effect.fail(toSqlError(error))))
-  if (now !== undefined) return now
-  return cancellable<Level, SqlError>(
-    restore,
-    (resume) => {
-      later = resume
-    },
-    () => Effect.sync(() => lease === undefined ? takeBack() : abandon(lease))
-  )
-}
-
-const abandon = (lease: Lease): void => {
-  lease.connection.destroy()
-  lease.end(unfailed(true))
-}
+  Effect.uninterruptibleMask((restore) => {
+    const level = new Level(new OpenTransaction(dataSource, options, fiber.currentContext), undefined)
+    return Effect.flatMap(
+      TransactionContext.exitOf(fiber, effect, dataSource, level, restore),
+      (exit) => finish(level, exit, onFailure)
+    )
+  })
 
 /** Commits or rolls back, as the body's exit says. Not interruptible, and bounded by the deadlines of its steps. */
 const finish = <A, E>(
   level: Level,
   exit: Exit.Exit<A, E>,
-  onEnd: (retryable: boolean) => void
+  onFailure: (mayRepeat: boolean) => void
 ): Effect.Effect<A, E | SqlError> =>
-  Effect.async<A, E | SqlError>((answer) => {
+  Effect.async<A, E | SqlError>((resume) => {
     const { transaction } = level
-    const resume = (result: Effect.Effect<A, E | SqlError>): void => {
-      onEnd(transaction.retryable !== undefined)
-      answer(result)
+    const fail = (result: Exit.Exit<A, E | SqlError>, status: number | undefined): void => {
+      transaction.end(status)
+      onFailure(Exit.isFailure(result) && transaction.mayRepeat(result.cause))
+      resume(result)
     }
-    const rollBack = (then: Effect.Effect<A, E | SqlError>): void => {
-      const end = (): void => {
-        transaction.lease.end(unfailed(transaction.changedSession))
-        resume(then)
-      }
-      if (transaction.connection.dead) return end()
-      transaction.send("ROLLBACK", ROLLBACK, (error) => {
+    const rollBack = (result: Exit.Exit<A, E | SqlError>): void => {
+      if (transaction.connection?.dead !== false) return fail(result, undefined)
+      transaction.send("ROLLBACK", ROLLBACK, (error, header) => {
         // Without a connection the server rolls back by itself. The failure that led here is the one to report.
-        if (error !== null) transaction.connection.destroy()
-        end()
+        if (error !== null) transaction.cut()
+        fail(result, serverStatus(header))
       })
     }
+    const refuse = (): void => rollBack(Exit.fail(toSqlError(transaction.refusal())))
     level.close(Exit.isSuccess(exit), () => {
       if (Exit.isFailure(exit)) return rollBack(exit)
       transaction.whenSure(() => {
-        if (transaction.aborted !== undefined) return rollBack(Effect.fail(toSqlError(transaction.refusal())))
-        transaction.send("COMMIT", COMMIT, (error) => {
-          if (error === null) {
-            transaction.lease.end(unfailed(transaction.changedSession))
-            return resume(exit)
+        if (transaction.aborted !== undefined) return refuse()
+        if (transaction.connection === undefined) {
+          transaction.end(undefined)
+          return resume(level.afterCommit.run(exit))
+        }
+        transaction.send("COMMIT", COMMIT, (error, header) => {
+          const status = serverStatus(header)
+          if (error === null && status !== undefined) {
+            transaction.end(status)
+            return resume(level.afterCommit.run(exit))
           }
-          const failure = commitFailure(transaction.dataSource, error)
-          if (failure.retryable) transaction.retryable = failure
-          abandon(transaction.lease)
-          resume(Effect.fail(toSqlError(failure)))
+          const { classification, error: failure } = commitFailure(transaction.dataSource, error)
+          transaction.cut()
+          transaction.end(undefined, { classification, error: failure })
+          onFailure(failure.retryable)
+          const failed = Exit.fail(toSqlError(failure))
+          resume(failure.outcome === "unknown" ? level.afterCommit.runIfUnknown(failed) : failed)
         })
       })
     })
   })
 
-/** A refused COMMIT was rolled back. If the answer did not come, or is not clear, it may have been carried out. */
-const commitFailure = (dataSource: DataSource, cause: unknown): DatabaseError => {
+/**
+ * A COMMIT is known to have failed only if the server says so with an error that means a rollback. Any other answer, or
+ * none, leaves open whether it was carried out.
+ */
+const commitFailure = (dataSource: DataSource, cause: unknown): NonNullable<Outcome["failure"]> => {
+  const classification = classify(cause)
   const failure = toDatabaseError(dataSource.name, cause, "COMMIT")
-  switch (failure.reason) {
-    case "ConnectionLost":
-    case "Cancelled":
-    case "StatementTimeout":
-    case "Unknown":
-      return makeError(
-        dataSource.name,
-        "CommitOutcomeUnknown",
-        "the answer to COMMIT was lost, so the transaction may or may not have been committed",
-        {
-          hint: "do not repeat it blindly: look up a key that it wrote",
-          cause: failure,
-          statement: "COMMIT"
-        }
-      )
-    default:
-      return failure
+  return {
+    classification,
+    error: isRefusedCommit(cause) ? failure : makeError(
+      dataSource.name,
+      "CommitOutcomeUnknown",
+      "the answer to COMMIT was lost or was not understood, so the transaction may or may not have been committed",
+      {
+        hint: "do not repeat it blindly: look up a key that it wrote",
+        cause: failure,
+        statement: "COMMIT",
+        outcome: "unknown"
+      }
+    )
   }
 }
 
@@ -206,7 +187,7 @@ const nested = <A, E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       enter(parent, restore),
-      (leave) => Effect.ensuring(savepoint(fiber, parent.transaction, effect, restore), Effect.sync(leave))
+      (leave) => Effect.ensuring(savepoint(fiber, parent, effect, restore), Effect.sync(leave))
     )
   )
 
@@ -227,42 +208,33 @@ const enter = (parent: Level, restore: Restore): Effect.Effect<() => void, SqlEr
 
 const savepoint = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
-  transaction: OpenTransaction,
+  parent: Level,
   effect: Effect.Effect<A, E, R>,
   restore: Restore
 ): Effect.Effect<A, E | SqlError> => {
-  const name = transaction.nextSavepoint()
-  const level = new Level(transaction)
+  const { transaction } = parent
+  const level = new Level(transaction, parent)
   return Effect.flatMap(
-    step(transaction, `SAVEPOINT ${name}`),
-    () =>
-      Effect.flatMap(
-        TransactionContext.exitOf(fiber, effect, transaction.dataSource, level, restore),
-        (exit) =>
-          Effect.zipRight(
-            Effect.async<void>((resume) => level.close(Exit.isSuccess(exit), () => resume(Effect.void))),
-            Exit.isSuccess(exit)
-              ? Effect.zipRight(step(transaction, `RELEASE SAVEPOINT ${name}`), exit)
-              : Effect.zipRight(Effect.ignore(step(transaction, `ROLLBACK TO SAVEPOINT ${name}`)), exit)
-          )
+    TransactionContext.exitOf(fiber, effect, transaction.dataSource, level, restore),
+    (exit) =>
+      Effect.async<A, E | SqlError>((resume) =>
+        level.close(Exit.isSuccess(exit), () => {
+          const { savepoint } = level
+          if (Exit.isFailure(exit)) {
+            if (savepoint === undefined) return resume(exit)
+            return transaction.step(`ROLLBACK TO SAVEPOINT ${savepoint}`, () => resume(exit))
+          }
+          const done = (failure: DatabaseError | undefined): void => {
+            if (failure !== undefined) return resume(Effect.fail(toSqlError(failure)))
+            level.afterCommit.moveTo(parent.afterCommit)
+            resume(exit)
+          }
+          if (savepoint !== undefined) return transaction.step(`RELEASE SAVEPOINT ${savepoint}`, done)
+          done(transaction.aborted === undefined ? undefined : transaction.refusal())
+        })
       )
   )
 }
-
-/** Sends a savepoint statement. If it fails, the state of the transaction is unknown, and nothing more may run in it. */
-const step = (transaction: OpenTransaction, sql: string): Effect.Effect<void, SqlError> =>
-  Effect.async<void, SqlError>((resume) =>
-    transaction.whenSure(() => {
-      if (transaction.aborted !== undefined) return resume(Effect.fail(toSqlError(transaction.refusal())))
-      transaction.send(sql, ROLLBACK, (error) => {
-        if (error === null) return resume(Effect.void)
-        const failure = toDatabaseError(transaction.dataSource.name, error, sql)
-        transaction.aborted ??= failure
-        if (failure.retryable) transaction.retryable = failure
-        resume(Effect.fail(toSqlError(failure)))
-      })
-    })
-  )
 
 /** Repeats the whole transaction as long as the server is known to have rolled it back; never after an unknown outcome. */
 const retrying = <A, E, R>(
@@ -273,13 +245,14 @@ const retrying = <A, E, R>(
   retries: number
 ): Effect.Effect<A, E | SqlError, R> => {
   const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
-    let retryable = false
+    let mayRepeat = false
     return Effect.catchAllCause(
       outermost(fiber, dataSource, effect, options, (known) => {
-        retryable = known
+        mayRepeat = known
       }),
       (cause) =>
-        retryable && number < retries && !Cause.isInterrupted(cause) && Cause.isFailure(cause)
+        // The failure of one fiber interrupts its siblings, so the cause of a concurrent body holds interruptions too.
+        mayRepeat && number < retries && Cause.isFailure(cause) && !Cause.isDie(cause)
           ? Effect.zipRight(pause(number), Effect.suspend(() => attempt(number + 1)))
           : Effect.failCause(cause)
     )

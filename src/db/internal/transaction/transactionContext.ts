@@ -3,23 +3,59 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import type { DatabaseError } from "../../../Errors.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
-import { slotOf, transactionsOf, withTransactions } from "../borrowed/transactionSlot.ts"
+import type { Owner } from "../borrowed/transactionSlot.ts"
+import { slotOf, transactionsOf, withSlot, withTransactions } from "../borrowed/transactionSlot.ts"
+import { makeError } from "../errors/classify.ts"
 import type { Restore } from "../waiting/cancellable.ts"
+import type { AfterCommit } from "./afterCommit.ts"
 
-/** The open transaction of one database in this context, as it was put there by {@link add}. */
-export const find = (context: Context.Context<never>, database: object): unknown =>
-  transactionsOf(context)?.get(database)
+/** What every open transaction has, of whatever client. */
+export interface Transaction {
+  readonly afterCommit: AfterCommit
+}
+
+/** The open transaction of one owner in this context, as it was put there by {@link add}. */
+export const find = (context: Context.Context<never>, owner: Owner): Transaction | undefined =>
+  transactionsOf(context)?.get(owner) as Transaction | undefined
+
+/** The open transaction of another layer of the same database. */
+export const findOther = (context: Context.Context<never>, owner: Owner): Transaction | undefined => {
+  for (const [other, transaction] of transactionsOf(context) ?? []) {
+    if (other !== owner && isSame(other, owner)) return transaction as Transaction
+  }
+  return undefined
+}
+
+const isSame = (one: Owner, other: Owner): boolean => one.name === other.name && one.target === other.target
+
+/** The refusal of a statement that would run outside of the transaction that its caller has opened. */
+export const otherLayer = (name: string): DatabaseError =>
+  makeError(
+    name,
+    "InvalidParameter",
+    `a transaction of another layer of ${name} is open here, and this client would not be in it`,
+    { hint: `provide ${name} once, or run this with ${name}.outside` }
+  )
 
 /** A context in which one more transaction is open. */
 export const add = <R>(
   context: Context.Context<R>,
-  database: object,
-  transaction: unknown
+  owner: Owner,
+  transaction: Transaction
 ): Context.Context<R> => {
   const open = new Map(transactionsOf(context as Context.Context<never>))
-  open.set(database, transaction)
+  open.set(owner, transaction)
   return withTransactions(context, open)
+}
+
+/** A context in which no transaction of that database is open, of whatever layer. */
+export const without = <R>(context: Context.Context<R>, owner: Owner): Context.Context<R> => {
+  const open = transactionsOf(context as Context.Context<never>)
+  if (open === undefined) return context
+  const others = new Map([...open].filter(([other]) => !isSame(other, owner)))
+  return others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
 }
 
 /** Whether any transaction is open here, of any database, ours or another client's. */
@@ -29,8 +65,8 @@ export const isAnyOpen = (context: Context.Context<never>): boolean => slotOf(co
 export const exitOf = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
   body: Effect.Effect<A, E, R>,
-  database: object,
-  transaction: unknown,
+  owner: Owner,
+  transaction: Transaction,
   restore: Restore
 ): Effect.Effect<Exit.Exit<A, E>> =>
-  exitWith(fiber, add(fiber.currentContext, database, transaction), restore(body as Effect.Effect<A, E>))
+  exitWith(fiber, add(fiber.currentContext, owner, transaction), restore(body as Effect.Effect<A, E>))

@@ -6,8 +6,10 @@ import { readFileSync } from "node:fs"
 import { Socket } from "node:net"
 import {
   type DriverConnection,
-  inTransaction,
-  isWriteHeader
+  isAutocommit,
+  isInTransaction,
+  isWriteHeader,
+  serverStatus
 } from "../../../../src/db/internal/borrowed/mysql2Connection.ts"
 import { skipRows, type StreamingCommand } from "../../../../src/db/internal/borrowed/rowParser.ts"
 import { server } from "../../../support/db/testServer.ts"
@@ -49,13 +51,17 @@ describe("a connection of mysql2", () => {
       expect(yield* query(on, "SELECT @left AS seen")).toEqual([{ seen: null }])
     }))
 
-  it.scopedLive("tells with the header of a write whether a transaction is open", () =>
+  it.scopedLive("tells with the header of a write whether a transaction is open, and autocommit is on", () =>
     Effect.gen(function*() {
       const on = yield* connection
-      const begun = yield* query(on, "BEGIN")
-      expect([isWriteHeader(begun), inTransaction(begun)]).toEqual([true, true])
-      const over = yield* query(on, "COMMIT")
-      expect([isWriteHeader(over), inTransaction(over)]).toEqual([true, false])
+      const flags = (sql: string) =>
+        Effect.map(query(on, sql), (header) => {
+          const status = serverStatus(header)!
+          return [isWriteHeader(header), isInTransaction(status), isAutocommit(status)]
+        })
+      expect(yield* flags("BEGIN")).toEqual([true, true, true])
+      expect(yield* flags("COMMIT")).toEqual([true, false, true])
+      expect(yield* flags("SET autocommit = 0")).toEqual([true, false, false])
     }))
 
   it.scopedLive("gives rows that are not mistaken for a header, whatever their columns are called", () =>
@@ -65,7 +71,7 @@ describe("a connection of mysql2", () => {
         ReadonlyArray<unknown>
       >
       expect(rows).toEqual([{ serverStatus: 1, affectedRows: 2 }])
-      expect([isWriteHeader(rows[0]), inTransaction(rows)]).toEqual([false, undefined])
+      expect([isWriteHeader(rows[0]), serverStatus(rows)]).toEqual([false, undefined])
     }))
 })
 

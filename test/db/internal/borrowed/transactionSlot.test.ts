@@ -14,7 +14,7 @@ import {
 } from "../../../../src/db/internal/borrowed/transactionSlot.ts"
 
 describe("the transaction slot", () => {
-  const database = {}
+  const database = { name: "MainDb", target: "" }
   const context = withTransactions(Context.empty(), new Map([[database, "a transaction"]]))
 
   it("is where upstream looks for its transaction, in the shape that it destructures", () => {

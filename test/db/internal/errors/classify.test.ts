@@ -48,9 +48,23 @@ const renderings = (error: DatabaseError): string =>
 
 type Fate = Partial<Omit<Classification, "reason">>
 
-const kept: Required<Fate> = { retryable: false, discard: false, transaction: "kept", invalidatesPool: false }
-const lost: Required<Fate> = { retryable: true, discard: true, transaction: "gone", invalidatesPool: false }
-const refused: Required<Fate> = { ...lost, retryable: false }
+const kept: Required<Fate> = {
+  retryable: false,
+  discard: false,
+  transaction: "kept",
+  invalidatesPool: false,
+  outcome: "failed"
+}
+const lost: Required<Fate> = {
+  retryable: true,
+  discard: true,
+  transaction: "gone",
+  invalidatesPool: false,
+  outcome: "unknown"
+}
+const refused: Required<Fate> = { ...lost, retryable: false, outcome: "failed" }
+const noWordOfTheServer: Required<Fate> = { ...lost, retryable: false }
+const unlisted: Required<Fate> = { ...noWordOfTheServer, transaction: "unsure" }
 
 const expected: ReadonlyArray<readonly [reason: DatabaseReason, errnos: ReadonlyArray<number>, fate: Fate]> = [
   ["Deadlock", [1213, 1020], { ...kept, retryable: true, transaction: "gone" }],
@@ -67,15 +81,17 @@ const expected: ReadonlyArray<readonly [reason: DatabaseReason, errnos: Readonly
   ["UnknownDatabase", [1049], kept],
   ["Cancelled", [1317], kept],
   ["StatementTimeout", [1969, 3024], kept],
-  ["ReadOnlyServer", [1836], { retryable: true, discard: true, transaction: "kept", invalidatesPool: true }],
+  ["ReadOnlyServer", [1836], { ...kept, retryable: true, discard: true, invalidatesPool: true }],
   ["ReadOnlyTransaction", [1792], kept],
   ["LoginRefused", [1045, 1044, 1698, 1524, 1862, 3118], refused],
-  ["Tls", [3159], refused],
+  ["Tls", [3159], noWordOfTheServer],
   ["TooManyConnections", [1040, 1203, 1226], lost],
   ["PacketTooLarge", [1153], refused],
   ["ConnectionLost", [1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031], lost],
   ["ConnectionLost", [2006, 2013, 2014, 2055], lost],
-  ["Unknown", [1005, 1999, 65000], kept],
+  ["Unknown", [1005, 1242, 1442, 1526], kept],
+  ["Unknown", [1206], { ...kept, transaction: "gone" }],
+  ["Unknown", [1105, 1180, 1999, 65000], unlisted],
   ["Unknown", [1412, 1615], { ...kept, retryable: true }],
   ["Unknown", [1243], refused]
 ]
@@ -117,7 +133,9 @@ describe("classify", () => {
     ["25006", "ReadOnlyTransaction", kept],
     ["70100", "Cancelled", kept],
     ["45000", "Unknown", kept],
-    ["HY000", "Unknown", kept]
+    ["42000", "Unknown", kept],
+    ["0A000", "Unknown", kept],
+    ["HY000", "Unknown", unlisted]
   ])("a number that is not listed goes by its SQLSTATE: %s is %s", (state, reason, fate) => {
     expect(classify(server(9999, "new", state))).toMatchObject({ reason, ...fate })
   })
@@ -129,21 +147,25 @@ describe("classify", () => {
     [network("ETIMEDOUT", "connect ETIMEDOUT", { syscall: "connect" }), "ConnectTimeout", lost],
     [network("PROTOCOL_CONNECTION_LOST"), "ConnectionLost", lost],
     [network("PROTOCOL_PACKETS_OUT_OF_ORDER"), "ConnectionLost", lost],
-    [network("PROTOCOL_SEQUENCE_TIMEOUT"), "StatementTimeout", refused],
-    [new Error("Can't add new command when connection is in closed state"), "ConnectionLost", lost],
-    [new Error("Can't write in closed state"), "ConnectionLost", lost],
+    [network("PROTOCOL_SEQUENCE_TIMEOUT"), "StatementTimeout", noWordOfTheServer],
+    [
+      new Error("Can't add new command when connection is in closed state"),
+      "ConnectionLost",
+      { ...lost, outcome: "failed" }
+    ],
+    [new Error("Can't write in closed state"), "ConnectionLost", { ...lost, outcome: "failed" }],
     [network("ECONNREFUSED"), "Unreachable", lost],
     [network("ENOTFOUND"), "Unreachable", lost],
     [network("EAI_AGAIN"), "Unreachable", lost],
     [network("EHOSTUNREACH"), "Unreachable", lost],
     [network("ENETUNREACH"), "Unreachable", lost],
     [Object.assign(new AggregateError([network("ECONNREFUSED")]), { code: "ECONNREFUSED" }), "Unreachable", lost],
-    [network("SELF_SIGNED_CERT_IN_CHAIN"), "Tls", refused],
-    [network("CERT_HAS_EXPIRED"), "Tls", refused],
-    [network("ERR_TLS_CERT_ALTNAME_INVALID"), "Tls", refused],
-    [network("ERR_SSL_WRONG_VERSION_NUMBER"), "Tls", refused],
-    [network("HANDSHAKE_NO_SSL_SUPPORT"), "Tls", refused],
-    [network("HANDSHAKE_SSL_ERROR", "self-signed certificate in certificate chain"), "Tls", refused],
+    [network("SELF_SIGNED_CERT_IN_CHAIN"), "Tls", noWordOfTheServer],
+    [network("CERT_HAS_EXPIRED"), "Tls", noWordOfTheServer],
+    [network("ERR_TLS_CERT_ALTNAME_INVALID"), "Tls", noWordOfTheServer],
+    [network("ERR_SSL_WRONG_VERSION_NUMBER"), "Tls", noWordOfTheServer],
+    [network("HANDSHAKE_NO_SSL_SUPPORT"), "Tls", noWordOfTheServer],
+    [network("HANDSHAKE_SSL_ERROR", "self-signed certificate in certificate chain"), "Tls", noWordOfTheServer],
     [network("HANDSHAKE_SSL_ERROR", "read ECONNRESET"), "ConnectionLost", lost],
     [
       network("HANDSHAKE_SSL_ERROR", "Client network socket disconnected before secure TLS connection was established"),
@@ -151,9 +173,10 @@ describe("classify", () => {
       lost
     ],
     [network("AUTH_SWITCH_PLUGIN_ERROR"), "LoginRefused", refused],
-    [new TypeError("Bind parameters must not contain undefined"), "InvalidParameter", kept],
-    [Object.assign(new Error("odd"), { fatal: true }), "Unknown", { ...kept, discard: true, transaction: "gone" }],
-    [new Error("odd"), "Unknown", kept]
+    [new TypeError("Bind parameters must not contain undefined"), "Unknown", noWordOfTheServer],
+    [new SyntaxError("Unexpected token ] in JSON"), "Unknown", noWordOfTheServer],
+    [Object.assign(new Error("odd"), { fatal: true }), "Unknown", noWordOfTheServer],
+    [new Error("odd"), "Unknown", noWordOfTheServer]
   ])("%s is %s", (cause, reason, fate) => {
     expect(classify(cause)).toEqual({ ...fate, reason })
   })
