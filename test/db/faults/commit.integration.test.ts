@@ -90,6 +90,29 @@ describe("COMMIT", () => {
         expect(yield* ids(stage)).toEqual([1])
       })
   )
+
+  fault(
+    "53 a timeout of the caller falls into it: TimeoutException, and the row is there",
+    {},
+    (stage) =>
+      Effect.gen(function*() {
+        yield* connectionId
+        const body = Effect.zipRight(insert(1), stage.proxy.delay(60))
+        const error = yield* Effect.flip(Effect.timeout(MainDb.withTransaction(body), "30 millis"))
+        yield* stage.proxy.delay(0)
+        expect(error._tag).toBe("TimeoutException")
+        expect(yield* ids(stage)).toEqual([1])
+      })
+  )
+
+  fault("53 the timeout of the transaction itself counts only the body", {}, (stage) =>
+    Effect.gen(function*() {
+      yield* connectionId
+      const body = Effect.zipRight(insert(1), stage.proxy.delay(100))
+      yield* MainDb.withTransaction(body, { timeout: "100 millis" })
+      yield* stage.proxy.delay(0)
+      expect(yield* ids(stage)).toEqual([1])
+    }))
 })
 
 onPrivateServer("a server that restarts during COMMIT", ({ fault }) => {

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { MainDb } from "../../../src/db/Database.ts"
 import type { DatabaseError } from "../../../src/Errors.ts"
+import { errorPacket } from "../../support/db/faultProxy.ts"
 import { faultWithTable as fault, ids, insert } from "../../support/db/faults.ts"
 import type { Stage } from "../../support/db/stage.ts"
 
@@ -80,5 +81,61 @@ describe("deadlocks", () => {
       expect(crossings).toBe(2)
       expect(yield* ids(stage)).toContain(6)
       expect(yield* stage.admin(`SELECT n FROM ${stage.database}.t WHERE id IN (1, 2)`)).toEqual([{ n: 2 }, { n: 2 }])
+    }))
+
+  fault(
+    "42 deadlock in a body with concurrent fibers: the interruption of the others does not stop the retries",
+    {},
+    (stage) =>
+      Effect.gen(function*() {
+        const { crossings, exit } = yield* clash(stage, (cross) =>
+          MainDb.withTransaction(
+            Effect.all([insert(6), cross, Effect.delay(insert(7), "20 millis"), Effect.sleep("100 millis")], {
+              concurrency: "unbounded",
+              discard: true
+            }),
+            { retries: 3 }
+          ))
+        expect(exit).toMatchObject({ _tag: "Success" })
+        expect(crossings).toBe(2)
+        expect(yield* ids(stage)).toContain(6)
+      })
+  )
+
+  fault(
+    "42 a sibling that still succeeds after the deadlock does not hide it",
+    {},
+    (stage) =>
+      Effect.gen(function*() {
+        let attempts = 0
+        const once = Effect.suspend(() => {
+          attempts++
+          return attempts > 1 ? insert(1) : Effect.zipRight(
+            stage.proxy.trap("INSERT INTO t (id) VALUES (1)", errorPacket(1205, "HY000", "Lock wait timeout exceeded")),
+            MainDb.use((sql) => sql.unsafe("INSERT INTO t (id) VALUES (1)").unprepared)
+          )
+        })
+        yield* MainDb.withTransaction(
+          Effect.all([once, insert(2), insert(3)], { concurrency: "unbounded", discard: true }),
+          { retries: 3 }
+        )
+        expect(attempts).toBe(2)
+        expect(yield* ids(stage)).toEqual([1, 2, 3])
+      })
+  )
+
+  fault("42 a defect or an interruption of the whole is never repeated", {}, () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const count = Effect.sync(() => ++attempts)
+      yield* Effect.exit(MainDb.withTransaction(Effect.zipRight(count, Effect.zipRight(insert(1), Effect.die("bug"))), {
+        retries: 3
+      }))
+      expect(attempts).toBe(1)
+      yield* Effect.option(Effect.timeout(
+        MainDb.withTransaction(Effect.zipRight(count, Effect.zipRight(insert(1), Effect.never)), { retries: 3 }),
+        "100 millis"
+      ))
+      expect(attempts).toBe(2)
     }))
 })

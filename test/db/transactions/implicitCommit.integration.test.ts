@@ -2,6 +2,7 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
 import { MainDb } from "../../../src/db/Database.ts"
 import type { DatabaseError } from "../../../src/Errors.ts"
 import { main } from "../../support/db/databases.ts"
@@ -40,6 +41,29 @@ describe("a statement that would end the transaction", () => {
         expect(exit).toEqual(Exit.fail("undo"))
         expect(yield* ids).toEqual([])
         expect(yield* reasonOf(MainDb.use((sql) => sql`SELECT * FROM never`))).toBe("UnknownObject")
+      }))
+
+    it.effect("55 hidden in a procedure whose rows are streamed, fails the transaction too", () =>
+      Effect.gen(function*() {
+        yield* setUp
+        yield* MainDb.use((sql) => sql`DROP PROCEDURE IF EXISTS streamed`)
+        yield* MainDb.use((sql) =>
+          sql`CREATE PROCEDURE streamed() BEGIN INSERT INTO records VALUES (2, 'x'); COMMIT; SELECT 1 AS one; END`
+            .unprepared
+        )
+        for (const size of [1, 10]) {
+          let next: unknown
+          const error = yield* Effect.flip(MainDb.withTransaction(Effect.gen(function*() {
+            yield* write(1)
+            yield* MainDb.use((sql) => Stream.runDrain(Stream.take(sql`CALL streamed()`.stream, size)))
+            next = yield* reasonOf(write(3))
+          })))
+          expect(next).toBe("TransactionAborted")
+          expect(error).toMatchObject({ reason: "TransactionAborted", retryable: false, outcome: "unknown" })
+          expect(error.cause).toMatchObject({ reason: "ImplicitCommit" })
+          expect(yield* ids).toEqual([1, 2])
+          yield* MainDb.use((sql) => sql`DELETE FROM records`)
+        }
       }))
 
     it.effect("hidden in a procedure, fails the transaction, and what comes after it is refused", () =>
