@@ -74,6 +74,16 @@ describe("the types of a database", () => {
     expectTypeOf(MainDb.use(() => Effect.void)).toEqualTypeOf<Effect.Effect<void, DatabaseError, MainDb>>()
   })
 
+  it("of afterCommit and outside", () => {
+    expectTypeOf(MainDb.afterCommit(Effect.asVoid(Needed))).toEqualTypeOf<Effect.Effect<void, never, MainDb | Needed>>()
+    expectTypeOf(MainDb.afterCommit(Effect.void, { whenUnknown: "run" })).toEqualTypeOf<
+      Effect.Effect<void, never, MainDb>
+    >()
+    // @ts-expect-error what it fails with would be lost: the transaction is committed
+    expectTypeOf(MainDb.afterCommit).toBeCallableWith(mine)
+    expectTypeOf(MainDb.outside(both)).toEqualTypeOf<Effect.Effect<string, Mine | DatabaseError, MainDb | Needed>>()
+  })
+
   it("of withTransaction, data-first and data-last", () => {
     type Expected = Effect.Effect<string, Mine | DatabaseError, MainDb | Needed>
     expectTypeOf(MainDb.withTransaction(both)).toEqualTypeOf<Expected>()

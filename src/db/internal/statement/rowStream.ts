@@ -118,30 +118,30 @@ class RowReader {
   }
 
   #send(lease: Lease, request: Request): void {
-      lease.connection.stream(request, {
-        onRow: (row) => {
-          if (this.#closing) return true
-          this.#rows.push(row)
-          // One read of the socket brings many rows: hand them out together.
-          if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
-          this.#paused = this.#rows.length >= HIGH_WATER
-          return !this.#paused
-        },
-        onEnd: (error) => {
-          // While closing, the connection is kept until the KILL has been answered too.
-          if (this.#closing) {
-            this.#closingError = error
-            return
-          }
-          if (request.prepared && isUnpreparable(error)) {
-            this.#dataSource.unpreparable.add(request.sql)
-            return this.#send(lease, { ...request, prepared: false })
-          }
-          this.#ended = true
-          this.#end(lease, error)
-          this.#wake?.()
+    lease.connection.stream(request, {
+      onRow: (row) => {
+        if (this.#closing) return true
+        this.#rows.push(row)
+        // One read of the socket brings many rows: hand them out together.
+        if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
+        this.#paused = this.#rows.length >= HIGH_WATER
+        return !this.#paused
+      },
+      onEnd: (error) => {
+        // While closing, the connection is kept until the KILL has been answered too.
+        if (this.#closing) {
+          this.#closingError = error
+          return
         }
-      })
+        if (request.prepared && isUnpreparable(error)) {
+          this.#dataSource.unpreparable.add(request.sql)
+          return this.#send(lease, { ...request, prepared: false })
+        }
+        this.#ended = true
+        this.#end(lease, error)
+        this.#wake?.()
+      }
+    })
   }
 
   #end(lease: Lease, error: unknown): void {

@@ -224,7 +224,9 @@ class StatementRun<A> {
 /** An interruption has no error that could say so. */
 const warnOfUnknown = ({ database, statement }: DatabaseError): Effect.Effect<void> =>
   Effect.annotateLogs(
-    Effect.logWarning(`${database}: an interrupted statement may have been carried out: the server did not confirm its end`),
+    Effect.logWarning(
+      `${database}: an interrupted statement may have been carried out: the server did not confirm its end`
+    ),
     { database, ...(statement === undefined ? {} : { statement }) }
   )
 
