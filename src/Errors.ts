@@ -127,6 +127,7 @@ export const DatabaseReason = Schema.Literal(
   "Unreachable",
   "ConnectTimeout",
   "LoginRefused",
+  "MissingCredentials",
   "UnknownDatabase",
   "Tls",
   "TooManyConnections",

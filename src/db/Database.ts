@@ -27,14 +27,22 @@ import { mapSqlErrors } from "./internal/errors/sqlError.ts"
 import * as FromSqlClient from "./internal/fromSqlClient.ts"
 import type { DiscardReason, Stats } from "./internal/pool/model.ts"
 import { NO_STATS } from "./internal/pool/model.ts"
-import type { DatabaseConfig, IsolationLevel, Settings } from "./internal/settings/settings.ts"
+import type { Credentials, DatabaseConfig, IsolationLevel, Settings } from "./internal/settings/settings.ts"
 import * as SettingsOf from "./internal/settings/settings.ts"
 import type { AfterCommitOptions } from "./internal/transaction/afterCommit.ts"
 import type { TransactionOptions } from "./internal/transaction/options.ts"
 import * as Transaction from "./internal/transaction/transaction.ts"
 import * as TransactionContext from "./internal/transaction/transactionContext.ts"
 
-export type { AfterCommitOptions, DatabaseConfig, DiscardReason, IsolationLevel, Stats, TransactionOptions }
+export type {
+  AfterCommitOptions,
+  Credentials,
+  DatabaseConfig,
+  DiscardReason,
+  IsolationLevel,
+  Stats,
+  TransactionOptions
+}
 
 /** What a statement that returns no rows has done. */
 export interface WriteResult {

@@ -1,14 +1,17 @@
 /** One database: its settings, its pool, and what its failures mean. It lends connections to statements and transactions. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../Errors.ts"
 import { serverStatus } from "./borrowed/mysql2Connection.ts"
 import type { Owner } from "./borrowed/transactionSlot.ts"
 import { Connection } from "./connection/connection.ts"
+import type { LoginSource } from "./connection/login.ts"
+import { loginSource } from "./connection/login.ts"
 import { SHUTDOWN } from "./deadlines.ts"
 import { classify, isFromServer, makeError, toDatabaseError } from "./errors/classify.ts"
 import type { Lease, Lender, PoolOwner } from "./lease.ts"
@@ -20,6 +23,7 @@ import type { InspectedSql } from "./statement/inspectSql.ts"
 import { Unpreparable } from "./statement/unpreparable.ts"
 import type { PoolMetrics } from "./telemetry/metrics.ts"
 import * as Metrics from "./telemetry/metrics.ts"
+import { schedule } from "./waiting/schedule.ts"
 
 export class DataSource implements Lender, PoolOwner, Owner {
   readonly name: string
@@ -30,12 +34,20 @@ export class DataSource implements Lender, PoolOwner, Owner {
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   readonly unpreparable = new Unpreparable()
 
-  constructor(settings: Settings, random: () => number, onLeak: (entry: Entry<unknown>, heldFor: number) => void) {
+  constructor(
+    settings: Settings,
+    logins: LoginSource,
+    random: () => number,
+    onLeak: (entry: Entry<unknown>, heldFor: number) => void
+  ) {
     this.name = settings.name
     this.target = `${settings.host}:${settings.port}/${settings.database}`
     this.settings = settings
-    this.metrics = Metrics.make(settings.name)
-    this.pool = new Pool(connectionFactory(settings, this), surroundings(random), {
+    this.metrics = Metrics.make(settings.name, {
+      idle: settings.poolSize,
+      all: settings.poolSize + settings.maxOverflow
+    })
+    this.pool = new Pool(connectionFactory(settings, logins, this), surroundings(random), {
       size: settings.poolSize,
       overflow: settings.maxOverflow,
       acquireTimeout: settings.poolTimeout,
@@ -49,8 +61,8 @@ export class DataSource implements Lender, PoolOwner, Owner {
     this.spanAttributes = [
       ["db.system.name", "mysql"],
       ["db.namespace", settings.database],
-      ["server.address", settings.host],
-      ["server.port", settings.port]
+      ["server.address", settings.socket ?? settings.host],
+      ...(settings.socket === undefined ? [["server.port", settings.port] as const] : [])
     ]
   }
 
@@ -155,13 +167,27 @@ export const open = (settings: Settings): Effect.Effect<DataSource, DatabaseErro
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime<never>()
     const runFork = Runtime.runFork(runtime)
+    // Closed after the pool, whose dials run in it.
+    const fibers = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
     const dataSource = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        new DataSource(settings, () => Runtime.runSync(runtime)(Random.next), (entry, heldFor) => {
-          runFork(reportLeak(settings.name, entry.borrower as Context.Context<never> | undefined, heldFor))
-        })
+        new DataSource(
+          settings,
+          loginSource(settings, runtime, fibers),
+          () => Runtime.runSync(runtime)(Random.next),
+          (entry, heldFor) => {
+            runFork(reportLeak(settings.name, entry.borrower as Context.Context<never> | undefined, heldFor))
+          }
+        )
       ),
-      ({ pool }) => Effect.async<void>((resume) => pool.shutdown(SHUTDOWN, () => resume(Effect.void)))
+      ({ metrics, pool }) =>
+        Effect.async<void>((resume) =>
+          pool.shutdown(SHUTDOWN, () => {
+            metrics.update(pool)
+            metrics.close()
+            resume(Effect.void)
+          })
+        )
     )
     if (settings.startup === "verify") yield* verify(dataSource)
     return dataSource
@@ -194,10 +220,14 @@ const reportLeak = (
   )
 }
 
-const connectionFactory = (settings: Settings, dataSource: DataSource): ConnectionFactory<Connection> => ({
+const connectionFactory = (
+  settings: Settings,
+  logins: LoginSource,
+  dataSource: DataSource
+): ConnectionFactory<Connection> => ({
   dial: (done) => {
     const started = performance.now()
-    return Connection.dial(settings, (result) => {
+    return Connection.dial(settings, logins, (result) => {
       if (result._tag === "Connected") {
         const { connection } = result
         connection.onIdleDeath = () => {
@@ -220,8 +250,5 @@ const connectionFactory = (settings: Settings, dataSource: DataSource): Connecti
 const surroundings = (random: () => number): Surroundings => ({
   now: () => performance.now(),
   random,
-  schedule: (delay: number, task: () => void) => {
-    const timer = setTimeout(task, delay)
-    return () => clearTimeout(timer)
-  }
+  schedule
 })

@@ -100,7 +100,9 @@ export class PoolLease implements Borrower<Connection>, Lease {
     const { metrics, pool } = this.#owner
     const { borrowedAt, connection } = entry
     if (failure?.classification.invalidatesPool === true) pool.invalidate()
-    else if (failure?.classification.reason === "ConnectionLost") pool.suspect()
+    else if (failure !== undefined && (connection.dead || failure.classification.reason === "ConnectionLost")) {
+      pool.suspect()
+    }
     pool.release(
       entry,
       connection.dead || failure?.classification.discard === true

@@ -1,5 +1,6 @@
 /** One connection to a server. Answers come by callback, and deadlines are explicit. */
 import type * as Mysql from "mysql2"
+import { DatabaseError } from "../../../Errors.ts"
 import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
 import { isGarbled, isWriteHeader } from "../borrowed/mysql2Connection.ts"
 import type { StreamingCommand } from "../borrowed/rowParser.ts"
@@ -9,6 +10,8 @@ import { isPermanent, isTooManyConnections } from "../errors/classify.ts"
 import type { Dialled } from "../pool/model.ts"
 import type { Settings } from "../settings/settings.ts"
 import { killQuery } from "./killQuery.ts"
+import type { Login, LoginSource } from "./login.ts"
+import { lateCredentials } from "./login.ts"
 import { cut, open } from "./mysql2.ts"
 
 export interface Request {
@@ -29,6 +32,8 @@ export interface RowSink {
 export class Connection {
   readonly #driver: DriverConnection
   readonly #settings: Settings
+  readonly #logins: LoginSource
+  readonly #login: Login
   readonly #address: string | undefined
   readonly threadId: number
   /** The socket is closed or about to be: nothing can be sent any more. */
@@ -42,9 +47,11 @@ export class Connection {
   #afterReply: (() => void) | undefined
   #stopping: Array<(healthy: boolean) => void> | undefined
 
-  private constructor(driver: DriverConnection, settings: Settings) {
+  private constructor(driver: DriverConnection, settings: Settings, logins: LoginSource, login: Login) {
     this.#driver = driver
     this.#settings = settings
+    this.#logins = logins
+    this.#login = login
     this.#address = driver.stream.remoteAddress
     this.threadId = driver.threadId
     driver.on("error", (error: unknown) => this.#die(error))
@@ -57,39 +64,56 @@ export class Connection {
     driver.stream.on("close", () => this.#die(connectionLost()))
   }
 
-  /** Opens a connection and sets its session up, all within the connect timeout. The returned function gives up. */
-  static dial(settings: Settings, done: (result: Dialled<Connection>) => void): () => void {
+  /**
+   * Gets the login, opens a connection and sets its session up, all within the connect timeout. The returned function
+   * gives up.
+   */
+  static dial(settings: Settings, logins: LoginSource, done: (result: Dialled<Connection>) => void): () => void {
     let finished = false
-    const driver = open(settings, undefined)
-    const fail = (cause: unknown): void => {
-      if (finished) return
+    let driver: DriverConnection | undefined
+    let giveUpLogin = (): void => {}
+    const end = (): void => {
       finished = true
       clearTimeout(timer)
-      cut(driver)
+      if (driver === undefined) giveUpLogin()
+      else cut(driver)
+    }
+    const fail = (cause: unknown): void => {
+      if (finished) return
+      end()
       done({
         _tag: "Failed",
         cause,
         kind: isPermanent(cause) ? "permanent" : isTooManyConnections(cause) ? "full" : "transient"
       })
     }
-    const timer = setTimeout(() => fail(connectTimeout(settings.connectTimeout)), settings.connectTimeout)
-    driver.on("error", fail)
-    driver.once("end", () => setImmediate(() => fail(connectionLost())))
-    driver.once("connect", () => {
-      const connection = new Connection(driver, settings)
-      connection.#setUp((error) => {
-        if (finished) return
-        if (error !== null) return fail(error)
-        finished = true
-        clearTimeout(timer)
-        done({ _tag: "Connected", connection })
+    const timer = setTimeout(
+      () => fail(driver === undefined ? lateCredentials(settings) : connectTimeout(settings.connectTimeout)),
+      settings.connectTimeout
+    )
+    const connect = (login: Login): void => {
+      const opened = open(settings, login, undefined)
+      driver = opened
+      opened.on("error", fail)
+      opened.once("end", () => setImmediate(() => fail(connectionLost())))
+      opened.once("connect", () => {
+        const connection = new Connection(opened, settings, logins, login)
+        connection.#setUp((error) => {
+          if (finished) return
+          if (error !== null) return fail(error)
+          finished = true
+          clearTimeout(timer)
+          done({ _tag: "Connected", connection })
+        })
       })
+    }
+    giveUpLogin = logins((login) => {
+      if (finished) return
+      if (login instanceof DatabaseError) fail(login)
+      else connect(login)
     })
     return () => {
-      if (finished) return
-      finished = true
-      clearTimeout(timer)
-      cut(driver)
+      if (!finished) end()
     }
   }
 
@@ -154,11 +178,12 @@ export class Connection {
    * called as usual, before `done`. If the replies do not come in time, the connection is cut and `done(false)` called.
    */
   stop(done: (healthy: boolean) => void): void {
-    if (this.#running === undefined || this.dead) return done(!this.dead)
+    // First of all: the reply may be there and a KILL still unanswered.
     if (this.#stopping !== undefined) {
       this.#stopping.push(done)
       return
     }
+    if (this.#running === undefined || this.dead) return done(!this.dead)
     const stopping = [done]
     this.#stopping = stopping
     let replied = false
@@ -177,9 +202,25 @@ export class Connection {
       // A KILL that was not sent yet is not needed any more; one that was sent must be waited for.
       if (!killer.pending()) finish(true)
     }
-    // The same address, not just the same name: on another server the thread id would be another session's.
-    const killer = killQuery(open(this.#settings, this.#address), this.threadId, () => replied, finish)
+    const killer = killQuery(
+      (onOpen, onFailure) => this.#openSide(onOpen, onFailure),
+      this.threadId,
+      () => replied,
+      finish
+    )
     this.resume()
+  }
+
+  /** Opens a connection for KILL. A user may end its own statements only, so the user must be the same. */
+  #openSide(onOpen: (side: DriverConnection) => void, onFailure: () => void): () => void {
+    return this.#logins((login) => {
+      // The same address, not just the same name: on another server the thread id would be another session's.
+      if (login instanceof DatabaseError || (this.#address === undefined && this.#settings.socket === undefined)) {
+        setImmediate(onFailure)
+      } else {
+        onOpen(open(this.#settings, login.user === this.#login.user ? login : this.#login, this.#address))
+      }
+    })
   }
 
   ping(done: (alive: boolean) => void): void {

@@ -14,22 +14,23 @@ export interface Killer {
 }
 
 /**
- * Calls back with true once the statement `hasEnded` and no KILL is unanswered, with false if no KILL can be sent. The
- * side connection stays open until `end`.
+ * Calls back with true once the statement `hasEnded` and no KILL is unanswered, with false if no KILL can be sent. `open`
+ * gives the side connection, which stays open until `end`.
  */
 export const killQuery = (
-  side: DriverConnection,
+  open: (onOpen: (side: DriverConnection) => void, onFailure: () => void) => () => void,
   threadId: number,
   hasEnded: () => boolean,
   done: (killed: boolean) => void
 ): Killer => {
+  let side: DriverConnection | undefined
   let connected = false
   let pending = false
   let ended = false
   let again: NodeJS.Timeout | undefined
   const send = (): void => {
     pending = true
-    side.query(`KILL QUERY ${threadId}`, (error: unknown) => {
+    side!.query(`KILL QUERY ${threadId}`, (error: unknown) => {
       pending = false
       if (ended) return
       if (error !== null && (error as { errno?: number }).errno !== NO_SUCH_THREAD) return done(false)
@@ -37,29 +38,34 @@ export const killQuery = (
       again = setTimeout(send, KILL_AGAIN)
     })
   }
-  side.on("error", () => {
+  const fail = (): void => {
     if (!ended) done(false)
-  })
-  side.once("end", () => {
-    if (!ended) done(false)
-  })
-  side.once("connect", () => {
-    connected = true
-    if (ended) return cut(side)
-    if (hasEnded()) return done(true)
-    send()
-  })
+  }
+  const giveUp = open((opened) => {
+    if (ended) return cut(opened)
+    side = opened
+    opened.on("error", fail)
+    opened.once("end", fail)
+    opened.once("connect", () => {
+      connected = true
+      if (ended) return cut(opened)
+      if (hasEnded()) return done(true)
+      send()
+    })
+  }, fail)
   return {
     pending: () => pending,
     end: (healthy) => {
       if (ended) return
       ended = true
       clearTimeout(again)
-      if (healthy || !connected) return cut(side)
-      const timer = setTimeout(() => cut(side), KILL_SESSION)
-      side.query(`KILL ${threadId}`, () => {
+      const opened = side
+      if (opened === undefined) return giveUp()
+      if (healthy || !connected) return cut(opened)
+      const timer = setTimeout(() => cut(opened), KILL_SESSION)
+      opened.query(`KILL ${threadId}`, () => {
         clearTimeout(timer)
-        cut(side)
+        cut(opened)
       })
     }
   }

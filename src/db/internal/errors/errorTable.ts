@@ -143,11 +143,14 @@ export const rows: ReadonlyArray<Row> = [
       "ENETDOWN",
       "EADDRNOTAVAIL",
       "EMFILE",
-      "ENFILE"
+      "ENFILE",
+      // Of a Unix socket: no such file, or no permission.
+      "ENOENT",
+      "EACCES"
     ],
     ...connectionLost,
     detail: unchanged,
-    hint: "check the host and the port in the URL, the network, and that the server is running"
+    hint: "check the host and the port (or the socket) in the URL, the network, and that the server is running"
   },
   {
     // This error has no code of its own: classify.ts recognises it by the system call that timed out.
@@ -164,6 +167,15 @@ export const rows: ReadonlyArray<Row> = [
     ...sessionRefused,
     detail: unchanged,
     hint: "check the user, the password and the database in the URL, and the account's privileges"
+  },
+  {
+    // Our own refusal, in connection/mysql2.ts.
+    reason: "LoginRefused",
+    codes: ["PUBLIC_KEY_NOT_ALLOWED"],
+    ...connectionLostNotRetryable,
+    detail: unchanged,
+    hint: "encrypt the connection (ssl-mode=VERIFY_CA or REQUIRED in the URL) or use the server's socket;"
+      + " allow-public-key-retrieval=true trusts whoever answers"
   },
   {
     reason: "UnknownDatabase",
@@ -357,12 +369,12 @@ export const rows: ReadonlyArray<Row> = [
     hint: "make the statement faster, or raise the server's limit (max_statement_time, max_execution_time)"
   },
   {
-    // The driver stops waiting; the statement may still be running.
+    // Nobody waits any more, and the statement may still be running. The second code is our own, of statement/timeLimit.ts.
     reason: "StatementTimeout",
-    codes: ["PROTOCOL_SEQUENCE_TIMEOUT"],
+    codes: ["PROTOCOL_SEQUENCE_TIMEOUT", "STATEMENT_NOT_STOPPED"],
     ...connectionLostNotRetryable,
     detail: unchanged,
-    hint: "make the statement faster, or raise its timeout"
+    hint: "make the statement faster, or raise STATEMENT_TIMEOUT"
   },
   {
     reason: "PacketTooLarge",

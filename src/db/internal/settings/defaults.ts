@@ -22,6 +22,8 @@ export const defaults = {
   preparedStatements: true,
   /** Milliseconds after which a connection that is still held is logged. */
   leakThreshold: 60_000,
+  /** Milliseconds that a statement may take on the server: as long as it likes. */
+  statementTimeout: Number.POSITIVE_INFINITY,
 
   // Parts and options of the URL.
 
@@ -33,8 +35,10 @@ export const defaults = {
   timezone: "+00:00",
   /** `date`: DATE, DATETIME and TIMESTAMP arrive as `Date`. */
   dates: "date",
-  /** Not encrypted. With `ssl-ca` the default is VERIFY_CA. */
+  /** Not encrypted. With `ssl-ca` or `ssl-cert` the default is VERIFY_CA. */
   sslMode: "DISABLED",
+  /** Whether the password may be sent encrypted with a key that the server sends over a connection that anyone may answer. */
+  allowPublicKeyRetrieval: false,
   /** Whether one text may hold several statements. */
   multipleStatements: false
 } as const

@@ -15,13 +15,31 @@ import * as Url from "./url.ts"
 
 export type { Ssl } from "./tls.ts"
 
-const isolationLevels = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] as const
+/** What a database checks when it connects: who we are. */
+export interface Credentials {
+  /** Default: the user of the URL. */
+  readonly user?: string | undefined
+  readonly password: Redacted.Redacted
+}
+
+export const isolationLevels = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] as const
 export type IsolationLevel = typeof isolationLevels[number]
+
+/** Whether a value is the name of an isolation level. At run time it may be anything, and it becomes part of a statement. */
+export const isIsolationLevel = (value: unknown): value is IsolationLevel =>
+  isolationLevels.some((level) => level === value)
 
 /** What `layerConfig` takes. Only `url` is required; the defaults are those of the environment's settings. */
 export interface DatabaseConfig {
   /** `mysql://user:password@host:port/database?options`. */
   readonly url: Redacted.Redacted
+  /**
+   * Gives the password, and the user if it is not that of the URL, for credentials that change: IAM tokens, Secrets
+   * Manager. It is run for each connection that is opened, several times at once if several are, within the connect
+   * timeout; connections that are open stay. Let it cache what is slow to read. Its failure is that of the attempt to
+   * connect (`MissingCredentials`). The URL must not have a password then.
+   */
+  readonly credentials?: Effect.Effect<Credentials, unknown> | undefined
   /** Connections that stay open when nobody uses them. 1 to 10000; default 10. */
   readonly poolSize?: number | undefined
   /** Connections above `poolSize` while they are needed, closed on return. 0 to 10000; default 10. */
@@ -47,6 +65,12 @@ export interface DatabaseConfig {
   readonly preparedStatements?: boolean | undefined
   /** A connection that is held longer is logged, with its borrower; 0 or infinite = never. Default 60 seconds. */
   readonly leakThreshold?: Duration.DurationInput | undefined
+  /**
+   * How long a statement may take from when it is sent, without the wait for a connection. Then it is stopped on the
+   * server and fails with `StatementTimeout`. Of a stream it bounds each wait for further rows. 0 or infinite = without
+   * limit; at most a day. Default none.
+   */
+  readonly statementTimeout?: Duration.DurationInput | undefined
 }
 
 /** Checked settings. Times are in milliseconds. */
@@ -55,14 +79,19 @@ export interface Settings {
   readonly name: string
   readonly host: string
   readonly port: number
+  /** The path of a Unix socket, used instead of host and port. */
+  readonly socket: string | undefined
   readonly user: string
   readonly password: Redacted.Redacted
+  /** Gives user and password of each new connection, instead of those above. */
+  readonly credentials: Effect.Effect<Credentials, unknown> | undefined
   readonly database: string
   readonly charset: string
   readonly timezone: string
   readonly dates: "date" | "string"
   /** `undefined`: not encrypted. */
   readonly ssl: Ssl | undefined
+  readonly allowPublicKeyRetrieval: boolean
   readonly multipleStatements: boolean
   readonly poolSize: number
   readonly maxOverflow: number
@@ -78,6 +107,8 @@ export interface Settings {
   readonly preparedStatements: boolean
   /** Infinity = off. */
   readonly leakThreshold: number
+  /** Infinity = none. */
+  readonly statementTimeout: number
 }
 
 /**
@@ -119,7 +150,7 @@ export const fromConfig = (
 type Given = { readonly [K in keyof DatabaseConfig]?: unknown }
 
 /** The settings that have a variable of their own and a default. */
-type Field = Exclude<keyof DatabaseConfig, "url">
+type Field = Exclude<keyof DatabaseConfig, "url" | "credentials">
 type Optionals = Pick<Settings, Field>
 
 const variables: Readonly<Record<Field, string>> = {
@@ -133,7 +164,8 @@ const variables: Readonly<Record<Field, string>> = {
   isolationLevel: "ISOLATION_LEVEL",
   startup: "STARTUP",
   preparedStatements: "PREPARED_STATEMENTS",
-  leakThreshold: "LEAK_THRESHOLD"
+  leakThreshold: "LEAK_THRESHOLD",
+  statementTimeout: "STATEMENT_TIMEOUT"
 }
 
 const environment = (prefix: string): Readonly<Record<string, Config.Config<unknown>>> => ({
@@ -199,27 +231,42 @@ const validate = Effect.fnUntraced(function*(
     isolationLevel: setting("isolationLevel", oneOf(isolationLevels)),
     startup: setting("startup", oneOf(startups)),
     preparedStatements: setting("preparedStatements", boolean),
-    leakThreshold: setting("leakThreshold", threshold)
+    leakThreshold: setting("leakThreshold", threshold),
+    statementTimeout: setting("statementTimeout", limit)
+  }
+  const credentials = found.given.credentials ?? undefined
+  if (credentials !== undefined && !Effect.isEffect(credentials)) {
+    problems.push({ setting: urlSetting, detail: "the field credentials must be an Effect" })
+  }
+  if (credentials !== undefined && target !== undefined && Redacted.value(target.password) !== "") {
+    problems.push({
+      setting: urlSetting,
+      detail: "has a password, and the field credentials gives another",
+      hint: "leave the password out of the URL"
+    })
   }
 
   const ssl = target === undefined ? Either.right(undefined) : yield* Effect.either(readSsl(target.options))
-  if (Either.isLeft(ssl)) problems.push({ setting: urlSetting, ...ssl.left })
+  if (Either.isLeft(ssl)) problems.push(...ssl.left.map((finding) => ({ setting: urlSetting, ...finding })))
   if (target === undefined || Either.isLeft(ssl) || problems.length > 0) {
     return yield* new ConfigurationError({ service: name, reason: "InvalidSettings", problems })
   }
   const { database, host, password, port, user } = target
-  const { charset, dates, multipleStatements, timezone } = target.options
+  const { allowPublicKeyRetrieval, charset, dates, multipleStatements, socket, timezone } = target.options
   return {
     name,
     host,
     port,
+    socket,
     user,
     password,
+    credentials: credentials as Settings["credentials"],
     database,
     charset,
     timezone,
     dates,
     ssl: ssl.right,
+    allowPublicKeyRetrieval,
     multipleStatements,
     ...settings
   } satisfies Settings as Settings
@@ -260,4 +307,14 @@ const notNegative = duration("a time of zero or more", (millis) => millis >= 0 ?
 const threshold = duration(
   "a time above zero, or 0 for off",
   (millis) => millis > 0 ? millis : millis === 0 ? Number.POSITIVE_INFINITY : undefined
+)
+
+const limit = duration(
+  "a time of a day at most, or 0 for none",
+  (millis) =>
+    millis === 0 || millis === Number.POSITIVE_INFINITY
+      ? Number.POSITIVE_INFINITY
+      : millis > 0 && millis <= day
+      ? millis
+      : undefined
 )

@@ -3,7 +3,7 @@
  *
  * The SQLAlchemy spellings (`mysql+aiomysql://` and so on) mean the same, and are read as SQLAlchemy reads them: user,
  * password and database are percent-decoded, `+` in them stays `+`, and an unencoded password may hold `@ : / # ?` as
- * long as only one reading of the whole is possible.
+ * long as only one reading of the whole is possible. With the option `socket` the host may be missing.
  */
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
@@ -13,7 +13,7 @@ import { defaults } from "./defaults.ts"
 import { parseOptions, type UrlOptions } from "./urlOptions.ts"
 
 export interface DatabaseUrl {
-  /** A name or an address; an IPv6 address without its brackets. */
+  /** A name or an address; an IPv6 address without its brackets. With a socket it is always `localhost`. */
   readonly host: string
   /** 3306 if the URL has none. */
   readonly port: number
@@ -72,6 +72,12 @@ export const parse = (url: string): Either.Either<DatabaseUrl, ReadonlyArray<Fin
       hint: "use the host's name, or ssl-mode=VERIFY_CA"
     })
   }
+  if (options.right.socket !== undefined && host !== LOCALHOST) {
+    findings.push({
+      detail: "the option socket names a socket of this machine, and the host is not localhost",
+      hint: "write localhost as the host, or leave socket out to connect to the host"
+    })
+  }
   return findings.length > 0
     ? Either.left(findings)
     : Either.right({ host, port, user, password: Redacted.make(password), database, options: options.right })
@@ -98,6 +104,8 @@ interface Reading {
   readonly database: string
   readonly query: string
 }
+
+const LOCALHOST = "localhost"
 
 const databaseName = /^[^/@?#]+$/
 const hostName = /^[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?$/i
@@ -129,10 +137,15 @@ const standardReading = (body: string): Reading => {
 
 const isComplete = (reading: Reading): boolean =>
   reading.user !== ""
-  && (hostName.test(reading.host) || isBracketed(reading.host))
+  && (hostName.test(reading.host) || isBracketed(reading.host) || (reading.host === "" && hasSocket(reading)))
   && (reading.port === undefined || isPort(reading.port))
   && databaseName.test(reading.database)
   && reading.query.split("&").every((option) => option === "" || /^[\w.-]+(?:=|$)/.test(option))
+
+const hasSocket = ({ query }: Reading): boolean => /(?:^|&)(?:unix[-_])?socket=/i.test(query)
+
+/** Several hosts with a comma between them, as other drivers take them for fail-over. */
+const severalHosts = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?(?:,(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?)+$/i
 
 const isBracketed = (host: string): boolean => /^\[.*\]$/.test(host) && Net.isIPv6(withZone(host.slice(1, -1)))
 
@@ -141,8 +154,15 @@ const withZone = (address: string): string => address.replace("%25", "%")
 
 const isPort = (port: string): boolean => /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65535
 
-const readAddress = ({ host, port }: Reading, findings: Array<Finding>): Pick<DatabaseUrl, "host" | "port"> => {
-  if (Net.isIPv6(`${host}:${port}`)) {
+const readAddress = (reading: Reading, findings: Array<Finding>): Pick<DatabaseUrl, "host" | "port"> => {
+  const { host, port } = reading
+  if (host === "" && hasSocket(reading)) return { host: LOCALHOST, port: defaults.port }
+  if (severalHosts.test(port === undefined ? host : `${host}:${port}`)) {
+    findings.push({
+      detail: "names several hosts",
+      hint: "give one: the name that always leads to the writer, or that of a proxy in front of the servers"
+    })
+  } else if (Net.isIPv6(`${host}:${port}`)) {
     findings.push({ detail: "the host is an IPv6 address without brackets", hint: "write it as in [::1]:3306" })
   } else {
     if (host === "") {

@@ -18,6 +18,13 @@ export interface UrlOptions {
   readonly sslMode: SslMode
   /** The path of a PEM file with the certificates of the authorities to trust, instead of those that Node trusts. */
   readonly sslCa: string | undefined
+  /** The paths of PEM files with the client's certificate and its private key. Both or neither. */
+  readonly sslCert: string | undefined
+  readonly sslKey: string | undefined
+  /** The path of the server's Unix socket, which is used instead of host and port. */
+  readonly socket: string | undefined
+  /** Whether a server may send the key that the password is encrypted with, over TCP without TLS. Default false. */
+  readonly allowPublicKeyRetrieval: boolean
   /** Whether one text may hold several statements. Default false, because it makes SQL injection worse. */
   readonly multipleStatements: boolean
   /** Milliseconds. */
@@ -36,17 +43,39 @@ export const parseOptions = (query: string, certain: boolean): Either.Either<Url
     if (Either.isRight(value)) Object.assign(values, value.right)
     else findings.push({ ...value.left, detail: `the option ${name} ${value.left.detail}` })
   }
-  const { charset, dates, multipleStatements, timezone } = { ...defaults, ...values }
-  const { connectTimeout, sslCa, sslMode = sslCa === undefined ? defaults.sslMode : "VERIFY_CA" } = values
+  const { allowPublicKeyRetrieval, charset, dates, multipleStatements, timezone } = { ...defaults, ...values }
+  const { connectTimeout, socket, sslCa, sslCert, sslKey } = values
+  const sslMode = values.sslMode ?? (sslCa === undefined && sslCert === undefined ? defaults.sslMode : "VERIFY_CA")
   if (sslCa !== undefined && (sslMode === "DISABLED" || sslMode === "REQUIRED")) {
     findings.push({
       detail: `the option ssl-ca names certificates that ssl-mode=${sslMode} would not check`,
       hint: "use ssl-mode=VERIFY_CA or VERIFY_IDENTITY, or leave ssl-ca out"
     })
   }
-  return findings.length > 0
-    ? Either.left(findings)
-    : Either.right({ charset, timezone, dates, sslMode, sslCa, multipleStatements, connectTimeout })
+  if ((sslCert === undefined) !== (sslKey === undefined)) {
+    findings.push({
+      detail: `the option ${sslCert === undefined ? "ssl-key" : "ssl-cert"} is given alone`,
+      hint: "give ssl-cert and ssl-key together, the client's certificate and its private key"
+    })
+  } else if (sslCert !== undefined && sslMode === "DISABLED") {
+    findings.push({
+      detail: "the option ssl-cert names a certificate that ssl-mode=DISABLED would not show",
+      hint: "use ssl-mode=REQUIRED, VERIFY_CA or VERIFY_IDENTITY, or leave ssl-cert and ssl-key out"
+    })
+  }
+  return findings.length > 0 ? Either.left(findings) : Either.right({
+    charset,
+    timezone,
+    dates,
+    sslMode,
+    sslCa,
+    sslCert,
+    sslKey,
+    socket,
+    allowPublicKeyRetrieval,
+    multipleStatements,
+    connectTimeout
+  })
 }
 
 /** The options by their canonical names, each once. */
@@ -77,8 +106,10 @@ const collect = (query: string, certain: boolean, findings: Array<Finding>): Rea
 
 const canonical = (written: string): string => {
   const name = written.toLowerCase().replaceAll("_", "-")
-  return name === "time-zone" ? "timezone" : name
+  return synonyms.get(name) ?? name
 }
+
+const synonyms = new Map([["time-zone", "timezone"], ["unix-socket", "socket"]])
 
 type Values = { -readonly [K in keyof UrlOptions]?: UrlOptions[K] }
 
@@ -87,6 +118,12 @@ type Reader = (text: string) => Either.Either<Values, Finding>
 
 const reader = <K extends keyof UrlOptions>(field: K, check: Check<UrlOptions[K]>): Reader => (text) =>
   Either.map(check(text), (value) => ({ [field]: value }))
+
+const pemFile = (field: "sslCa" | "sslCert" | "sslKey"): Reader => (text) =>
+  text === "" ? wrong("is empty", "give it the path of a PEM file") : Either.right({ [field]: text })
+
+/** What fits into the address of a Unix socket on Linux, its last 0 not counted. */
+const SOCKET_PATH = 107
 
 const readers: Readonly<Record<string, Reader>> = {
   __proto__: null as never,
@@ -132,7 +169,14 @@ const readers: Readonly<Record<string, Reader>> = {
     const sslMode = sslModes.find((name) => name === mode)
     return sslMode === undefined ? mustBe(`one of ${sslModes.join(", ")}`, text) : Either.right({ sslMode })
   },
-  "ssl-ca": (text) => text === "" ? wrong("is empty", "give it the path of a PEM file") : Either.right({ sslCa: text }),
+  "ssl-ca": pemFile("sslCa"),
+  "ssl-cert": pemFile("sslCert"),
+  "ssl-key": pemFile("sslKey"),
+  socket: (text) =>
+    text.startsWith("/") && Buffer.byteLength(text) <= SOCKET_PATH
+      ? Either.right({ socket: text })
+      : mustBe(`an absolute path of at most ${SOCKET_PATH} bytes`, text),
+  "allow-public-key-retrieval": reader("allowPublicKeyRetrieval", boolean),
   "multiple-statements": reader("multipleStatements", boolean),
   "connect-timeout": (text) => {
     const seconds = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN
@@ -167,11 +211,11 @@ const hintFor = (name: string): string => {
 
 /** Options of other drivers, by their canonical names, and what to do here instead. */
 const insteadOf: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^(unix-)?socket$/, "leave it out: connections go over TCP, to the URL's host and port"],
   [/^(init-command|sql-mode)$/, "set it on the server or in the statement"],
   [/^(local-infile|allow-local-infile)$/, "leave it out: LOAD DATA LOCAL is not supported"],
   [/^(read|write)-timeout$/, "give withTransaction or the effect itself a timeout"],
-  [/^ssl-(cert|key|capath|cipher)$/, "use ssl-mode and ssl-ca only: client certificates are not supported"],
+  [/^ssl-(capath|cipher|key-password|passphrase)$/, "use ssl-mode, ssl-ca, ssl-cert and ssl-key only"],
+  [/^(ssl-certfile|ssl-keyfile|ssl-cafile)$/, "use ssl-ca, ssl-cert and ssl-key"],
   [/^(ssl-check-hostname|ssl-verify-identity)$/, "use ssl-mode=VERIFY_IDENTITY"],
   [/^(ssl-verify-cert|verifyservercertificate)$/, "use ssl-mode=VERIFY_CA"],
   [/^(ssl|tls|usessl|ssl-disabled|sslmode)$/, "use ssl-mode=REQUIRED, VERIFY_CA or VERIFY_IDENTITY"],
@@ -181,6 +225,7 @@ const insteadOf: ReadonlyArray<readonly [RegExp, string]> = [
     "leave it out: the pool and the isolation level have settings of their own, beside the URL"
   ],
   [/^(servertimezone|tz)$/, "use timezone"],
+  [/^(allowpublickeyretrieval|get-server-public-key|server-public-key.*)$/, "use allow-public-key-retrieval"],
   [/^(multi-statements|allowmultiqueries|multiplestatements)$/, "use multiple-statements"],
   [/^(connection-timeout|connecttimeout)$/, "use connect-timeout"],
   [/^(datestrings|date-strings)$/, "use dates=string"]

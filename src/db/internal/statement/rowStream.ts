@@ -13,6 +13,7 @@ import { toSqlError } from "../errors/sqlError.ts"
 import type { Lease, Lender } from "../lease.ts"
 import type { InspectedSql } from "./inspectSql.ts"
 import type { Transform } from "./rows.ts"
+import { failureAfterLimit, TimeLimit } from "./timeLimit.ts"
 
 /** The socket is paused when this many rows wait for their reader. One read of the socket may bring a few more. */
 const HIGH_WATER = 512
@@ -48,11 +49,13 @@ class RowReader {
   #sent = false
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
+  /** Counts only while the reader waits. */
+  #limit: TimeLimit | undefined
   #rows: Array<unknown> = []
   #paused = false
   #closing = false
   #ended = false
-  /** How the server ended a statement that was being closed: it may have been a deadlock. */
+  /** How the server ended a statement that was being stopped: it may have been a deadlock. */
   #closingError: unknown = null
   #failure: SqlError | undefined
   #wake: (() => void) | undefined
@@ -77,8 +80,10 @@ class RowReader {
       }
       this.#wake = wake
       if (!this.#started) this.#start(lender, context)
+      else this.#limit?.start()
       return Effect.sync(() => {
         this.#wake = undefined
+        this.#limit?.pause()
       })
     })
   }
@@ -86,6 +91,7 @@ class RowReader {
   /** Ends the statement at any point. The connection goes back healthy, or is cut if the server does not answer. */
   close(): Effect.Effect<void> {
     this.#closing = true
+    this.#limit?.pause()
     this.#rows = []
     const lease = this.#lease
     if (lease === undefined) {
@@ -118,9 +124,17 @@ class RowReader {
   }
 
   #send(lease: Lease, request: Request): void {
+    const limit = new TimeLimit(this.#dataSource.settings.statementTimeout, lease.connection, () => {
+      this.#ended = true
+      this.#end(lease, failureAfterLimit(this.#dataSource, request.sql, this.#closingError))
+      this.#wake?.()
+    })
+    this.#limit = limit
+    limit.start()
     lease.connection.stream(request, {
       onRow: (row) => {
         if (this.#closing) return true
+        limit.pause()
         this.#rows.push(row)
         // One read of the socket brings many rows: hand them out together.
         if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
@@ -128,8 +142,9 @@ class RowReader {
         return !this.#paused
       },
       onEnd: (error) => {
-        // While closing, the connection is kept until the KILL has been answered too.
-        if (this.#closing) {
+        limit.pause()
+        // The connection is kept until the KILL has been answered too.
+        if (this.#closing || limit.passed) {
           this.#closingError = error
           return
         }

@@ -28,6 +28,7 @@ import * as Parameters from "./parameters.ts"
 import type { Transform } from "./rows.ts"
 import { rows, transformedRows } from "./rows.ts"
 import * as RowStream from "./rowStream.ts"
+import { runWithinLimit } from "./timeLimit.ts"
 
 /** How a statement is sent and what its rows look like. */
 export interface Mode {
@@ -176,7 +177,7 @@ class StatementRun<A> {
   }
 
   #send(lease: Lease, request: Request, resume: (effect: Effect.Effect<A, SqlError>) => void): void {
-    lease.connection.run(request, (error, result) => {
+    runWithinLimit(this.#dataSource, lease.connection, request, (error, result) => {
       if (!this.#cancelled && request.prepared && isUnpreparable(error)) {
         this.#dataSource.unpreparable.add(request.sql)
         return this.#send(lease, { ...request, prepared: false }, resume)

@@ -1,6 +1,9 @@
 /** The options of one transaction. */
 import type * as Duration from "effect/Duration"
+import type { DatabaseError } from "../../../Errors.ts"
+import { makeError } from "../errors/classify.ts"
 import type { IsolationLevel } from "../settings/settings.ts"
+import { isIsolationLevel, isolationLevels } from "../settings/settings.ts"
 
 export interface TransactionOptions {
   /** For this transaction only. Default: the isolation level of the database's settings. */
@@ -16,3 +19,15 @@ export interface TransactionOptions {
   /** How long one run of the body may take, without COMMIT. Then the transaction fails with TransactionTimeout. */
   readonly timeout?: Duration.DurationInput | undefined
 }
+
+/** The level becomes part of a statement, and a program without types may give any text. The text is not repeated. */
+export const refuseUnknownIsolation = (
+  database: string,
+  { isolation }: TransactionOptions
+): DatabaseError | undefined =>
+  isolation === undefined || isIsolationLevel(isolation) ? undefined : makeError(
+    database,
+    "InvalidParameter",
+    "the option \"isolation\" is not an isolation level",
+    { hint: `use one of ${isolationLevels.join(", ")}` }
+  )

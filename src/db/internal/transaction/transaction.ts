@@ -24,6 +24,7 @@ import { cancellable } from "../waiting/cancellable.ts"
 import { Level } from "./level.ts"
 import { OpenTransaction } from "./openTransaction.ts"
 import type { TransactionOptions } from "./options.ts"
+import { refuseUnknownIsolation } from "./options.ts"
 import * as TransactionContext from "./transactionContext.ts"
 
 /** The innermost level of this database's transaction in a context, if one is open. */
@@ -48,6 +49,8 @@ export const withTransaction = <A, E, R>(
   Effect.withFiberRuntime<A, E | SqlError, R>((fiber) => {
     const parent = lenderOf(dataSource, fiber.currentContext)
     if (parent instanceof DatabaseError) return Effect.fail(toSqlError(parent))
+    const unknownIsolation = refuseUnknownIsolation(dataSource.name, options)
+    if (unknownIsolation !== undefined) return Effect.fail(toSqlError(unknownIsolation))
     const body = options.timeout === undefined ? effect : withDeadline(dataSource.name, effect, options.timeout)
     if (parent instanceof Level) {
       const refusal = refuseOptions(parent.transaction, options)

@@ -4,10 +4,11 @@ import { defaults } from "../../../../src/db/internal/settings/defaults.ts"
 
 const read = (path: string): string => Fs.readFileSync(new URL(`../../../../${path}`, import.meta.url), "utf8")
 
-/** `30 (s)` and `30 seconds` are 30000 milliseconds. */
+/** `30 (s)` and `30 seconds` are 30000 milliseconds, `none` is no limit. */
 const valueOf = (text: string): unknown => {
   const [, number, unit] = /^([\d.]+)(?: \(?(s|seconds|milliseconds)\)?)?$/.exec(text) ?? []
   if (number !== undefined) return Number(number) * (unit?.startsWith("s") === true ? 1000 : 1)
+  if (text === "none") return Infinity
   return text === "true" ? true : text === "false" ? false : text
 }
 
@@ -16,7 +17,7 @@ const fieldOf = (name: string): string =>
   name.toLowerCase().replace(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase())
 
 const { port: _, ...ofSettings } = defaults
-const { charset, dates, multipleStatements, sslMode, timezone, ...ofVariables } = ofSettings
+const { allowPublicKeyRetrieval, charset, dates, multipleStatements, sslMode, timezone, ...ofVariables } = ofSettings
 
 describe("the defaults are those that are documented", () => {
   it("in the table of the variables", () => {
@@ -36,6 +37,7 @@ describe("the defaults are those that are documented", () => {
     expect(documented.get("dates")).toBe(dates)
     expect(documented.get("sslMode")).toBe(sslMode)
     expect(documented.get("multipleStatements")).toBe(multipleStatements)
+    expect(documented.get("allowPublicKeyRetrieval")).toBe(allowPublicKeyRetrieval)
     expect(documented.get("connectTimeout")).toBe(defaults.connectTimeout / 1000)
   })
 

@@ -5,10 +5,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { execFileSync } from "node:child_process"
-import * as Fs from "node:fs/promises"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import { inspect } from "node:util"
 import { expectTypeOf } from "vitest"
 import {
@@ -51,12 +47,15 @@ describe("fromEnv", () => {
         name: "MainDb",
         host: "db.example.com",
         port: 3306,
+        socket: undefined,
         user: "app",
+        credentials: undefined,
         database: "main",
         charset: "utf8mb4",
         timezone: "+00:00",
         dates: "date",
         ssl: undefined,
+        allowPublicKeyRetrieval: false,
         multipleStatements: false,
         poolSize: 10,
         maxOverflow: 10,
@@ -68,7 +67,8 @@ describe("fromEnv", () => {
         isolationLevel: "READ COMMITTED",
         startup: "verify",
         preparedStatements: true,
-        leakThreshold: 60_000
+        leakThreshold: 60_000,
+        statementTimeout: Infinity
       })
     }))
 
@@ -92,7 +92,11 @@ describe("fromEnv", () => {
     ["STARTUP", "Lazy", { startup: "lazy" }],
     ["PREPARED_STATEMENTS", "no", { preparedStatements: false }],
     ["LEAK_THRESHOLD", "0", { leakThreshold: Infinity }],
-    ["LEAK_THRESHOLD", "5", { leakThreshold: 5_000 }]
+    ["LEAK_THRESHOLD", "5", { leakThreshold: 5_000 }],
+    ["LEAK_THRESHOLD", "30 days", { leakThreshold: 2_592_000_000 }],
+    ["STATEMENT_TIMEOUT", "1.5", { statementTimeout: 1_500 }],
+    ["STATEMENT_TIMEOUT", "0", { statementTimeout: Infinity }],
+    ["STATEMENT_TIMEOUT", "infinity", { statementTimeout: Infinity }]
   ])(
     "%s",
     ([setting, value, expected]) =>
@@ -106,6 +110,8 @@ describe("fromEnv", () => {
     ["POOL_SIZE", "10001", "whole number"],
     ["POOL_SIZE", "0x10", "whole number"],
     ["MAX_OVERFLOW", "-1", "must be a whole number from 0 to 10000, not \"-1\""],
+    ["STATEMENT_TIMEOUT", "-1", "or 0 for none"],
+    ["STATEMENT_TIMEOUT", "25 hours", "a day at most"],
     ["POOL_TIMEOUT", "0", "above zero"],
     ["POOL_TIMEOUT", "-5", "above zero"],
     ["POOL_TIMEOUT", "-5 seconds", "above zero"],
@@ -193,68 +199,6 @@ describe("fromEnv", () => {
     }))
 })
 
-describe("ssl", () => {
-  const directory = Effect.acquireRelease(
-    Effect.promise(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "settings-"))),
-    (path) => Effect.promise(() => Fs.rm(path, { recursive: true }))
-  )
-
-  const certificate = Effect.map(directory, (path) => {
-    const file = Path.join(path, "ca.pem")
-    execFileSync("openssl", [
-      ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=test".split(" "),
-      "-keyout",
-      Path.join(path, "key.pem"),
-      "-out",
-      file
-    ], { stdio: "ignore" })
-    return file
-  })
-
-  it.effect.each<readonly [string, Settings["ssl"]]>([
-    ["DISABLED", undefined],
-    ["REQUIRED", { ca: undefined, verifyCa: false, verifyIdentity: false }],
-    ["VERIFY_CA", { ca: undefined, verifyCa: true, verifyIdentity: false }],
-    ["VERIFY_IDENTITY", { ca: undefined, verifyCa: true, verifyIdentity: true }]
-  ])(
-    "%s",
-    ([mode, expected]) =>
-      Effect.map(read({ URL: `${url}?ssl-mode=${mode}` }), ({ ssl }) => expect(ssl).toEqual(expected))
-  )
-
-  it.scoped("ssl-ca is the text of the file", () =>
-    Effect.gen(function*() {
-      const file = yield* certificate
-      const { ssl } = yield* read({ URL: `${url}?ssl_ca=${encodeURIComponent(file)}` })
-      expect(ssl).toMatchObject({ verifyCa: true, verifyIdentity: false })
-      expect(ssl?.ca).toContain("BEGIN CERTIFICATE")
-    }))
-
-  it.scoped("a file that is absent, or no certificate, is a problem beside the others", () =>
-    Effect.gen(function*() {
-      const path = yield* directory
-      const contents = {
-        "empty.pem": "",
-        "broken.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-      }
-      for (const [name, content] of Object.entries(contents)) {
-        yield* Effect.promise(() => Fs.writeFile(Path.join(path, name), content))
-      }
-      for (
-        const [name, words] of [["absent.pem", "ENOENT"], ["", "EISDIR"], ["empty.pem", "no cert"], [
-          "broken.pem",
-          "no cert"
-        ]]
-      ) {
-        const file = Path.join(path, name ?? "")
-        const found = yield* problems(read({ URL: `${url}?ssl-ca=${encodeURIComponent(file)}`, POOL_SIZE: "0" }))
-        expect(found.map(({ setting }) => setting).sort()).toEqual(["MAIN_DB_POOL_SIZE", "MAIN_DB_URL"])
-        expect(found.map(({ detail }) => detail).join()).toContain(words)
-        expect(found.map(({ detail }) => detail).join()).toContain(file)
-      }
-    }))
-})
-
 describe("fromEnvOptional", () => {
   it.effect("none where the URL is unset or blank, whatever else is set", () =>
     Effect.gen(function*() {
@@ -320,6 +264,23 @@ describe("fromConfig", () => {
       expect(found[2]?.detail).toContain("not 0 (given as poolSize)")
     }))
 
+  it.effect("takes an Effect for user and password, and no second password", () =>
+    Effect.gen(function*() {
+      const credentials = Effect.succeed({ password: Redacted.make("S3CR3T") })
+      const without = Config.succeed(Redacted.make("mysql://app@db.example.com/main"))
+      const settings = yield* configured({ url: without, credentials: Config.succeed(credentials) })
+      expect(settings).toMatchObject({ user: "app", credentials })
+      expect(yield* problems(configured({ credentials: Config.succeed(credentials) }))).toEqual([{
+        setting: "MAIN_DB_URL",
+        detail: "has a password, and the field credentials gives another",
+        hint: "leave the password out of the URL"
+      }])
+      const noEffect = Config.succeed({ password: "S3CR3T" } as never)
+      expect(yield* problems(configured({ url: without, credentials: noEffect }))).toEqual([
+        { setting: "MAIN_DB_URL", detail: "the field credentials must be an Effect" }
+      ])
+    }))
+
   it.effect("takes one config of the whole", () =>
     Effect.gen(function*() {
       const whole = Config.succeed<DatabaseConfig>({ url: Redacted.make(url), poolSize: 4 })
@@ -341,6 +302,8 @@ it("types", () => {
   expectTypeOf(fromConfig).returns.toEqualTypeOf<Effect.Effect<Settings, ConfigurationError>>()
   // @ts-expect-error the URL is required
   void fromConfig("MainDb", "MAIN_DB", { poolSize: Config.succeed(1) })
+  // @ts-expect-error a password that is not redacted
+  void configured({ credentials: Config.succeed(Effect.succeed({ password: "p" })) })
   // @ts-expect-error a level that MySQL does not have
   void configured({ isolationLevel: Config.succeed("SNAPSHOT" as const) })
 })

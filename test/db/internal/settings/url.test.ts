@@ -38,6 +38,10 @@ describe("parse", () => {
         dates: "date",
         sslMode: "DISABLED",
         sslCa: undefined,
+        sslCert: undefined,
+        sslKey: undefined,
+        socket: undefined,
+        allowPublicKeyRetrieval: false,
         multipleStatements: false,
         connectTimeout: undefined
       }
@@ -89,7 +93,11 @@ describe("parse", () => {
     ["mysql://u:p@[fe80::1%25eth0]/d", { host: "fe80::1%eth0" }],
     ["mysql://u:p@10.0.0.1/d", { host: "10.0.0.1" }],
     ["mysql://u:p@main_db-1/d", { host: "main_db-1" }],
-    ["mysql://u:p@h/d?", { database: "d" }]
+    ["mysql://u:p@h/d?", { database: "d" }],
+    ["mysql://u:p@/d?unix_socket=/run/my/s.sock", { password: "p", host: "localhost", port: 3306, database: "d" }],
+    ["mysql://u@localhost/d?dates=string&socket=/run/s", { user: "u", password: "", host: "localhost" }],
+    ["mysql://u:a@b@/d?socket=/run/s", { password: "a@b", host: "localhost" }],
+    ["mysql://u:a,b@h/d", { password: "a,b", host: "h" }]
   ])("%s", (url, parts) => {
     expect(right(url)).toMatchObject(parts)
   })
@@ -115,7 +123,13 @@ describe("parse", () => {
     ["mysql://u:p@h/d#e", ["database"]],
     ["mysql://u%:p%zz@h/d%ff", ["user", "password", "database"]],
     ["postgres://u:p@h:x/?ssl-mode=maybe&foo=1", ["scheme", "port", "database", "ssl-mode", "an option is not known"]],
-    ["mysql://u:a@b/c?d=@h/d", ["more than one way"]]
+    ["mysql://u:a@b/c?d=@h/d", ["more than one way"]],
+    ["mysql://u:p@h1,h2/d", ["several hosts; give one"]],
+    ["mysql://u:p@h1:3306,h2:3307/d", ["several hosts"]],
+    ["mysql://u:p@h1,h2:3306/d?ssl-mode=REQUIRED", ["several hosts"]],
+    ["mysql://u:p@10.0.0.1:3306,[::1]:3306/d", ["several hosts"]],
+    ["mysql://u:p@h1,/d", ["host"]],
+    ["mysql://u:p@h/d?socket=/run/s", ["names a socket of this machine"]]
   ])("the problems of %s are of %s", (url, words) => {
     const problems = left(url)
     for (const word of words) expect(problems.filter((problem) => problem.includes(word))).not.toEqual([])
@@ -198,6 +212,9 @@ describe("options", () => {
     ["ssl-mode=required", { sslMode: "REQUIRED" }],
     ["ssl_mode=VERIFY-IDENTITY", { sslMode: "VERIFY_IDENTITY" }],
     ["ssl_ca=/etc/ssl/my%20ca.pem", { sslCa: "/etc/ssl/my ca.pem", sslMode: "VERIFY_CA" }],
+    ["ssl_cert=/c.pem&ssl_key=/k.pem", { sslCert: "/c.pem", sslKey: "/k.pem", sslMode: "VERIFY_CA" }],
+    ["ssl-cert=/c.pem&ssl-key=/k.pem&ssl-mode=REQUIRED", { sslCert: "/c.pem", sslMode: "REQUIRED" }],
+    ["allow_public_key_retrieval=true", { allowPublicKeyRetrieval: true }],
     ["ssl-ca=/a.pem&ssl-mode=VERIFY_IDENTITY", { sslCa: "/a.pem", sslMode: "VERIFY_IDENTITY" }],
     ["timezone=Z", { timezone: "+00:00" }],
     ["time_zone=utc", { timezone: "+00:00" }],
@@ -244,12 +261,20 @@ describe("options", () => {
     ["frob=1", "frob is not known; use one of charset, timezone"],
     ["__proto__=1", "not known"],
     ["constructor=1", "not known"],
-    ["unix_socket=/tmp/s", "over TCP"],
+    ["unix_socket=/tmp/s", "the host is not localhost"],
+    ["socket=run/mysqld.sock", "absolute path"],
+    [`socket=/${"x".repeat(107)}`, "107 bytes"],
+    ["allowPublicKeyRetrieval=true", "use allow-public-key-retrieval"],
+    ["allow-public-key-retrieval=perhaps", "true or false"],
     ["init_command=x", "on the server"],
     ["sql_mode=x", "on the server"],
     ["local_infile=1", "LOAD DATA LOCAL"],
     ["read_timeout=5", "timeout"],
-    ["ssl_cert=/c", "client certificates"],
+    ["ssl_cert=/c", "ssl-cert is given alone"],
+    ["ssl-key=/k", "ssl-key is given alone"],
+    ["ssl-cert=", "path of a PEM file"],
+    ["ssl-cert=/c&ssl-key=/k&ssl-mode=DISABLED", "would not show"],
+    ["ssl_capath=/c", "use ssl-mode, ssl-ca, ssl-cert and ssl-key only"],
     ["ssl=true", "ssl-mode"],
     ["pool_size=5", "settings of their own"]
   ])("%s is refused: %s", (text, words) => {
