@@ -11,9 +11,10 @@ import tls from "node:tls"
 import { vi } from "vitest"
 import { MainDb } from "../../src/db/Database.ts"
 import type { DatabaseError } from "../../src/Errors.ts"
+import { adminOn } from "../support/db/admin.ts"
 import { connectionId } from "../support/db/connectionId.ts"
 import * as FaultProxy from "../support/db/faultProxy.ts"
-import { missing, Tls } from "../support/db/tlsServer.ts"
+import { type ClientFiles, missing, Tls } from "../support/db/tlsServer.ts"
 import type { TestMysql } from "../support/globalSetup.ts"
 import { timed } from "../support/timed.ts"
 
@@ -168,6 +169,38 @@ describe.skipIf(lacking !== undefined)(`TLS${lacking === undefined ? "" : ` (thi
           expect(plain.heard).toEqual([])
           // Without TLS that server works.
           expect(yield* Effect.provide(cipher, database(plain, {}))).toBe("")
+        }))
+    })
+
+    describe("client certificates", () => {
+      it.scoped("are shown to accounts that ask for one, by the connection and by its KILL", () =>
+        Effect.gen(function*() {
+          const { authority, client, impostor, right } = yield* Tls
+          const admin = adminOn(right)
+          yield* Effect.acquireRelease(
+            admin(`CREATE USER shown@'%' IDENTIFIED BY 'shown' REQUIRE X509`),
+            () => admin(`DROP USER shown@'%'`)
+          )
+          yield* admin(`GRANT SELECT ON *.* TO shown@'%'`)
+          const as = (files: ClientFiles | undefined, startup: "lazy" | "verify" = "verify") =>
+            database({ ...right, user: "shown", password: "shown" }, {
+              "ssl-mode": "VERIFY_CA",
+              "ssl-ca": authority,
+              ...(files === undefined ? {} : { "ssl-cert": files.certificate, "ssl-key": files.key })
+            }, startup)
+          yield* Effect.gen(function*() {
+            expect(yield* cipher).toMatch(/^\w/)
+            const before = yield* connectionId
+            yield* Effect.ignore(Effect.timeout(MainDb.use((sql) => sql`SELECT SLEEP(3)`), 200))
+            expect(yield* connectionId).toBe(before)
+          }).pipe(Effect.provide(as(client)))
+          expect(yield* failure(Effect.provide(one, as(undefined)))).toMatchObject({
+            reason: "LoginRefused",
+            errno: 1045
+          })
+          // The server ends the handshake itself: what it says of it differs.
+          const refused = yield* failure(Effect.provide(one, as(impostor, "lazy")))
+          expect(["Tls", "LoginRefused", "ConnectionLost"]).toContain(refused.reason)
         }))
     })
 

@@ -21,6 +21,15 @@ export interface TlsServers {
   /** Paths of PEM files: the authority that signed both, and one that signed neither. */
   readonly authority: string
   readonly stranger: string
+  /** What clients show: signed by the authority, and by the stranger. */
+  readonly client: ClientFiles
+  readonly impostor: ClientFiles
+}
+
+/** Paths of PEM files. */
+export interface ClientFiles {
+  readonly certificate: string
+  readonly key: string
 }
 
 /** What this machine lacks for them, if anything. */
@@ -47,13 +56,14 @@ const make = Effect.gen(function*() {
     [makeServer(folder, authority, "localhost"), makeServer(folder, authority, "db.example.com")],
     { concurrency: 2 }
   )
-  return { right, misnamed, authority: authority.certificate, stranger: stranger.certificate }
+  const [client, impostor] = yield* Effect.all([
+    makeCertificate(folder, authority, "client"),
+    makeCertificate(folder, stranger, "impostor")
+  ])
+  return { right, misnamed, authority: authority.certificate, stranger: stranger.certificate, client, impostor }
 })
 
-interface Authority {
-  readonly certificate: string
-  readonly key: string
-}
+type Authority = ClientFiles
 
 const newKey = (key: string) => ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key]
 
@@ -65,20 +75,26 @@ const makeAuthority = (folder: string, name: string): Effect.Effect<Authority> =
   )
 }
 
+const makeCertificate = (folder: string, authority: Authority, name: string): Effect.Effect<ClientFiles> =>
+  Effect.gen(function*() {
+    const path = (suffix: string) => join(folder, `${name}.${suffix}`)
+    yield* Effect.promise(() => writeFile(path("ext"), `subjectAltName=DNS:${name}\n`))
+    yield* openssl(["req", ...newKey(path("key")), "-subj", `/CN=${name}`, "-out", path("csr")])
+    yield* openssl([
+      ...["x509", "-req", "-in", path("csr"), "-CA", authority.certificate, "-CAkey", authority.key],
+      ...["-set_serial", String(name.length), "-days", "2", "-extfile", path("ext"), "-out", path("pem")]
+    ])
+    return { certificate: path("pem"), key: path("key") }
+  })
+
 const makeServer = (
   folder: string,
   authority: Authority,
   host: string
 ): Effect.Effect<TestMysql, unknown, Scope.Scope> =>
   Effect.gen(function*() {
-    const path = (suffix: string) => join(folder, `${host}.${suffix}`)
-    yield* Effect.promise(() => writeFile(path("ext"), `subjectAltName=DNS:${host}\n`))
-    yield* openssl(["req", ...newKey(path("key")), "-subj", `/CN=${host}`, "-out", path("csr")])
-    yield* openssl([
-      ...["x509", "-req", "-in", path("csr"), "-CA", authority.certificate, "-CAkey", authority.key],
-      ...["-set_serial", String(host.length), "-days", "2", "-extfile", path("ext"), "-out", path("pem")]
-    ])
-    const withTls = [`--ssl-cert=${path("pem")}`, `--ssl-key=${path("key")}`, `--ssl-ca=${authority.certificate}`]
+    const { certificate, key } = yield* makeCertificate(folder, authority, host)
+    const withTls = [`--ssl-cert=${certificate}`, `--ssl-key=${key}`, `--ssl-ca=${authority.certificate}`]
     const source: Source = Effect.map(installed(binaries), (recipe) => ({
       ...recipe,
       serve: (at: string, port: number): Command => {
