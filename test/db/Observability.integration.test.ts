@@ -26,18 +26,18 @@ const read = <State>(name: string, tags: Readonly<Record<string, string>> = {}):
   Effect.map(Metric.snapshot, (pairs) =>
     pairs.find(({ metricKey }) => {
       const found = new Map(metricKey.tags.map(({ key, value }) => [key, value]))
-      return metricKey.name === name && found.get("database") === "WatchedDb"
+      return metricKey.name === name && found.get("db.client.connection.pool.name") === "WatchedDb"
         && Object.entries(tags).every(([key, value]) => found.get(key) === value)
     })?.metricState as State | undefined)
 
 const connections = (state: string) =>
   Effect.map(
-    read<MetricState.MetricState.Gauge<number>>("db.client.connection.count", { state }),
+    read<MetricState.MetricState.Gauge<number>>("db.client.connection.count", { "db.client.connection.state": state }),
     (gauge) => gauge?.value
   )
 
 describe("metrics", () => {
-  it.live("follow the pool: gauges, counters and histograms, tagged with the database", () =>
+  it.live("follow the pool: gauges, counters and histograms, tagged with the pool's name", () =>
     Effect.gen(function*() {
       const sql = yield* WatchedDb
       yield* sql`SELECT 1`
@@ -45,9 +45,11 @@ describe("metrics", () => {
       expect(yield* connections("used")).toBe(0)
       const inside = yield* WatchedDb.withTransaction(Effect.zipRight(sql`SELECT 1`, connections("used")))
       expect(inside).toBe(1)
-      const waits = yield* read<MetricState.MetricState.Histogram>("db.client.connection.wait_time")
-      const uses = yield* read<MetricState.MetricState.Histogram>("db.client.connection.use_time")
-      const dials = yield* read<MetricState.MetricState.Histogram>("db.client.connection.create_time")
+      const [waits, uses, dials] = yield* Effect.all(
+        ["wait_time", "use_time", "create_time"].map((name) =>
+          read<MetricState.MetricState.Histogram>(`db.client.connection.${name}`, { unit: "s" })
+        )
+      )
       expect(waits?.count).toBe(3)
       expect(uses?.count).toBe(3)
       expect(dials?.count).toBe(1)

@@ -27,6 +27,24 @@ describe("leaks", () => {
       expect(leaks[0]!.annotations).toMatchObject({ database: "MainDb", borrowedBy: "the handler" })
     }))
 
+  faultOnStage(
+    "55 a threshold of a month: longer than one timer of the process can be",
+    ({ url }) =>
+      Effect.gen(function*() {
+        // Node takes such a timer for one of a millisecond, and says so.
+        const warnings: Array<string> = []
+        const warned = ({ name }: Error): void => void warnings.push(name)
+        yield* Effect.acquireRelease(
+          Effect.sync(() => process.on("warning", warned)),
+          () => Effect.sync(() => process.off("warning", warned))
+        )
+        yield* MainDb.withTransaction(Effect.zipRight(connectionId, Effect.sleep(50))).pipe(
+          Effect.provide(layerOf(url, { leakThreshold: "30 days" }))
+        )
+        expect(warnings).toEqual([])
+      })
+  )
+
   fault("30 use after release: refused, and never run on a connection that another has now", {
     poolSize: 1,
     maxOverflow: 0,
