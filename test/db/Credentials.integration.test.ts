@@ -46,7 +46,6 @@ const withCredentials = (stage: Stage, credentials: Effect.Effect<Credentials, u
   const url = new URL(stage.url)
   url.username = `${stage.database}_a`
   url.password = ""
-  url.searchParams.set("allow-public-key-retrieval", "true")
   return layerOf(url.href, { ...options, credentials })
 }
 

@@ -1,7 +1,9 @@
 /** A server of this machine, by its Unix socket. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import type { TestContext } from "vitest"
@@ -9,10 +11,13 @@ import { MainDb } from "../../src/db/Database.ts"
 import { connectionId } from "../support/db/connectionId.ts"
 import { databaseError } from "../support/db/errors.ts"
 import { nothingRuns } from "../support/db/nothingRuns.ts"
-import { layerOf, stageOn } from "../support/db/stage.ts"
+import { stageOn } from "../support/db/stage.ts"
 import { server } from "../support/db/testServer.ts"
 import { recordingTracer } from "../support/recordingTracer.ts"
 import { timed } from "../support/timed.ts"
+
+const layerOf = (url: string) =>
+  MainDb.layerConfig(Config.succeed({ url: Redacted.make(url), startup: "lazy", connectTimeout: 400 }))
 
 /** A database and a user of its own who comes by the socket, whose password the server has not seen yet. */
 const local = (context: TestContext) =>

@@ -1,16 +1,21 @@
 /** Whoever answers in the server's place must not get the password. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { inspect } from "node:util"
 import type { TestContext } from "vitest"
 import { MainDb } from "../../../src/db/Database.ts"
 import { databaseError, reasonOf } from "../../support/db/errors.ts"
 import { keyThief, type Way } from "../../support/db/keyThief.ts"
-import { layerOf, type Stage, stageOn } from "../../support/db/stage.ts"
+import { type Stage, stageOn } from "../../support/db/stage.ts"
 import { admin, server } from "../../support/db/testServer.ts"
 
 const SECRET = "S3CR3T-pässword"
+const layerOf = (url: string) =>
+  MainDb.layerConfig(Config.succeed({ url: Redacted.make(url), connectTimeout: 1_000, startup: "lazy" }))
+
 const user = MainDb.use((sql) => sql<{ user: string }>`SELECT CURRENT_USER() AS user`).pipe(
   Effect.map(([row]) => row!.user.split("@")[0])
 )

@@ -24,8 +24,11 @@ const fast: Options = {
   startup: "lazy"
 }
 
+/** After a restart, and for a new account, MySQL wants the password itself: over TCP without TLS the URL must allow it. */
+const allowed = (url: string): string => `${url}${url.includes("?") ? "&" : "?"}allow-public-key-retrieval=true`
+
 export const layerOf = (url: string, options: Options = {}): Layer.Layer<MainDb, ConfigurationError | DatabaseError> =>
-  MainDb.layerConfig(Config.succeed({ url: Redacted.make(url), ...fast, ...options }))
+  MainDb.layerConfig(Config.succeed({ url: Redacted.make(allowed(url)), ...fast, ...options }))
 
 export interface Stage {
   readonly proxy: FaultProxy.FaultProxy
