@@ -3,6 +3,9 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import { inspect } from "node:util"
 import { type Credentials, MainDb } from "../../src/db/Database.ts"
@@ -142,10 +145,18 @@ describe("credentials that cannot be had", () => {
   it.scopedLive("fail the dial, typed, with the name of the failure and nothing that it says", () =>
     Effect.gen(function*() {
       const stage = yield* stageFor()
+      const logged: Array<string> = []
+      const everything = Layer.merge(
+        Logger.replace(
+          Logger.defaultLogger,
+          Logger.make((entry) => void logged.push(inspect(entry.message) + Cause.pretty(entry.cause)))
+        ),
+        Logger.minimumLogLevel(LogLevel.All)
+      )
       const failures: ReadonlyArray<readonly [Effect.Effect<Credentials, unknown>, string]> = [
         [Effect.try(() => JSON.parse("S3CR3T")), "UnknownException"],
         [
-          Effect.fail(Object.assign(new Error("no S3CR3T"), { name: "AccessDeniedException" })),
+          Effect.fail({ name: "AccessDeniedException", message: "no S3CR3T" }),
           "AccessDeniedException"
         ],
         [Effect.die(new TypeError("S3CR3T")), "TypeError"],
@@ -155,13 +166,15 @@ describe("credentials that cannot be had", () => {
       ]
       for (const startup of ["lazy", "verify"] as const) {
         for (const [credentials, words] of failures) {
-          const exit = yield* Effect.exit(Effect.provide(one, withCredentials(stage, credentials, { startup })))
+          const layer = Layer.provide(withCredentials(stage, credentials, { startup }), everything)
+          const exit = yield* Effect.exit(Effect.provide(one, layer))
           const error = databaseError(exit)
           expect(error).toMatchObject({ reason: "MissingCredentials", retryable: true })
           expect(error.detail).toContain(words)
           for (const text of renderings(error)) expect(text).not.toContain("S3CR3T")
         }
       }
+      expect(logged.join()).not.toContain("S3CR3T")
       expect(yield* stage.proxy.accepted).toEqual([])
     }))
 
@@ -182,6 +195,12 @@ describe("credentials that cannot be had", () => {
   it.scopedLive("and what is no password at all", () =>
     Effect.gen(function*() {
       const stage = yield* stageFor()
+      const wiped = Redacted.make("S3CR3T")
+      Redacted.unsafeWipe(wiped)
+      const exit = yield* Effect.exit(
+        Effect.provide(one, withCredentials(stage, Effect.succeed({ password: wiped })))
+      )
+      expect(databaseError(exit)).toMatchObject({ reason: "MissingCredentials" })
       for (const given of [undefined, {}, { password: "S3CR3T" }, { user: "", password: Redacted.make("S3CR3T") }]) {
         const credentials = Effect.succeed(given as unknown as Credentials)
         const error = databaseError(yield* Effect.exit(Effect.provide(one, withCredentials(stage, credentials))))

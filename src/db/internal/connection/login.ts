@@ -32,13 +32,18 @@ export const loginSource = (
     }
   }
   const runFork = Runtime.runFork(runtime)
+  const login = Effect.interruptible(credentials).pipe(
+    Effect.map((given) => loginOf(settings, given)),
+    // Effect would log the failure of a fiber, with whatever it quotes.
+    Effect.catchAllCause((cause) => Effect.succeed(unavailable(name, cause)))
+  )
   return (done) => {
-    const fiber = runFork(Effect.interruptible(credentials), { scope, immediate: false })
+    const fiber = runFork(login, { scope, immediate: false })
     let answered = false
     fiber.addObserver((exit) => {
       if (answered) return
       answered = true
-      done(Exit.isSuccess(exit) ? loginOf(settings, exit.value) : unavailable(name, exit.cause))
+      done(Exit.isSuccess(exit) ? exit.value : unavailable(name, exit.cause))
     })
     return () => {
       if (answered) return
@@ -48,12 +53,12 @@ export const loginSource = (
   }
 }
 
-/** What the effect gave, checked: at run time it may be anything. */
+/** What the effect gave, checked: at run time it may be anything. The password is a copy, which the caller cannot wipe. */
 const loginOf = (settings: Settings, given: unknown): Login | DatabaseError => {
   const { password, user = settings.user } = Object(given) as { readonly password?: unknown; readonly user?: unknown }
-  return Redacted.isRedacted(password) && typeof Redacted.value(password) === "string" && typeof user === "string"
-      && user !== ""
-    ? { user, password: password as Redacted.Redacted }
+  const text = Redacted.isRedacted(password) ? Redacted.value(password) : undefined
+  return typeof text === "string" && typeof user === "string" && user !== ""
+    ? { user, password: Redacted.make(text) }
     : makeError(
       settings.name,
       "MissingCredentials",
