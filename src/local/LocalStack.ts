@@ -54,7 +54,12 @@ export declare namespace LocalStack {
     readonly settings: Settings
     /** The URLs of all databases, the further ones included, by the names of their variables. */
     readonly databaseUrls: Readonly<Record<string, Redacted.Redacted>>
+    /** Which database server answers there. */
+    readonly databaseServer: DatabaseServer
   }
+
+  /** The product, and the version as the server itself gives it ("9.7.4", "10.11.19-MariaDB-0+deb12u1"). */
+  type DatabaseServer = Mysql.ServerVersion
 }
 
 /** The local servers, running. */
@@ -88,8 +93,9 @@ export class LocalStack extends Context.Tag("@betterai/infrastructure/LocalStack
    * neither credentials nor endpoints of the real services are picked up.
    *
    * S3 and SQS are fauxqs in this process, which must be installed. MySQL is the first of these that is found: the
-   * running server of LOCAL_MYSQL_URL (its databases stay afterwards); a mariadbd or mysqld on this machine; MariaDB
-   * installed by apt-get, as root on Debian or Ubuntu; a container. A server that is started here is empty, listens on
+   * running server of LOCAL_MYSQL_URL (its databases stay afterwards); a mysqld or mariadbd on this machine, of which MySQL
+   * is preferred; MariaDB installed by apt-get, as root on Debian or Ubuntu; a container. Which server it is, is logged
+   * and in `databaseServer`. A server that is started here is empty, listens on
    * the loopback device only, and is gone when the scope is closed or the process has ended, even by SIGKILL. Fails with
    * reason "LocalServer" if there is no way to get a server, or if it does not answer within 60 seconds (a container:
    * 5 minutes).
@@ -104,6 +110,7 @@ const start = (
     const databases = yield* Databases.databasesOf(tags.map(({ prefix }) => prefix))
     const [aws, mysql] = yield* Effect.all([Aws.make(), Mysql.make()], { concurrency: "unbounded" })
     yield* Effect.forEach(databases, ({ name }) => mysql.createDatabase(name), { discard: true })
+    yield* Effect.log(`The local databases are on ${mysql.server.kind} ${mysql.server.version}`)
     return {
       settings: {
         AWS_ACCESS_KEY_ID: "local-access-key",
@@ -114,7 +121,8 @@ const start = (
         AWS_SQS_QUEUE_URL: aws.queueUrl,
         ...urlsOf(mysql, Databases.PREFIXES.map((prefix) => Databases.databaseOf(prefix)))
       },
-      databaseUrls: urlsOf(mysql, databases)
+      databaseUrls: urlsOf(mysql, databases),
+      databaseServer: mysql.server
     }
   })
 

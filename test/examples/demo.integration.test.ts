@@ -124,10 +124,12 @@ describe("first program", () => {
       expect(readme).toContain(`\`\`\`ts\n${program}\`\`\`\n`)
     }))
 
-  it.effect("prints the URL of what it has stored", () =>
+  it.effect("says which database server it has, and prints the URL of what it has stored", () =>
     Effect.gen(function*() {
       const { code, stdout } = yield* run("first-program")
-      expect(stdout).toMatch(/^https:\/\/\S+\/7\/assets\/chat\/\S+_image\.png\n$/)
+      expect(stdout).toMatch(
+        /^\S+ INFO \S+ The local databases are on (MySQL|MariaDB) \d+\.\d+\.\S+.*\nhttps:\/\/\S+\/7\/assets\/chat\/\S+_image\.png\n$/
+      )
       expect(code).toBe(0)
     }))
 })

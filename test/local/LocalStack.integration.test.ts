@@ -76,6 +76,14 @@ layer(reader.pipe(Layer.provideMerge(LocalStack.layer), Layer.provide(underSetti
       expect(seen.hidden).toEqual([Option.none(), Option.none(), Option.none()])
     }))
 
+  it.effect("says which database server it has", () =>
+    Effect.gen(function*() {
+      const { databaseServer, settings } = yield* LocalStack
+      const [row] = yield* query(settings.MAIN_DB_URL, "SELECT VERSION() AS version")
+      expect(databaseServer.version).toBe(row?.["version"])
+      expect(databaseServer.kind).toBe(databaseServer.version.includes("MariaDB") ? "MariaDB" : "MySQL")
+    }))
+
   it.effect("shows no secret", () =>
     Effect.gen(function*() {
       const stack = yield* LocalStack

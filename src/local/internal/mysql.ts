@@ -9,7 +9,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import { createConnection } from "mysql2/promise"
+import { createConnection, type RowDataPacket } from "mysql2/promise"
 import { randomBytes } from "node:crypto"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
@@ -23,6 +23,8 @@ import { inRealTime, watch } from "./process.ts"
 import { apt, binaries, docker, installed, lastLines, type Recipe, type Source } from "./servers.ts"
 
 export interface LocalMysql {
+  /** What runs there. */
+  readonly server: ServerVersion
   readonly host: string
   readonly port: number
   /** Has every privilege. */
@@ -35,6 +37,13 @@ export interface LocalMysql {
   /** Process and data of a server that was started here, gone with the scope. Undefined with LOCAL_MYSQL_URL. */
   readonly pid: number | undefined
   readonly datadir: string | undefined
+}
+
+/** Which database server it is. */
+export interface ServerVersion {
+  readonly kind: "MySQL" | "MariaDB"
+  /** As the server itself gives it, such as "9.7.4" or "10.11.19-MariaDB-0+deb12u1". */
+  readonly version: string
 }
 
 const defaultSources: ReadonlyArray<Source> = [installed(binaries), apt(binaries), docker]
@@ -85,7 +94,7 @@ const runningServer: Config.Config<Option.Option<URL>> = Settings.checked(
 
 const connectTo = Effect.fnUntraced(function*(url: URL) {
   const server = describe(url)
-  yield* server.ping.pipe(
+  const version = yield* server.version.pipe(
     Effect.mapError((reason) =>
       localServerError([{
         setting: "LOCAL_MYSQL_URL",
@@ -94,7 +103,7 @@ const connectTo = Effect.fnUntraced(function*(url: URL) {
       }])
     )
   )
-  return server.mysql({ pid: undefined, datadir: undefined })
+  return server.mysql({ server: version, pid: undefined, datadir: undefined })
 })
 
 /** Another process took the port after we chose it and before the server listened on it. */
@@ -151,12 +160,12 @@ const startOnce = Effect.fnUntraced(function*(recipe: Recipe) {
         ? new PortTaken({ port })
         : failed(recipe, `ended before it answered: ${lastLines(output)}`)
     ))
-  yield* server.ping.pipe(
+  const version = yield* server.version.pipe(
     Effect.delay(Deadlines.PING_PAUSE),
     Effect.eventually,
     Effect.timeoutOption(recipe.deadline),
     Effect.flatMap(Option.match({
-      onSome: () => Effect.void,
+      onSome: Effect.succeed,
       onNone: () =>
         Effect.flatMap(
           watched.output,
@@ -169,7 +178,7 @@ const startOnce = Effect.fnUntraced(function*(recipe: Recipe) {
     Effect.raceFirst(ended)
   )
   const pid = Number(yield* io(recipe, () => readFile(join(folder, "server.pid"), "utf8")))
-  return server.mysql({ pid, datadir })
+  return server.mysql({ server: version, pid, datadir })
 })
 
 const failed = (recipe: Recipe, detail: string) => localServerError([{ setting: recipe.name, detail }])
@@ -196,21 +205,25 @@ const describe = (url: URL) => {
   }
   const password = decodeURIComponent(url.password)
   /** Runs a statement on a connection of its own. Fails with the message of the driver. */
-  const execute = (sql: string): Effect.Effect<void, string> =>
+  const execute = (sql: string): Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, string> =>
     Effect.acquireUseRelease(
       Effect.tryPromise(() => createConnection({ ...address, password, connectTimeout: Deadlines.CONNECT })),
-      (connection) => Effect.tryPromise(() => connection.query({ sql, timeout: Deadlines.STATEMENT })),
+      (connection) =>
+        Effect.tryPromise(() => connection.query<Array<RowDataPacket>>({ sql, timeout: Deadlines.STATEMENT })),
       (connection) => Effect.sync(() => connection.destroy())
     ).pipe(
       Effect.mapError(({ error }) => {
         const { code, message } = error as NodeJS.ErrnoException
         return message === "" ? String(code) : message // Node leaves the message of a refused connection empty.
       }),
-      Effect.asVoid
+      Effect.map(([rows]) => rows)
     )
   return {
-    ping: execute("SELECT 1"),
-    mysql: (process: Pick<LocalMysql, "pid" | "datadir">): LocalMysql => ({
+    version: Effect.map(execute("SELECT VERSION() AS version"), ([row]): ServerVersion => {
+      const version = String(row?.["version"])
+      return { kind: /mariadb/i.test(version) ? "MariaDB" : "MySQL", version }
+    }),
+    mysql: (process: Pick<LocalMysql, "server" | "pid" | "datadir">): LocalMysql => ({
       ...address,
       password: Redacted.make(password),
       url: (database) => {
@@ -219,9 +232,11 @@ const describe = (url: URL) => {
         return Redacted.make(target.href)
       },
       createDatabase: (name) =>
-        Effect.mapError(
-          execute(`CREATE DATABASE IF NOT EXISTS \`${name.replaceAll("`", "``")}\` CHARACTER SET utf8mb4`),
-          (reason) => localServerError([{ setting: name, detail: `this database could not be created: ${reason}` }])
+        execute(`CREATE DATABASE IF NOT EXISTS \`${name.replaceAll("`", "``")}\` CHARACTER SET utf8mb4`).pipe(
+          Effect.asVoid,
+          Effect.mapError((reason) =>
+            localServerError([{ setting: name, detail: `this database could not be created: ${reason}` }])
+          )
         ),
       ...process
     })

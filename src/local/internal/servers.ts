@@ -30,30 +30,47 @@ export interface Recipe {
 /** One way to get a server: a recipe, or why this way does not work here. */
 export type Source = Effect.Effect<Recipe, ConfigurationProblem>
 
-/** Where packages for Linux and macOS install the server. */
+/**
+ * The commands of the server, and where packages for Linux and macOS put them. On Debian, MariaDB's package brings a
+ * `mysqld` too.
+ */
 export const binaries: ReadonlyArray<string> = [
-  "mariadbd",
   "mysqld",
+  "mariadbd",
   ...["/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/usr/local/bin", "/usr/local/mysql/bin", "/opt/homebrew/bin"]
-    .flatMap((folder) => [`${folder}/mariadbd`, `${folder}/mysqld`])
+    .flatMap((folder) => [`${folder}/mysqld`, `${folder}/mariadbd`])
 ]
 
 const isRoot = process.getuid?.() === 0
 
-/** The first of these server binaries that runs. */
+/**
+ * The server binary to run: one of the names that are in the PATH, or else one of the files. Among several, MySQL is
+ * preferred to MariaDB, because it is what production runs.
+ */
 export const installed = (candidates: ReadonlyArray<string>): Source =>
-  Effect.firstSuccessOf(candidates.map(recipeOf)).pipe(
+  Effect.firstSuccessOf([
+    preferred(candidates.filter((name) => !name.includes("/"))),
+    preferred(candidates.filter((name) => name.includes("/")))
+  ]).pipe(
     Effect.mapError(() => ({
-      setting: "mariadbd",
-      detail: "is not installed",
-      hint: "install MariaDB (apt-get install mariadb-server-core, brew install mariadb) or MySQL"
+      setting: "mysqld",
+      detail: "is not installed, and neither is mariadbd",
+      hint: "install MySQL, or MariaDB (apt-get install mariadb-server-core, brew install mysql)"
     }))
   )
 
-const recipeOf = Effect.fnUntraced(function*(binary: string) {
-  const version = yield* run({ command: binary, args: ["--no-defaults", "--version"] }, Deadlines.COMMAND)
-  if (version.code !== 0) return yield* Effect.fail("cannot be run")
-  if (!version.output.includes("MariaDB")) return mysql(binary)
+const preferred = Effect.fnUntraced(function*(candidates: ReadonlyArray<string>) {
+  const others: Array<string> = []
+  for (const binary of candidates) {
+    const version = yield* run({ command: binary, args: ["--no-defaults", "--version"] }, Deadlines.COMMAND)
+    if (version.code !== 0) continue
+    if (!version.output.includes("MariaDB")) return mysql(binary)
+    others.push(binary)
+  }
+  return yield* Effect.firstSuccessOf([...others.map(mariadbOf), Effect.fail("there is none")])
+})
+
+const mariadbOf = Effect.fnUntraced(function*(binary: string) {
   const help = yield* run({ command: binary, args: ["--no-defaults", "--verbose", "--help"] }, Deadlines.COMMAND)
   const charsets = /^character-sets-dir\s+(\/.+?)\s*$/m.exec(help.output)?.[1]
   if (charsets === undefined) return yield* Effect.fail("does not say where its files are")
@@ -87,7 +104,11 @@ const server = [
   "--loose-mysqlx=OFF"
 ]
 
-const recipe = (binary: string, initialise: Recipe["initialise"]): Recipe => ({
+const recipe = (
+  binary: string,
+  initialise: Recipe["initialise"],
+  options: ReadonlyArray<string> = []
+): Recipe => ({
   name: binary,
   user: "betterai",
   deadline: Deadlines.SERVER_START,
@@ -105,6 +126,7 @@ const recipe = (binary: string, initialise: Recipe["initialise"]): Recipe => ({
     args: [
       ...storage(folder),
       ...server,
+      ...options,
       "--bind-address=127.0.0.1",
       `--port=${port}`,
       // Relative to the data directory: the path of a socket is limited to about 100 characters.
@@ -123,11 +145,12 @@ const mariadb = (binary: string, systemTables: string): Recipe =>
   }))
 
 const mysql = (binary: string): Recipe =>
-  recipe(binary, (folder) => ({
-    command: binary,
-    args: [...storage(folder), "--initialize-insecure"],
-    stdin: ""
-  }))
+  recipe(
+    binary,
+    (folder) => ({ command: binary, args: [...storage(folder), "--initialize-insecure"], stdin: "" }),
+    // Without it, the server refuses to start where the folder for files that its package names is missing.
+    ["--secure-file-priv=NULL"]
+  )
 
 /**
  * Installs MariaDB's server (no service, no configuration) on Debian or Ubuntu. If several processes need it at the

@@ -63,6 +63,24 @@ describe("a server binary", () => {
       })
     }))
 
+  it.scoped("of MySQL is preferred to one of MariaDB, whatever their names; a name in the PATH to a file elsewhere", () =>
+    Effect.gen(function*() {
+      const { add, folder } = yield* programs
+      mkdirSync(join(folder, "share/charsets"), { recursive: true })
+      writeFileSync(join(folder, "share/mysql_system_tables.sql"), "")
+      const mariadb = `echo 'Ver 10.11.9-MariaDB'; echo 'character-sets-dir      ${folder}/share/charsets/'`
+      add("mysqld-of-mariadb", mariadb)
+      add("mysqld-of-test", mysqld)
+      const mysqlFile = join(folder, "mysqld-of-test")
+      const chosen = yield* Effect.forEach([
+        ["mysqld-of-mariadb", "mysqld-of-test"],
+        [join(folder, "mysqld-of-mariadb"), mysqlFile],
+        ["mysqld-of-mariadb", mysqlFile],
+        ["mysqld-of-mariadb"]
+      ], (candidates) => Effect.map(installed(candidates), ({ name }) => name))
+      expect(chosen).toEqual(["mysqld-of-test", mysqlFile, "mysqld-of-mariadb", "mysqld-of-mariadb"])
+    }))
+
   it.scoped("that does not run, or whose files are missing, is not used", () =>
     Effect.gen(function*() {
       const { add } = yield* programs
@@ -70,9 +88,9 @@ describe("a server binary", () => {
       add("lost", "echo 'mariadbd  Ver 11.8.2-MariaDB'; echo 'character-sets-dir      /nowhere/charsets/'")
       const problem = yield* Effect.flip(installed(["broken", "lost"]))
       expect(problem).toEqual({
-        setting: "mariadbd",
-        detail: "is not installed",
-        hint: expect.stringContaining("install MariaDB (apt-get install mariadb-server-core")
+        setting: "mysqld",
+        detail: "is not installed, and neither is mariadbd",
+        hint: expect.stringContaining("apt-get install mariadb-server-core")
       })
     }))
 })
@@ -168,7 +186,7 @@ describe("if no server is found", () => {
       expect(error).toMatchObject({ _tag: "ConfigurationError", service: "LocalStack", reason: "LocalServer" })
       expect(error.problems.map(({ setting }) => setting)).toEqual([
         "LOCAL_MYSQL_URL",
-        "mariadbd",
+        "mysqld",
         "apt-get",
         "docker"
       ])
