@@ -1,16 +1,18 @@
 /**
- * Starts a MySQL server for each worker of vitest. They end with the run, also if that is interrupted or killed. With one
- * server for all, the tests of one file would wait for those of another: while one KILL waits, MariaDB may hold up every
- * other KILL and every query of the list of threads.
+ * Starts a database server for each worker of vitest, of the kind that TEST_SERVER names. They end with the run, also if
+ * that is interrupted or killed. With one server for all, the tests of one file would wait for those of another: while one
+ * KILL waits, MariaDB may hold up every other KILL and every query of the list of threads.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type { TestProject } from "vitest/node"
-import { make } from "../../src/local/internal/mysql.ts"
+import { useTestServer } from "../../scripts/servers/programs.ts"
+import { make, type ServerVersion } from "../../src/local/internal/mysql.ts"
 
 export interface TestMysql {
+  readonly kind: ServerVersion["kind"]
   readonly host: string
   readonly port: number
   readonly user: string
@@ -27,7 +29,10 @@ declare module "vitest" {
 
 export default async function({ config, provide }: TestProject): Promise<() => Promise<void>> {
   const scope = Effect.runSync(Scope.make())
-  const start = Effect.map(make(), ({ host, password, pid, port, user }) => ({
+  const wanted = await Effect.runPromise(useTestServer)
+  const start = Effect.map(make(), ({ host, password, pid, port, server: { kind, version }, user }) => ({
+    kind,
+    version,
     host,
     port,
     user,
@@ -36,6 +41,10 @@ export default async function({ config, provide }: TestProject): Promise<() => P
   }))
   // The first start may have to install the server.
   const first = await Effect.runPromise(Scope.extend(start, scope))
+  if (wanted !== "local" && !`${first.kind}-${first.version}`.toLowerCase().startsWith(`${wanted}.`)) {
+    throw new Error(`TEST_SERVER is ${wanted}, and the tests would run on ${first.kind} ${first.version}`)
+  }
+  console.log(`The database tests run on ${first.kind} ${first.version}`)
   const more = first.pid === undefined ? 0 : Number(config.maxWorkers ?? 1) - 1
   const others = await Effect.runPromise(Scope.extend(Effect.all(Array.from({ length: more }, () => start)), scope))
   provide("mysql", [first, ...others])

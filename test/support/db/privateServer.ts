@@ -38,6 +38,7 @@ const make = Effect.gen(function*() {
   const folder = dirname(mysql.datadir!)
   const [command, ...args] = readFileSync(`/proc/${mysql.pid}/cmdline`, "utf8").split("\0").filter((arg) => arg !== "")
   const at: TestMysql = {
+    kind: mysql.server.kind,
     host: mysql.host,
     port: mysql.port,
     user: mysql.user,

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { adminOn } from "./admin.ts"
+import { PrivateServer } from "./privateServer.ts"
 import { admin, freshDatabase, server } from "./testServer.ts"
 
 describe("the databases of tests", () => {
@@ -16,4 +18,12 @@ describe("the databases of tests", () => {
       expect(left).toEqual([])
       expect((yield* server).host).toBe("127.0.0.1")
     }))
+
+  it.live("are on a server of the same kind where a test has its own", () =>
+    Effect.gen(function*() {
+      const { at } = yield* PrivateServer
+      const [row] = yield* adminOn(at)<{ version: string }>("SELECT VERSION() AS version")
+      const [other] = yield* admin<{ version: string }>("SELECT VERSION() AS version")
+      expect(row).toEqual(other)
+    }).pipe(Effect.provide(PrivateServer.layer)))
 })

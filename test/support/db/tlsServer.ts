@@ -1,4 +1,4 @@
-/** MariaDB servers that speak TLS, with certificates made for the test by the `openssl` command. */
+/** Servers that speak TLS, with certificates made for the test by the `openssl` command. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -103,11 +103,11 @@ const makeServer = (
       }
     }))
     // Not the server of LOCAL_MYSQL_URL.
-    const { host: address, password, pid, port, user } = yield* Effect.withConfigProvider(
+    const { host: address, password, pid, port, server: { kind }, user } = yield* Effect.withConfigProvider(
       makeMysql([source]),
       ConfigProvider.fromMap(new Map())
     )
-    return { host: address, port, user, password: Redacted.value(password), pid }
+    return { kind, host: address, port, user, password: Redacted.value(password), pid }
   })
 
 const openssl = (args: ReadonlyArray<string>): Effect.Effect<void> =>

@@ -1,0 +1,171 @@
+/**
+ * Servers and proxies that this machine need not have: Debian's packages, downloaded once into a folder of the user and
+ * run from there. Nothing is installed on the machine.
+ */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { homedir } from "node:os"
+import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { type Finished, inRealTime, run } from "../../src/local/internal/process.ts"
+
+interface Program {
+  readonly title: string
+  readonly suite: "bookworm" | "trixie" | "sid"
+  readonly package: string
+  /** What install.sh makes commands of. The first is asked for its version. */
+  readonly commands: readonly [string, ...ReadonlyArray<string>]
+  readonly version: RegExp
+}
+
+const programs = {
+  "mysql-9.7": {
+    title: "MySQL 9.7",
+    suite: "sid",
+    package: "mysql-server-core",
+    commands: ["mysqld=usr/sbin/mysqld"],
+    version: /Ver 9\.7\./
+  },
+  "mariadb-11.8": {
+    title: "MariaDB 11.8",
+    suite: "trixie",
+    package: "mariadb-server-core",
+    // Both names, as the package has them: neither then leads to another server of this machine.
+    commands: ["mariadbd=usr/sbin/mariadbd", "mysqld"],
+    version: /Ver 11\.8\.\d+-MariaDB/
+  },
+  "mysql-router": {
+    title: "MySQL Router 9.7",
+    suite: "sid",
+    package: "mysql-router",
+    commands: ["mysqlrouter=usr/bin/mysqlrouter"],
+    version: /Ver 9\.7\./
+  },
+  haproxy: {
+    title: "HAProxy 2.6",
+    suite: "bookworm",
+    package: "haproxy",
+    commands: ["haproxy=usr/sbin/haproxy"],
+    version: /version 2\.6\./
+  }
+} satisfies Record<string, Program>
+
+export type ProgramName = keyof typeof programs
+
+/** The program cannot be had on this machine. */
+export class Unavailable extends Data.TaggedError("Unavailable")<{
+  readonly program: string
+  readonly detail: string
+  readonly hint: string
+}> {
+  override get message(): string {
+    return `${this.program} cannot be had: ${this.detail} (${this.hint})`
+  }
+}
+
+const settings = Config.all({
+  cache: Config.string("SERVERS_CACHE").pipe(
+    Config.orElse(() =>
+      Config.map(Config.string("XDG_CACHE_HOME"), (folder) => join(folder, "betterai-infrastructure"))
+    ),
+    Config.withDefault(join(homedir(), ".cache", "betterai-infrastructure"))
+  ),
+  mirror: Config.option(Config.string("SERVERS_MIRROR"))
+})
+
+/** Where this machine gets its own packages of Debian from. */
+const ownMirror = (): string => {
+  const sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]
+    .map((file) => existsSync(file) ? readFileSync(file, "utf8") : "")
+    .join("\n")
+  return /^(?:URIs:|deb)\s+(?:\[.*\]\s+)?(https?:\/\/\S+\/debian)\/?(?:\s|$)/m.exec(sources)?.[1]
+    ?? "http://deb.debian.org/debian"
+}
+
+/** How long one run waits for another that installs the same program, and how long it may take by itself. */
+const PATIENCE = 900_000
+
+/**
+ * The folder with the commands of a program, downloaded if that was not done before. Several runs may ask at once: one
+ * downloads, and the others wait for it.
+ */
+export const install = (name: ProgramName): Effect.Effect<string, Unavailable | ConfigError> =>
+  Effect.gen(function*() {
+    const { cache, mirror } = yield* settings
+    const { commands, package: source, suite, title, version }: Program = programs[name]
+    const folder = join(cache, name)
+    const unavailable = (detail: string, hint = elsewhere) => new Unavailable({ program: title, detail, hint })
+    if (!existsSync(folder)) {
+      for (const needed of ["apt-get", "dpkg-deb", "flock"]) {
+        const { code } = yield* run({ command: needed, args: ["--version"] }, PATIENCE)
+        if (code !== 0) {
+          return yield* unavailable(`it is unpacked from Debian's packages, and there is no ${needed} here`)
+        }
+      }
+      yield* Effect.log(`Downloading ${title} from Debian's ${suite} into ${folder}`)
+      yield* Effect.try({
+        try: () => mkdirSync(cache, { recursive: true }),
+        catch: (error) => unavailable(String(error), "set SERVERS_CACHE to a folder that this user can write to")
+      })
+      const script = fileURLToPath(new URL("install.sh", import.meta.url))
+      const { code, output } = yield* run({
+        command: "flock",
+        args: [
+          ...["--no-fork", "--timeout", String(PATIENCE / 1_000), `${folder}.lock`],
+          ...["/bin/sh", script, folder, suite, Option.getOrElse(mirror, ownMirror), source, ...commands]
+        ]
+      }, PATIENCE)
+      if (code !== 0) return yield* unavailable(`the installation failed: ${end(output)}`)
+    }
+    const commandsFolder = join(folder, "bin")
+    const command = join(commandsFolder, commands[0].split("=")[0]!)
+    const found = yield* askVersion(command)
+    if (found.code !== 0) {
+      return yield* unavailable(`it does not run: ${end(found.output)}`, `remove ${folder} and try again`)
+    }
+    if (!version.test(found.output)) {
+      return yield* unavailable(
+        `Debian's ${suite} has another version: ${end(found.output)}`,
+        `change ${fileURLToPath(import.meta.url)}, and remove ${folder}`
+      )
+    }
+    return commandsFolder
+  }).pipe(inRealTime)
+
+const askVersion = (command: string): Effect.Effect<Finished> =>
+  run({ command, args: command.endsWith("haproxy") ? ["-v"] : ["--version"] }, "30 seconds")
+
+const elsewhere =
+  "it needs Linux with apt-get, such as Debian or Ubuntu; elsewhere, start a server yourself, in Docker for "
+  + "example, and set LOCAL_MYSQL_URL"
+
+const end = (output: string): string => output.trim().split(/\s*\n\s*/).slice(-5).join(" | ")
+
+/** What TEST_SERVER may be. `local`: what this machine has, or gets, by itself. */
+export const testServers = ["mysql-9.7", "mariadb-11.8", "local"] as const
+
+export type TestServer = typeof testServers[number]
+
+/**
+ * Makes the server that TEST_SERVER names the first in the PATH of this process, and of those that it starts. The local
+ * stack then finds that server, and no other. Gives its name.
+ */
+export const useTestServer: Effect.Effect<TestServer, Unavailable | ConfigError> = Effect.gen(function*() {
+  const name = yield* Config.literal(...testServers)("TEST_SERVER").pipe(Config.withDefault("local"))
+  if (name === "local") return name
+  const running = yield* Config.option(Config.nonEmptyString("LOCAL_MYSQL_URL"))
+  if (Option.isSome(running)) {
+    return yield* new Unavailable({
+      program: programs[name].title,
+      detail: "TEST_SERVER asks for it, and LOCAL_MYSQL_URL for another server",
+      hint: "set only one of them"
+    })
+  }
+  const folder = yield* install(name)
+  process.env["PATH"] = `${folder}${delimiter}${process.env["PATH"] ?? ""}`
+  return name
+})
