@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createPool as createCallbackPool, type Pool as CallbackPool } from "mysql2"
 import { createPool } from "mysql2/promise"
+import { numbers } from "../test/support/db/numbers.ts"
 import { compare, onFibers, onLoops } from "./harness.ts"
 
 const FIBERS = 20
@@ -116,7 +117,7 @@ export const run = async (url: string): Promise<void> => {
   await ours.runPromise(fairness(statement))
 
   await raw.query("CREATE TABLE IF NOT EXISTS many (id INT PRIMARY KEY, name VARCHAR(40), amount INT)")
-  await raw.query("REPLACE INTO many SELECT seq, CONCAT('name ', seq), seq * 2 FROM seq_1_to_100000")
+  await raw.query(`REPLACE INTO many SELECT seq, CONCAT('name ', seq), seq * 2 FROM ${numbers(100_000)}`)
   const many = "SELECT * FROM many"
   await ours.runPromise(counted(sql))
   await compare({

@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Random from "effect/Random"
 import { BloodDb, GarminDb, MainDb } from "../../src/db/Database.ts"
 import { allFour, nameOf } from "../support/db/databases.ts"
+import { admin } from "../support/db/testServer.ts"
 
 /** Three databases by letter, each with a table of the same name. */
 const databases = { M: MainDb, G: GarminDb, B: BloodDb } as const
@@ -43,14 +44,17 @@ const setUp = onEach((letter) =>
     ))
 )
 
-/** Which transaction a statement ran in, on which connection, and on which database, as the server says. */
+/** On which database and connection a statement runs, and whether a transaction is open there: others cannot see its rows. */
 const whereabouts = (letter: Letter) =>
-  Effect.flatMap(client(letter), (sql) =>
-    Effect.map(
-      sql<{ db: string; thread: number; open: number }>`
-        SELECT DATABASE() AS db, CONNECTION_ID() AS thread, @@in_transaction AS open`,
-      ([row]) => ({ db: row!.db, thread: Number(row!.thread), open: Number(row!.open) === 1 })
-    ))
+  Effect.gen(function*() {
+    const sql = yield* client(letter)
+    const [at] = yield* sql<{ db: string; thread: number }>`SELECT DATABASE() AS db, CONNECTION_ID() AS thread`
+    const mark = `probe ${yield* Random.nextInt}`
+    yield* sql`INSERT INTO records VALUES (${mark}, ${letter})`
+    const seen = yield* admin(`SELECT mark FROM records WHERE mark = '${mark}'`, { database: at!.db })
+    yield* sql`DELETE FROM records WHERE mark = ${mark}`
+    return { db: at!.db, thread: Number(at!.thread), open: seen.length === 0 }
+  })
 
 interface Level {
   readonly letter: Letter
@@ -124,6 +128,7 @@ describe("nested transactions of several databases", () => {
       Effect.gen(function*() {
         const names = { M: yield* nameOf(MainDb), G: yield* nameOf(GarminDb), B: yield* nameOf(BloodDb) }
         expect(new Set(Object.values(names)).size).toBe(3)
+        yield* setUp
         for (const first of letters) {
           for (const second of letters) {
             for (const third of letters) {

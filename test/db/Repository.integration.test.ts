@@ -131,7 +131,7 @@ describe("Repository", () => {
       Effect.gen(function*() {
         yield* setUp
         yield* MainDb.use((sql) =>
-          sql`CREATE TABLE IF NOT EXISTS no_id (id VARCHAR(40) DEFAULT UUID() PRIMARY KEY, name VARCHAR(20))`
+          sql`CREATE TABLE IF NOT EXISTS no_id (id VARCHAR(40) DEFAULT (UUID()) PRIMARY KEY, name VARCHAR(20))`
         )
         class NoId extends Model.Class<NoId>("NoId")({ id: Model.Generated(Schema.String), name: Schema.String }) {}
         const { insert, insertVoid } = yield* Repository.make(MainDb, NoId, {

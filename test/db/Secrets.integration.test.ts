@@ -119,7 +119,7 @@ const failing: Readonly<Record<string, (sql: SqlClient, marker: string) => Effec
   "InvalidData: no enum": (sql, m) => sql`INSERT INTO secrets (id, kind) VALUES ('d', ${m})`,
   "InvalidData: division by what is no number": (sql, m) =>
     sql`INSERT INTO secrets (id, number) VALUES ('e', 1 / ${m})`,
-  "InvalidData: no JSON path": (sql, m) => sql`INSERT INTO secrets (id, number) SELECT 'f', CAST(${m} AS INT)`,
+  "InvalidData: no JSON path": (sql, m) => sql`INSERT INTO secrets (id, number) SELECT 'f', CAST(${m} AS SIGNED)`,
   "InvalidData: regular expression": (sql, m) => sql`SELECT 'x' REGEXP ${`(${m}`}`,
   NotNullViolation: (sql, m) => sql`INSERT INTO secrets (id, name) VALUES (${m}, ${null})`,
   ForeignKeyViolation: (sql, m) => sql`INSERT INTO secrets (id, parent) VALUES ('g', ${m})`,
@@ -142,7 +142,8 @@ const setUp = MainDb.use((sql) =>
       CONSTRAINT secret_parent FOREIGN KEY (parent) REFERENCES parents (id),
       CONSTRAINT secret_check CHECK (checked = 'good'))`
     yield* sql`CREATE TABLE IF NOT EXISTS triggered (name VARCHAR(120))`
-    yield* sql.unsafe(`CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON triggered FOR EACH ROW BEGIN
+    yield* sql`DROP TRIGGER IF EXISTS refuse`.unprepared
+    yield* sql.unsafe(`CREATE TRIGGER refuse BEFORE INSERT ON triggered FOR EACH ROW BEGIN
       DECLARE text VARCHAR(200) DEFAULT CONCAT('refused: ', NEW.name);
       SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = text; END`).unprepared
     yield* sql`DELETE FROM secrets`

@@ -10,6 +10,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { MainDb } from "../../src/db/Database.ts"
 import { connectionId } from "../support/db/connectionId.ts"
+import { numbers } from "../support/db/numbers.ts"
 import { type Options, type Stage, withDatabase } from "../support/db/stage.ts"
 import { server } from "../support/db/testServer.ts"
 import { eventually } from "../support/eventually.ts"
@@ -34,7 +35,7 @@ const held = Effect.sync(() => {
 const rows = (count: number, bytes = 1) =>
   Stream.unwrap(Effect.map(MainDb, (sql) =>
     Stream.map(
-      sql.unsafe<{ n: string }>(`SELECT seq AS n, REPEAT('x', ${bytes}) AS filling FROM seq_1_to_${count}`).stream,
+      sql.unsafe<{ n: number }>(`SELECT seq AS n, REPEAT('x', ${bytes}) AS filling FROM ${numbers(count)}`).stream,
       ({ n }) => ({ n: Number(n) })
     )))
 
@@ -52,11 +53,11 @@ for (const preparedStatements of [true, false]) {
 
     test("gives every row once, in order", options, () =>
       Effect.gen(function*() {
-        const numbers = yield* Stream.runFold(rows(150_000), { last: 0, wrong: 0 }, ({ last, wrong }, { n }) => ({
+        const seen = yield* Stream.runFold(rows(150_000), { last: 0, wrong: 0 }, ({ last, wrong }, { n }) => ({
           last: n,
           wrong: wrong + (n === last + 1 ? 0 : 1)
         }))
-        expect(numbers).toEqual({ last: 150_000, wrong: 0 })
+        expect(seen).toEqual({ last: 150_000, wrong: 0 })
         expect(yield* MainDb.stats).toMatchObject({ opened: 1, active: 0 })
       }))
 
@@ -150,13 +151,12 @@ for (const preparedStatements of [true, false]) {
           let seen = 0
           const failing = Stream.unwrap(
             Effect.map(MainDb, (sql) =>
-              sql`SELECT seq AS n, IF(seq = 50000, (SELECT 1 UNION SELECT 2), 1) AS x FROM seq_1_to_100000`.stream)
+              sql.unsafe(
+                `SELECT seq AS n, IF(seq = 50000, (SELECT 1 UNION SELECT 2), 1) AS x FROM ${numbers(100_000)}`
+              ).stream)
           )
           const error = yield* Effect.flip(
-            MainDb.use(() =>
-              Stream.runForEach(failing, () =>
-                Effect.sync(() => seen++))
-            )
+            MainDb.use(() => Stream.runForEach(failing, () => Effect.sync(() => seen++)))
           )
           expect(error).toMatchObject({ _tag: "DatabaseError", errno: 1242 })
           expect(seen).toBe(49_999)
@@ -181,7 +181,7 @@ describe("the connection of a stream", () => {
   test("is not misled by column names", one, () =>
     Effect.gen(function*() {
       const named = MainDb.use((sql) =>
-        Stream.runCollect(sql.unsafe("SELECT 0 AS serverStatus, 1 AS affectedRows FROM seq_1_to_3").stream)
+        Stream.runCollect(sql.unsafe(`SELECT 0 AS serverStatus, 1 AS affectedRows FROM ${numbers(3)}`).stream)
       )
       expect(Chunk.size(yield* named)).toBe(3)
       yield* MainDb.withTransaction(Effect.zipRight(
@@ -267,10 +267,10 @@ describe("a stream in a transaction", () => {
         yield* admin(`CREATE TABLE ${database}.t (n INT PRIMARY KEY)`)
         yield* MainDb.withTransaction(Effect.gen(function*() {
           const sql = yield* MainDb
-          yield* sql`INSERT INTO t SELECT seq FROM seq_1_to_2000`
+          yield* sql.unsafe(`INSERT INTO t SELECT seq FROM ${numbers(2_000)}`)
           expect(yield* Stream.runCount(sql`SELECT n FROM t`.stream)).toBe(2_000)
           const [some, took] = yield* timed(
-            Stream.runCollect(Stream.take(sql`SELECT n FROM t, seq_1_to_10000`.stream, 10))
+            Stream.runCollect(Stream.take(sql.unsafe(`SELECT n FROM t, ${numbers(10_000)}`).stream, 10))
           )
           expect(Chunk.size(some)).toBe(10)
           expect(took).toBeLessThan(900)

@@ -7,6 +7,7 @@ import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable as fault, ids, insert, sleep } from "../../support/db/faults.ts"
 import { nothingRuns } from "../../support/db/nothingRuns.ts"
+import { numbers } from "../../support/db/numbers.ts"
 import { timed } from "../../support/timed.ts"
 
 describe("interruption", () => {
@@ -72,7 +73,7 @@ describe("interruption", () => {
           Array.from({ length: 60 }, (_, i) => i),
           (i) =>
             Effect.timeoutOption(
-              MainDb.use((sql) => sql.unsafe(`SELECT COUNT(*) FROM seq_1_to_100000000 WHERE seq <> ${i}`)),
+              MainDb.use((sql) => sql.unsafe(`SELECT COUNT(*) FROM ${numbers(100_000_000)} WHERE seq <> ${i}`)),
               `${i % 20} millis`
             ),
           { concurrency: 3 }

@@ -3,6 +3,7 @@ import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
+import { isolationVariable } from "../../support/db/dialect.ts"
 import { faultWithTable as fault, ids, insert, onPrivateServer } from "../../support/db/faults.ts"
 import { layerOf, type Options } from "../../support/db/stage.ts"
 
@@ -17,13 +18,13 @@ describe("20 session state never reaches the next user", () => {
     [
       "the isolation level",
       ["SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"],
-      "SELECT @@tx_isolation AS x",
+      `SELECT ${isolationVariable} AS x`,
       "READ-COMMITTED"
     ],
     [
       "the isolation level of the next transaction",
       ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"],
-      "SELECT @@tx_isolation AS x",
+      `SELECT ${isolationVariable} AS x`,
       "READ-COMMITTED"
     ],
     ["the time zone", ["SET time_zone = '+05:00'"], "SELECT @@time_zone AS x", "+00:00"],
@@ -34,8 +35,8 @@ describe("20 session state never reaches the next user", () => {
     ["LOCK TABLES", ["LOCK TABLES t READ"], "SELECT 0 AS x", 0],
     ["the default database", ["USE mysql"], "SELECT DATABASE() <> 'mysql' AS x", 1],
     ["the last insert id", ["SELECT LAST_INSERT_ID(5)"], "SELECT LAST_INSERT_ID() AS x", 0],
-    ["an open transaction", ["BEGIN"], "SELECT @@in_transaction AS x", 0],
-    ["a chained transaction", ["BEGIN", "COMMIT AND CHAIN"], "SELECT @@in_transaction AS x", 0]
+    ["an open transaction", ["BEGIN"], "SELECT 0 AS x", 0],
+    ["a chained transaction", ["BEGIN", "COMMIT AND CHAIN"], "SELECT 0 AS x", 0]
   ]
 
   const look = (text: string) =>
@@ -59,14 +60,15 @@ describe("20 session state never reaches the next user", () => {
     }))
 
   for (const [what, dirty, seen, clean] of traces) {
-    fault(`20 ${what}`, one, () =>
+    fault(`20 ${what}`, one, (stage) =>
       Effect.gen(function*() {
         // Always the same connection: a new one would be clean anyway.
         const id = yield* connectionId
         const check = Effect.fnUntraced(function*(how: string) {
           expect(`${how}: ${yield* look(seen)}`).toBe(`${how}: ${clean}`)
-          // The table is neither locked nor out of sight in another default database.
+          // The table is neither locked nor out of sight in another default database, and no transaction is open.
           yield* insert(1)
+          expect(yield* ids(stage)).toEqual([1])
           yield* MainDb.use((sql) => sql`DELETE FROM t`)
           if (what === "a temporary table") {
             expect(yield* Effect.flip(look("SELECT 1 AS x FROM temporary"))).toMatchObject({ reason: "UnknownObject" })
@@ -96,7 +98,7 @@ describe("20 session state never reaches the next user", () => {
 
 onPrivateServer("a server with other defaults than ours", ({ faultOnStage }) => {
   faultOnStage(
-    "20 the character set and the time zone that we set outlive the reset of the session",
+    "20 a session is the same when it is new and when it was reset: our settings, and the server's sql_mode",
     (_, stage) =>
       Effect.gen(function*() {
         const set = (charset: string, zone: string) =>
@@ -109,13 +111,14 @@ onPrivateServer("a server with other defaults than ours", ({ faultOnStage }) => 
           )
         yield* Effect.acquireRelease(set("latin1", "+05:00"), () => set("utf8mb4", "SYSTEM"))
         const look = MainDb.use((sql) =>
-          sql`SELECT ${"🧪"} AS emoji, @@time_zone AS zone, @@tx_isolation AS isolation, DATABASE() AS name`
+          sql`SELECT ${"🧪"} AS emoji, @@time_zone AS zone, ${sql.literal(isolationVariable)} AS isolation,
+            DATABASE() AS name, IF(@@sql_mode = @@GLOBAL.sql_mode, 'of the server', @@sql_mode) AS mode`
         )
         yield* Effect.provide(
           Effect.gen(function*() {
             const fresh = yield* look
             expect(fresh).toEqual([
-              { emoji: "🧪", zone: "+00:00", isolation: "READ-COMMITTED", name: stage.database }
+              { emoji: "🧪", zone: "+00:00", isolation: "READ-COMMITTED", name: stage.database, mode: "of the server" }
             ])
             yield* MainDb.use((sql) => sql`SET @v = 1`)
             expect(yield* look).toEqual(fresh)

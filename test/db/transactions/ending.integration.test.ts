@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import { MainDb } from "../../../src/db/Database.ts"
 import type { DatabaseError } from "../../../src/Errors.ts"
 import { main } from "../../support/db/databases.ts"
+import { isolationVariable } from "../../support/db/dialect.ts"
 import { reasonOf } from "../../support/db/errors.ts"
 import { ids, settled, setUp, write } from "../../support/db/records.ts"
 import { realClock } from "../../support/realClock.ts"
@@ -51,7 +52,7 @@ describe("a transaction", () => {
         const after = yield* MainDb.withTransaction(Effect.gen(function*() {
           const sql = yield* MainDb
           const [row] = yield* sql`SELECT CONNECTION_ID() AS id, @mine AS mine, IS_FREE_LOCK('left over') AS free,
-            @@session.tx_isolation AS level, @@session.time_zone AS zone`
+            ${sql.literal(isolationVariable)} AS level, @@session.time_zone AS zone`
           return { row, table: yield* reasonOf(sql`SELECT * FROM left_over`) }
         }))
         expect(after).toEqual({

@@ -70,7 +70,10 @@ describe("a statement that would end the transaction", () => {
       Effect.gen(function*() {
         yield* setUp
         yield* MainDb.use((sql) =>
-          sql`CREATE OR REPLACE PROCEDURE sneaky() BEGIN INSERT INTO records VALUES (2, 'x'); COMMIT; END`.unprepared
+          Effect.zipRight(
+            sql`DROP PROCEDURE IF EXISTS sneaky`.unprepared,
+            sql`CREATE PROCEDURE sneaky() BEGIN INSERT INTO records VALUES (2, 'x'); COMMIT; END`.unprepared
+          )
         )
         let next: unknown
         const exit = yield* Effect.exit(MainDb.withTransaction(Effect.gen(function*() {

@@ -6,6 +6,7 @@ import { createConnection } from "mysql2/promise"
 import { type IsolationLevel, MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { main, nameOf } from "../../support/db/databases.ts"
+import { isolationVariable } from "../../support/db/dialect.ts"
 import { databaseError, lossOf } from "../../support/db/errors.ts"
 import { ids, setUp, write } from "../../support/db/records.ts"
 import { admin, server } from "../../support/db/testServer.ts"
@@ -62,7 +63,9 @@ describe("options", () => {
           expect(yield* reads(isolation), isolation).toEqual(seen)
           expect(yield* reads(), `after ${isolation}`).toEqual(["old", "new"])
         }
-        expect(yield* MainDb.use((sql) => sql`SELECT @@tx_isolation AS level`)).toEqual([{ level: "READ-COMMITTED" }])
+        expect(yield* MainDb.use((sql) => sql.unsafe(`SELECT ${isolationVariable} AS level`))).toEqual([
+          { level: "READ-COMMITTED" }
+        ])
       }))
 
     it.effect("readOnly refuses writes, and the next transaction writes again", () =>

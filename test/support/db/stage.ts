@@ -71,7 +71,7 @@ export const healthy: Effect.Effect<void, DatabaseError, MainDb> = Effect.gen(fu
     expect(stats).toMatchObject({ active: 0, waiting: 0 })
   })
   yield* eventually(counts)
-  expect(yield* MainDb.use((sql) => sql<{ one: number }>`SELECT 1 AS one`)).toEqual([{ one: 1 }])
+  expect(yield* MainDb.use((sql) => sql`SELECT 'works' AS state`)).toEqual([{ state: "works" }])
   yield* counts
 })
 

@@ -26,8 +26,9 @@ export const open = (settings: Settings, login: Login, address: string | undefin
     dateStrings: settings.dates === "string",
     multipleStatements: settings.multipleStatements,
     maxPreparedStatements: MAX_PREPARED_STATEMENTS,
-    // Otherwise a server could ask for files of this machine (LOAD DATA LOCAL).
-    flags: ["-LOCAL_FILES"],
+    // LOCAL_FILES: a server could ask for files of this machine (LOAD DATA LOCAL). IGNORE_SPACE: the driver's default
+    // adds it to the server's sql_mode, and on MariaDB only until the first reset.
+    flags: ["-LOCAL_FILES", "-IGNORE_SPACE"],
     // Our own deadlines cover more than the driver's.
     connectTimeout: 0,
     keepAliveInitialDelay: KEEP_ALIVE,
