@@ -108,8 +108,8 @@ describe("COMMIT", () => {
   fault("53 the timeout of the transaction itself counts only the body", {}, (stage) =>
     Effect.gen(function*() {
       yield* connectionId
-      const body = Effect.zipRight(insert(1), stage.proxy.delay(100))
-      yield* MainDb.withTransaction(body, { timeout: "100 millis" })
+      const body = Effect.zipRight(insert(1), stage.proxy.delay(500))
+      yield* MainDb.withTransaction(body, { timeout: "800 millis" })
       yield* stage.proxy.delay(0)
       expect(yield* ids(stage)).toEqual([1])
     }))

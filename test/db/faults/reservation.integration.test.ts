@@ -49,9 +49,9 @@ describe("a reserved connection", () => {
             Effect.exit(connection.execute("SELECT 1", [], () => {
               throw bug
             })),
-            connection.execute("SELECT 2 AS two", [], undefined)
+            connection.execute("SELECT 'two' AS two", [], undefined)
           ))))
-        expect(exit).toEqual(Exit.succeed([{ two: 2 }]))
+        expect(exit).toEqual(Exit.succeed([{ two: "two" }]))
         const dies = yield* Effect.exit(Effect.scoped(Effect.flatMap(
           sql.reserve,
           (connection): Effect.Effect<unknown, SqlError> =>

@@ -23,7 +23,7 @@ const sent = (command: string) =>
   )
 
 describe("a transaction", () => {
-  layer(main({ poolSize: 1, maxOverflow: 0, poolTimeout: 300 }), realClock)("that is lazy", (it) => {
+  layer(main({ poolSize: 1, maxOverflow: 0, poolTimeout: 1_000 }), realClock)("that is lazy", (it) => {
     it.effect("takes no connection without a statement, also when it is nested, retried or fails", () =>
       Effect.gen(function*() {
         yield* setUp
