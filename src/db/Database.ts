@@ -9,6 +9,8 @@
  * ```
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
+import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
+import type * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Statement } from "@effect/sql/Statement"
@@ -25,10 +27,14 @@ import type { Owner } from "./internal/borrowed/transactionSlot.ts"
 import * as Client from "./internal/client.ts"
 import { mapSqlErrors } from "./internal/errors/sqlError.ts"
 import * as FromSqlClient from "./internal/fromSqlClient.ts"
+import type { Migrated, MigrateOptions } from "./internal/migrate.ts"
+import * as Migrate from "./internal/migrate.ts"
 import type { DiscardReason, Stats } from "./internal/pool/model.ts"
 import { NO_STATS } from "./internal/pool/model.ts"
 import type { Credentials, DatabaseConfig, IsolationLevel, Settings } from "./internal/settings/settings.ts"
 import * as SettingsOf from "./internal/settings/settings.ts"
+import type { SqlClientOptions } from "./internal/toSqlClient.ts"
+import * as ToSqlClient from "./internal/toSqlClient.ts"
 import type { AfterCommitOptions } from "./internal/transaction/afterCommit.ts"
 import type { TransactionOptions } from "./internal/transaction/options.ts"
 import * as Transaction from "./internal/transaction/transaction.ts"
@@ -40,6 +46,9 @@ export type {
   DatabaseConfig,
   DiscardReason,
   IsolationLevel,
+  Migrated,
+  MigrateOptions,
+  SqlClientOptions,
   Stats,
   TransactionOptions
 }
@@ -80,6 +89,21 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
    * cancellation are those of that client. `stats` are zero. `withTransaction` refuses every option but `timeout`.
    */
   readonly fromSqlClient: Layer.Layer<Self, never, SqlClient.SqlClient>
+
+  /**
+   * This database as the client that libraries for `@effect/sql` ask for: Migrator, Model, SqlPersistedQueue, cluster,
+   * kysely, drizzle and others, unchanged. It uses the pool of this database and takes part in its open transactions.
+   *
+   * It keeps upstream's conventions: DDL may run in *its* `withTransaction`, except inside `MainDb.withTransaction`; a
+   * BIGINT is a number, or its digits beyond 2^53; a template may hold several statements. DDL commits what ran before it,
+   * so a failure after it is not `retryable`. A `SqlError` of it has the DatabaseError as its cause.
+   */
+  readonly toSqlClient: Layer.Layer<SqlClient.SqlClient | MysqlClient.MysqlClient, never, Self>
+
+  /** The same client, with names transformed. Each layer is a client of its own over the same pool. */
+  readonly toSqlClientWith: (
+    options: SqlClientOptions
+  ) => Layer.Layer<SqlClient.SqlClient | MysqlClient.MysqlClient, never, Self>
 
   /** The client, or a ConfigurationError if no layer has provided this database. */
   readonly require: Effect.Effect<SqlClient.SqlClient, ConfigurationError>
@@ -133,6 +157,24 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, Exclude<E, SqlError> | DatabaseError, R | Self>
 
+  /**
+   * Runs the migrations that are not recorded yet, in the order of their ids, and returns those it has run. It takes the
+   * loaders of `@effect/sql`'s Migrator (`fromRecord`, `fromGlob`, `fromFileSystem` …), and records what it has run in the
+   * same table.
+   *
+   * A migration runs in a transaction of its own and is recorded in it, at its end. DDL commits what ran before it, so a
+   * migration that fails after DDL is half done; the error says what stays. One process at a time migrates, by GET_LOCK on
+   * one connection; if that is lost, another process goes on. A pool of one connection is enough.
+   *
+   * Fails with a MigrationError: `failed` (with the DatabaseError as its cause), `locked` after `lockTimeout`,
+   * `import-error`, `duplicates`, and `bad-state` if what is recorded does not fit the migrations. A DatabaseError is about
+   * the database rather than a migration. Refused in a transaction of the database, and with `fromSqlClient`.
+   */
+  readonly migrate: <R = never>(
+    loader: Migrator.Loader<R>,
+    options?: MigrateOptions
+  ) => Effect.Effect<ReadonlyArray<Migrated>, DatabaseError | Migrator.MigrationError, R | Self>
+
   /** The current numbers of the pool. */
   readonly stats: Effect.Effect<Stats, never, Self>
 }
@@ -164,6 +206,14 @@ export const Tag = <const Name extends string>(
       mapSqlErrors(name, Effect.flatMap(tag, (sql) => transact(name, sql, effect, options)))
   )
 
+  const toSqlClientWith: DatabaseTag<Self, Name>["toSqlClientWith"] = (options) =>
+    Layer.effectContext(Effect.map(tag, (sql) => {
+      const client = ToSqlClient.make(sql, options)
+      return Context.make(SqlClient.SqlClient, client as SqlClient.SqlClient).pipe(
+        Context.add(MysqlClient.MysqlClient, client)
+      )
+    }))
+
   const statics: Omit<DatabaseTag<Self, Name>, keyof Context.TagClass<Self, Name, SqlClient.SqlClient>> = {
     databaseName: name,
     prefix,
@@ -176,6 +226,8 @@ export const Tag = <const Name extends string>(
       )
     ) as Layer.Layer<never, ConfigurationError | DatabaseError>,
     fromSqlClient: Layer.effect(tag, Effect.map(SqlClient.SqlClient, (client) => FromSqlClient.make(name, client))),
+    toSqlClient: toSqlClientWith({}),
+    toSqlClientWith,
     require: Effect.flatMap(
       Effect.serviceOption(tag),
       Option.match({
@@ -211,6 +263,7 @@ export const Tag = <const Name extends string>(
             (context) => TransactionContext.without(context, ownerOf(sql))
           ))
       ),
+    migrate: (loader, options) => Effect.flatMap(tag, (sql) => Migrate.migrate(name, sql, loader, options)),
     stats: Effect.map(tag, (sql) => Client.dataSourceOf(sql)?.stats ?? NO_STATS)
   }
   return Object.assign(tag, statics) as unknown as DatabaseTag<Self, Name>

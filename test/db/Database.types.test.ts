@@ -1,3 +1,5 @@
+import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
+import * as Migrator from "@effect/sql/Migrator"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { describe, expect, it } from "@effect/vitest"
@@ -101,6 +103,33 @@ describe("the types of a database", () => {
     // @ts-expect-error there is no such option
     const option = MainDb.withTransaction(Effect.void, { retry: 1 })
     expect([level, option].every(Effect.isEffect)).toBe(true)
+  })
+
+  it("of toSqlClient", () => {
+    type Client = SqlClient.SqlClient | MysqlClient.MysqlClient
+    expectTypeOf(MainDb.toSqlClient).toEqualTypeOf<Layer.Layer<Client, never, MainDb>>()
+    expectTypeOf(GarminDb.toSqlClientWith({ transformQueryNames: (name) => name.toLowerCase() })).toEqualTypeOf<
+      Layer.Layer<Client, never, GarminDb>
+    >()
+    // @ts-expect-error there is no such option: connections are those of the database
+    const option = MainDb.toSqlClientWith({ maxConnections: 3 })
+    expect(option).toBeDefined()
+  })
+
+  it("of migrate: a DatabaseError or upstream's MigrationError, and what the loader needs", () => {
+    type Expected<R> = Effect.Effect<
+      ReadonlyArray<readonly [id: number, name: string]>,
+      DatabaseError | Migrator.MigrationError,
+      R
+    >
+    const loader: Migrator.Loader<Needed> = Effect.zipRight(Needed, Migrator.fromRecord({ "1_a": Effect.void }))
+    expectTypeOf(MainDb.migrate(Migrator.fromRecord({}))).toEqualTypeOf<Expected<MainDb>>()
+    expectTypeOf(GarminDb.migrate(loader, { table: "t", lockTimeout: "1 second" })).toEqualTypeOf<
+      Expected<GarminDb | Needed>
+    >()
+    // @ts-expect-error there is no such option
+    const option = MainDb.migrate(loader, { retries: 1 })
+    expect(Effect.isEffect(option)).toBe(true)
   })
 
   it("of write", () => {

@@ -45,3 +45,6 @@ export const LOGIN_BACKOFF: Backoff = { first: 1_000, max: 30_000 }
 
 /** The pauses between the attempts of a transaction with `retries`. */
 export const TRANSACTION_BACKOFF: Backoff = { first: 10, max: 1_000 }
+
+/** How long one statement waits for the lock of migrations. It is asked for again until the caller's deadline. */
+export const MIGRATION_LOCK_POLL = 1_000

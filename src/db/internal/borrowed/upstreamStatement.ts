@@ -18,16 +18,17 @@ export const compiler: Statement.Compiler = MysqlClient.makeCompiler()
 /** An instance of upstream's class. */
 export interface UpstreamStatement extends Statement.Statement<any> {
   readonly segments: ReadonlyArray<Statement.Segment>
+  compile(withoutTransform?: boolean): readonly [sql: string, params: ReadonlyArray<unknown>]
   commit(): Effect.Effect<ReadonlyArray<any>, SqlError>
 }
 
-export type UpstreamStatementClass = new(
+export type UpstreamStatementClass<Self = UpstreamStatement> = new(
   segments: ReadonlyArray<Statement.Segment>,
   acquirer: SqlConnection.Connection.Acquirer,
   compiler: Statement.Compiler,
   spanAttributes: ReadonlyArray<readonly [string, unknown]>,
-  transformRows: undefined
-) => UpstreamStatement
+  transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+) => Self
 
 /** Upstream's class, taken from a statement that is never run. */
 export const UpstreamStatement: UpstreamStatementClass = Statement.make(Effect.never, compiler, [], undefined)

@@ -19,6 +19,8 @@ export interface Request {
   readonly values: ReadonlyArray<unknown>
   readonly rowsAsArray: boolean
   readonly prepared: boolean
+  /** How BIGINT arrives; undefined: as its digits. */
+  readonly bigint?: "auto" | undefined
 }
 
 export type Done = (error: unknown, result: unknown) => void
@@ -121,11 +123,11 @@ export class Connection {
   run(request: Request, done: Done): void {
     const finish = this.#begin(done)
     if (finish === undefined) return
-    const { prepared, rowsAsArray, sql } = request
+    const { bigint, prepared, rowsAsArray, sql } = request
     const values = request.values as Array<any>
     try {
-      if (rowsAsArray) {
-        const options: Mysql.QueryOptions = { sql, values, rowsAsArray }
+      if (rowsAsArray || bigint !== undefined) {
+        const options: Mysql.QueryOptions = { sql, values, rowsAsArray, ...decoding(bigint) }
         if (prepared) this.#driver.execute(options, finish)
         else this.#driver.query(options, finish)
       } else {
@@ -143,7 +145,7 @@ export class Connection {
     const finish = this.#begin((error) => sink.onEnd(error))
     if (finish === undefined) return
     try {
-      const options = { sql: request.sql, values: request.values } as Mysql.QueryOptions
+      const options = { sql: request.sql, values: request.values, ...decoding(request.bigint) } as Mysql.QueryOptions
       const command =
         (request.prepared ? this.#driver.execute(options) : this.#driver.query(options)) as unknown as StreamingCommand
       let failure: unknown = null
@@ -296,6 +298,17 @@ export class Connection {
     if (this.#running !== undefined) return this.#running(error, undefined)
     this.onIdleDeath?.()
   }
+}
+
+/** `auto` gives a BIGINT as a number, or as its digits beyond 2^53, as `@effect/sql-mysql2` does. */
+const decoding = (bigint: "auto" | undefined): Pick<Mysql.QueryOptions, "typeCast"> =>
+  bigint === undefined ? {} : { typeCast: numberIfExact }
+
+const numberIfExact: Mysql.TypeCast = (field, next) => {
+  const value = next() as unknown
+  if (field.type !== "LONGLONG" || typeof value !== "string") return value
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : value
 }
 
 const connectionLost = (): Error =>

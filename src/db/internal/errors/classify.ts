@@ -2,8 +2,11 @@
  * Turns what the driver throws into a DatabaseError: classified by the table, and cleaned of everything that may be a
  * parameter. These functions are pure, so their tests need no server.
  */
+import * as Cause from "effect/Cause"
+import * as Runtime from "effect/Runtime"
 import { DatabaseError, type DatabaseReason } from "../../../Errors.ts"
 import { MYSQL_MESSAGE, truncate } from "../../../internal/textLimits.ts"
+import { hasSeveralStatements } from "../statement/inspectSql.ts"
 import { type Classification, notUnderstood, type Row, rows, unlisted } from "./errorTable.ts"
 import { maskQuotedText, unchanged } from "./redact.ts"
 
@@ -40,7 +43,7 @@ export const toDatabaseError = (
     reason: facts.row.reason,
     retryable: facts.row.retryable && !isUnknown,
     detail: facts.detail,
-    hint: isUnknown ? OUTCOME_UNKNOWN : facts.row.hint,
+    hint: isUnknown ? OUTCOME_UNKNOWN : hintOf(facts, statement),
     ...optional("errno", facts.errno),
     ...optional("sqlState", facts.sqlState),
     ...optional("constraint", facts.row.constraint?.(facts.message)),
@@ -49,6 +52,11 @@ export const toDatabaseError = (
     cause: cleanedCause(facts)
   })
 }
+
+const hintOf = ({ errno, row }: Facts, statement: string | undefined): string =>
+  errno === 1064 && statement !== undefined && hasSeveralStatements(statement)
+    ? "send the statements one by one; multiple-statements=true in the URL allows several in one text"
+    : row.hint
 
 /** The hint for work that may have been done. */
 export const OUTCOME_UNKNOWN = "do not repeat it blindly: look up what it would have written"
@@ -129,7 +137,8 @@ interface Facts {
 
 const interpret = (cause: unknown): Facts => {
   const error = unwrap(cause)
-  const message = textOf(error, "message") ?? ""
+  // Some libraries write the statement and its values into `message`; `sqlMessage` is as the server sent it.
+  const message = textOf(error, "sqlMessage") ?? textOf(error, "message") ?? ""
   const code = textOf(error, "code")
   const number = field(error, "errno")
   // Node's own numbers are negative.
@@ -140,7 +149,13 @@ const interpret = (cause: unknown): Facts => {
     : errno === undefined
     ? ofClient(error, code, message)
     : ofServer(errno, sqlState, message)
-  const detail = message === "" ? code ?? "no details are known" : row.detail(message)
+  const unknownText = errno === undefined &&
+    (innerOf(error).length > 0 || (row === notUnderstood && code === undefined))
+  const detail = unknownText
+    ? `the error (${nameOf(error)}) has no number of the server, and its text may hold values, so it is not shown`
+    : message === ""
+    ? code ?? "no details are known"
+    : row.detail(message)
   return { row, message, detail: truncate(detail, MYSQL_MESSAGE), errno, sqlState, code }
 }
 
@@ -156,6 +171,9 @@ const ofServer = (errno: number, sqlState: string | undefined, message: string):
   return { ...similar, detail: similar.detail === unchanged ? maskQuotedText : similar.detail }
 }
 
+/** The driver's errors without a code for a connection that is closed. The whole text, since a wrapper's may hold values. */
+const CLOSED_STATE = /^Can't (?:add new command when connection is|write) in closed state$/
+
 /** The row for an error that the driver or Node raised. */
 const ofClient = (error: unknown, code: string | undefined, message: string): Row => {
   if (code === "ETIMEDOUT" && field(error, "syscall") === "connect") return ofReason("ConnectTimeout")
@@ -167,7 +185,7 @@ const ofClient = (error: unknown, code: string | undefined, message: string): Ro
   if (row !== undefined) return row
   if (code !== undefined && /^ERR_(?:TLS|SSL|OSSL)_/.test(code)) return ofReason("Tls")
   // The driver has sent nothing.
-  if (/closed state/.test(message)) return { ...ofReason("ConnectionLost"), outcome: "failed" }
+  if (CLOSED_STATE.test(message)) return { ...ofReason("ConnectionLost"), outcome: "failed" }
   if (code?.startsWith("PROTOCOL_") === true) return ofReason("ConnectionLost")
   return notUnderstood
 }
@@ -182,9 +200,45 @@ const ofDatabaseError = (error: DatabaseError): Row => ({
 /** The first row with that reason. */
 const ofReason = (reason: DatabaseReason): Row => byReason.get(reason) ?? notUnderstood
 
-/** The error inside a SqlError of @effect/sql, however deep; any other value as it is. */
-const unwrap = (cause: unknown): unknown =>
-  field(cause, "_tag") === "SqlError" && field(cause, "cause") !== undefined ? unwrap(field(cause, "cause")) : cause
+/** How many errors inside each other are looked at, at most. */
+const MAX_WRAPPERS = 64
+
+/**
+ * The error of the database inside the errors of other libraries: a DatabaseError, or else the innermost error of the
+ * server, the driver or the network, because a wrapper may have copied its codes. The value itself if there is none.
+ */
+const unwrap = (cause: unknown): unknown => {
+  const errors = new Set([cause])
+  let found = cause
+  for (const error of errors) {
+    if (error instanceof DatabaseError) return error
+    if (isFromDatabase(error)) found = error
+    for (const inner of innerOf(error)) {
+      if (errors.size < MAX_WRAPPERS) errors.add(inner)
+    }
+  }
+  return found
+}
+
+const isFromDatabase = (error: unknown): boolean => {
+  const errno = field(error, "errno")
+  return (typeof errno === "number" && errno > 0)
+    || ofClient(error, textOf(error, "code"), textOf(error, "message") ?? "") !== notUnderstood
+}
+
+/** What an error wraps: its cause, the errors of an AggregateError, and those in a Cause of Effect or a FiberFailure. */
+const innerOf = (error: unknown): ReadonlyArray<unknown> => {
+  if (Cause.isCause(error)) return [...Cause.failures(error), ...Cause.defects(error)]
+  if (Runtime.isFiberFailure(error)) return [error[Runtime.FiberFailureCauseId]]
+  const errors = field(error, "errors")
+  return [field(error, "cause"), ...(Array.isArray(errors) ? errors : [])]
+    .filter((inner) => typeof inner === "object" && inner !== null)
+}
+
+/** The kind of an error, by its class or tag: a name, never a text that was made for one error. */
+const nameOf = (error: unknown): string =>
+  [textOf(error, "_tag"), textOf(error, "name"), error instanceof Object ? error.constructor?.name : undefined]
+    .find((name) => typeof name === "string" && name !== "Error" && /^[\w$./@-]{1,60}$/.test(name)) ?? "unknown"
 
 /** The `cause` of our errors: the codes of the original, and the detail as its message. Nothing else is copied. */
 const cleanedCause = (facts: Facts): Error =>

@@ -90,6 +90,37 @@ const bare = (sql: string, escapes: boolean): Bare => {
   return { text: text.replace(/\s+/g, " "), uncertain }
 }
 
+/**
+ * Where the statements of a text begin and end, without the semicolons between them. Undefined if that is not certain:
+ * with an executable comment, an unmatched quotation mark or a backslash that ends a string in one sql_mode only, and
+ * in the body of a routine, whose semicolons are its own.
+ */
+export const statementsIn = (sql: string): ReadonlyArray<readonly [start: number, end: number]> | undefined => {
+  const [first, second] = [withEscapes, withoutEscapes].map((pattern) => {
+    let certain = true
+    const text = sql.replace(pattern, (token) => {
+      certain &&= !isUnmatched.test(token)
+      return (/^['"`]/.test(token) ? "." : " ").repeat(token.length)
+    })
+    const statements: Array<readonly [start: number, end: number]> = []
+    let start = 0
+    for (const statement of text.split(";")) {
+      certain &&= !compound.test(statement)
+      if (/\S/.test(statement)) statements.push([start, start + statement.length])
+      start += statement.length + 1
+    }
+    return certain ? statements : undefined
+  })
+  return first !== undefined && String(first) === String(second) ? first : undefined
+}
+
+/** Statements that hold others: routines, and the compound statements of MariaDB. */
+const compound =
+  /^\s*(?:CREATE\b(?:(?!\b(?:TABLE|INDEX|VIEW|DATABASE|SCHEMA|USER|ROLE|SERVER)\b)[^(])*\b(?:PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE)|ALTER\s+EVENT|BEGIN|CASE|DECLARE|ELSE\w*|END|FOR|IF|LOOP|REPEAT|WHILE|\w+\s*:)\b/i
+
+/** Whether a text holds more than one statement, as far as that is certain. */
+export const hasSeveralStatements = (sql: string): boolean => (statementsIn(sql)?.length ?? 0) > 1
+
 const lookClosely = ({ text, uncertain }: Bare): InspectedSql => {
   const parts = text.split(";").map((part) => part.replace(/^[ (]+/, "")).filter((part) => part !== "")
   const [first, ...more] = parts.map(lookAtPart)

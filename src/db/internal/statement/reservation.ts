@@ -13,14 +13,18 @@ import { unfailed } from "../lease.ts"
 import { Level } from "../transaction/level.ts"
 import { lenderOf } from "../transaction/transaction.ts"
 import { Lock } from "../waiting/lock.ts"
+import type { Runner } from "./statement.ts"
 import { connection } from "./statement.ts"
 
 /** The connection of the open transaction, or one of the pool, which is reset when it is given back. */
-export const reserve = (dataSource: DataSource): Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> =>
+export const reserve = (
+  dataSource: DataSource,
+  runner?: Runner
+): Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> =>
   Effect.withFiberRuntime<SqlConnection.Connection, SqlError, Scope.Scope>((fiber) => {
     const lender = lenderOf(dataSource, fiber.currentContext)
     if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
-    if (lender instanceof Level) return Effect.succeed(connection(dataSource, lender))
+    if (lender instanceof Level) return Effect.succeed(connection(dataSource, lender, runner))
     return Effect.uninterruptibleMask((restore) => {
       let reservation: Reservation | undefined
       const release = Effect.suspend(() => reservation?.release() ?? Effect.void)
@@ -34,7 +38,7 @@ export const reserve = (dataSource: DataSource): Effect.Effect<SqlConnection.Con
       // If an interruption falls between the pool's answer and ours, the connection must still go back.
       return Effect.onError(restore(acquire), () => release).pipe(
         Effect.tap(() => Effect.addFinalizer(() => release)),
-        Effect.map((reservation) => connection(dataSource, reservation))
+        Effect.map((reservation) => connection(dataSource, reservation, runner))
       )
     })
   })

@@ -34,6 +34,8 @@ import { runWithinLimit } from "./timeLimit.ts"
 export interface Mode {
   readonly prepared: boolean
   readonly rowsAsArray: boolean
+  /** How BIGINT arrives, where it is not as the settings of the database say. */
+  readonly bigint?: "auto" | undefined
 }
 
 export const PREPARED: Mode = { prepared: true, rowsAsArray: false }
@@ -56,7 +58,7 @@ export const run = <A>(
 }
 
 /** Runs a statement on a connection of that lender. */
-const runOn = <A>(
+export const runOn = <A>(
   dataSource: DataSource,
   lender: Lender | DatabaseError,
   mode: Mode,
@@ -86,10 +88,11 @@ export const stream = (
   fiber: Fiber.RuntimeFiber<any, any>,
   sql: string,
   params: ReadonlyArray<unknown>,
-  transform: Transform
+  transform: Transform,
+  mode: Mode = PREPARED
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   const context = fiber.currentContext
-  const work = streamOn(dataSource, lenderOf(dataSource, context), sql, params, transform, context)
+  const work = streamOn(dataSource, lenderOf(dataSource, context), sql, params, transform, context, mode)
   return isTraced(fiber) ? Spans.streamedStatement(dataSource, sql, work) : work
 }
 
@@ -99,10 +102,11 @@ const streamOn = (
   sql: string,
   params: ReadonlyArray<unknown>,
   transform: Transform,
-  context: Context.Context<never>
+  context: Context.Context<never>,
+  mode: Mode
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
-  const prepared = prepare(dataSource, lender instanceof Level, PREPARED, sql, params)
+  const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
   return RowStream.open(dataSource, lender, prepared.request, prepared.text, transform, context)
 }
@@ -111,6 +115,15 @@ interface Prepared {
   readonly request: Request
   readonly text: InspectedSql
 }
+
+/** The refusal of a statement that would end the open transaction. */
+export const implicitCommit = (dataSource: DataSource, text: InspectedSql, sql: string): DatabaseError =>
+  makeError(
+    dataSource.name,
+    "ImplicitCommit",
+    `${text.keyword} would end the open transaction without withTransaction knowing`,
+    { hint: "run it outside of the transaction", statement: sql }
+  )
 
 /** Refuses what must not be sent, before anything is borrowed. */
 const prepare = (
@@ -121,14 +134,7 @@ const prepare = (
   params: ReadonlyArray<unknown>
 ): Prepared | DatabaseError => {
   const text = inspect(sql)
-  if (inTransaction && text.endsTransaction) {
-    return makeError(
-      dataSource.name,
-      "ImplicitCommit",
-      `${text.keyword} would end the open transaction without withTransaction knowing`,
-      { hint: "run it outside of the transaction", statement: sql }
-    )
-  }
+  if (inTransaction && text.endsTransaction) return implicitCommit(dataSource, text, sql)
   const values = Parameters.encode(params)
   if (Either.isLeft(values)) {
     const { detail, hint } = values.left
@@ -143,7 +149,8 @@ const prepare = (
       sql,
       values: values.right,
       rowsAsArray: mode.rowsAsArray,
-      prepared: mode.prepared && dataSource.settings.preparedStatements && !dataSource.unpreparable.has(sql)
+      prepared: mode.prepared && dataSource.settings.preparedStatements && !dataSource.unpreparable.has(sql),
+      bigint: mode.bigint
     }
   }
 }
@@ -231,8 +238,21 @@ const warnOfUnknown = ({ database, statement }: DatabaseError): Effect.Effect<vo
     { database, ...(statement === undefined ? {} : { statement }) }
   )
 
+/** How a connection runs what it is given. */
+export interface Runner {
+  readonly run: typeof run
+  readonly runOn: typeof runOn
+  readonly stream: Mode
+}
+
+export const RUNNER: Runner = { run, runOn, stream: PREPARED }
+
 /** The connection that generic code of `@effect/sql` sees. Without a lender it looks for the open transaction each time. */
-export const connection = (dataSource: DataSource, lender?: Lender): SqlConnection.Connection => {
+export const connection = (
+  dataSource: DataSource,
+  lender?: Lender,
+  runner: Runner = RUNNER
+): SqlConnection.Connection => {
   const send = <A>(
     operation: string,
     mode: Mode,
@@ -242,8 +262,8 @@ export const connection = (dataSource: DataSource, lender?: Lender): SqlConnecti
   ): Effect.Effect<A, SqlError> =>
     Effect.withFiberRuntime<A, SqlError>((fiber) =>
       lender === undefined
-        ? run(dataSource, fiber, mode, operation, sql, params, select)
-        : runOn(dataSource, lender, mode, sql, params, fiber.currentContext, select)
+        ? runner.run(dataSource, fiber, mode, operation, sql, params, select)
+        : runner.runOn(dataSource, lender, mode, sql, params, fiber.currentContext, select)
     )
   return {
     execute: (sql, params, transform) => send("execute", PREPARED, sql, params, transformedRows(transform)),
@@ -255,8 +275,8 @@ export const connection = (dataSource: DataSource, lender?: Lender): SqlConnecti
       Stream.unwrapScoped(
         Effect.withFiberRuntime<Rows, SqlError, Scope.Scope>((fiber) =>
           lender === undefined
-            ? stream(dataSource, fiber, sql, params, transform)
-            : streamOn(dataSource, lender, sql, params, transform, fiber.currentContext)
+            ? stream(dataSource, fiber, sql, params, transform, runner.stream)
+            : streamOn(dataSource, lender, sql, params, transform, fiber.currentContext, runner.stream)
         )
       )
   }

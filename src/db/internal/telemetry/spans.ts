@@ -3,11 +3,14 @@
  * The names of all spans of this wing are here.
  */
 import { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { DataSource } from "../dataSource.ts"
-import { fromSqlError } from "../errors/sqlError.ts"
+import { fromSqlError, toSqlError } from "../errors/sqlError.ts"
 
 /** One statement, whichever way it is run. */
 const STATEMENT = "sql.execute"
@@ -48,18 +51,41 @@ export const streamedStatement = <A, R>(
     work
   )
 
+/**
+ * The span of a transaction ends with the body's failure, which may be the SqlError of another library with parameters in
+ * its text: the span gets the DatabaseError inside it.
+ */
 export const transaction = <A, E, R>(
   dataSource: DataSource,
   work: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.withSpan(
-    Effect.tapError(work, (error) =>
-      error instanceof SqlError
-        ? Effect.map(Effect.orDie(Effect.currentSpan), (span) => describeFailure(dataSource, span, error))
-        : Effect.void),
-    TRANSACTION,
-    { ...client, attributes: Object.fromEntries(dataSource.spanAttributes) }
+): Effect.Effect<A, E, R> => {
+  const clean = <Failure>(error: Failure): Failure | SqlError =>
+    error instanceof SqlError ? toSqlError(fromSqlError(dataSource.name, error)) : error
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.makeSpan(TRANSACTION, { ...client, attributes: Object.fromEntries(dataSource.spanAttributes) }),
+      (span) =>
+        Effect.onExit(restore(Effect.withParentSpan(work, span)), (exit) =>
+          Effect.map(Clock.currentTimeNanos, (now) => {
+            if (Exit.isSuccess(exit)) return span.end(now, exit)
+            const [failure] = [...Cause.failures(exit.cause)]
+            if (failure instanceof SqlError) describeFailure(dataSource, span, failure)
+            span.end(now, Exit.failCause(mapErrors(exit.cause, clean)))
+          }))
+    )
   )
+}
+
+/** A cause with each failure and each defect replaced. */
+const mapErrors = (cause: Cause.Cause<unknown>, f: (error: unknown) => unknown): Cause.Cause<unknown> =>
+  Cause.match(cause, {
+    onEmpty: Cause.empty as Cause.Cause<unknown>,
+    onFail: (error) => Cause.fail(f(error)),
+    onDie: (defect) => Cause.die(f(defect)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
 
 export const dataLoader = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withSpan(work, DATA_LOADER, client)

@@ -21,14 +21,18 @@ export class Level implements Lender {
   readonly lock = new Lock()
   /** What is to run after the commit, if this level is kept. */
   readonly afterCommit = new AfterCommit()
+  /** DDL, which commits implicitly, may run in this level: only by way of `toSqlClient`, see `statement/ddl.ts`. */
+  readonly allowsDdl: boolean
   readonly #parent: Level | undefined
   readonly #lease: Lease
   /** The transaction has begun, and the savepoint of this level is set. */
   #open = false
   #savepoint: string | undefined
 
-  constructor(transaction: OpenTransaction, parent: Level | undefined) {
+  /** DDL must be allowed in all outer levels too. */
+  constructor(transaction: OpenTransaction, parent: Level | undefined, allowsDdl: boolean) {
     this.transaction = transaction
+    this.allowsDdl = allowsDdl && parent?.allowsDdl !== false
     this.#parent = parent
     this.#lease = new LevelLease(this)
   }
@@ -36,6 +40,11 @@ export class Level implements Lender {
   /** The savepoint of a nested level; undefined as long as it is not set on the server. */
   get savepoint(): string | undefined {
     return this.#savepoint
+  }
+
+  /** The savepoints that this level is in, the outermost first. */
+  get savepoints(): ReadonlyArray<string> {
+    return [...this.#parent?.savepoints ?? [], ...this.#savepoint === undefined ? [] : [this.#savepoint]]
   }
 
   lend(

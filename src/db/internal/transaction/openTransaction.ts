@@ -264,7 +264,7 @@ export class OpenTransaction {
 }
 
 /** SET TRANSACTION without SESSION holds for the next transaction only, so nothing has to be restored. */
-const opening = ({ isolation, readOnly }: TransactionOptions): ReadonlyArray<string> => {
+export const opening = ({ isolation, readOnly }: TransactionOptions): ReadonlyArray<string> => {
   const start = readOnly === true ? "START TRANSACTION READ ONLY" : "BEGIN"
   return isolation === undefined ? [start] : [`SET TRANSACTION ISOLATION LEVEL ${isolation}`, start]
 }

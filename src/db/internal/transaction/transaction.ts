@@ -28,7 +28,7 @@ import { refuseUnknownIsolation } from "./options.ts"
 import * as TransactionContext from "./transactionContext.ts"
 
 /** The innermost level of this database's transaction in a context, if one is open. */
-const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
+export const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
   TransactionContext.find(context, dataSource) as Level | undefined
 
 /**
@@ -40,11 +40,15 @@ export const lenderOf = (dataSource: DataSource, context: Context.Context<never>
     ? TransactionContext.otherLayer(dataSource.name)
     : dataSource)
 
-/** Runs an effect in a transaction of this database, or in a savepoint if one is open already. */
+/**
+ * Runs an effect in a transaction of this database, or in a savepoint if one is open already. DDL is refused in it,
+ * unless it is allowed here and in all outer levels.
+ */
 export const withTransaction = <A, E, R>(
   dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
-  options: TransactionOptions = {}
+  options: TransactionOptions = {},
+  allowsDdl = false
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.withFiberRuntime<A, E | SqlError, R>((fiber) => {
     const parent = lenderOf(dataSource, fiber.currentContext)
@@ -54,10 +58,10 @@ export const withTransaction = <A, E, R>(
     const body = options.timeout === undefined ? effect : withDeadline(dataSource.name, effect, options.timeout)
     if (parent instanceof Level) {
       const refusal = refuseOptions(parent.transaction, options)
-      return refusal === undefined ? nested(fiber, parent, body) : Effect.fail(toSqlError(refusal))
+      return refusal === undefined ? nested(fiber, parent, body, allowsDdl) : Effect.fail(toSqlError(refusal))
     }
     const work = options.retries === undefined || options.retries <= 0
-      ? outermost(fiber, dataSource, body, options, () => {})
+      ? outermost(fiber, dataSource, body, options, allowsDdl, () => {})
       : retrying(fiber, dataSource, body, options, options.retries)
     return isTraced(fiber) ? Spans.transaction(dataSource, work) : work
   })
@@ -102,10 +106,11 @@ const outermost = <A, E, R>(
   dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
+  allowsDdl: boolean,
   onFailure: (mayRepeat: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const level = new Level(new OpenTransaction(dataSource, options, fiber.currentContext), undefined)
+    const level = new Level(new OpenTransaction(dataSource, options, fiber.currentContext), undefined, allowsDdl)
     return Effect.flatMap(
       TransactionContext.exitOf(fiber, effect, dataSource, level, restore),
       (exit) => finish(level, exit, onFailure)
@@ -185,12 +190,13 @@ const commitFailure = (dataSource: DataSource, cause: unknown): NonNullable<Outc
 const nested = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
   parent: Level,
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  allowsDdl: boolean
 ): Effect.Effect<A, E | SqlError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       enter(parent, restore),
-      (leave) => Effect.ensuring(savepoint(fiber, parent, effect, restore), Effect.sync(leave))
+      (leave) => Effect.ensuring(savepoint(fiber, parent, effect, allowsDdl, restore), Effect.sync(leave))
     )
   )
 
@@ -213,10 +219,11 @@ const savepoint = <A, E, R>(
   fiber: Fiber.RuntimeFiber<any, any>,
   parent: Level,
   effect: Effect.Effect<A, E, R>,
+  allowsDdl: boolean,
   restore: Restore
 ): Effect.Effect<A, E | SqlError> => {
   const { transaction } = parent
-  const level = new Level(transaction, parent)
+  const level = new Level(transaction, parent, allowsDdl)
   return Effect.flatMap(
     TransactionContext.exitOf(fiber, effect, transaction.dataSource, level, restore),
     (exit) =>
@@ -250,7 +257,7 @@ const retrying = <A, E, R>(
   const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
     let mayRepeat = false
     return Effect.catchAllCause(
-      outermost(fiber, dataSource, effect, options, (known) => {
+      outermost(fiber, dataSource, effect, options, false, (known) => {
         mayRepeat = known
       }),
       (cause) =>
