@@ -4,19 +4,24 @@
  */
 import { Infrastructure } from "@betterai/infrastructure"
 import { LocalStack } from "@betterai/infrastructure/local"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
+import { useTestServer } from "../scripts/servers/programs.ts"
 import * as Aws from "./aws.ts"
 import * as Database from "./database.ts"
 import * as Imports from "./imports.ts"
+
+await Effect.runPromise(useTestServer)
 
 const chosen = process.argv.slice(2)
 const wanted = (name: string): boolean => chosen.length === 0 || chosen.includes(name)
 
 const runtime = ManagedRuntime.make(Infrastructure.layer.pipe(Layer.provideMerge(LocalStack.layer)))
 try {
-  const { settings } = await runtime.runPromise(LocalStack)
+  const { databaseServer, settings } = await runtime.runPromise(LocalStack)
+  console.log(`on ${databaseServer.kind} ${databaseServer.version}`)
   if (wanted("database")) await Database.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("aws")) await Aws.run(settings, runtime)
   if (wanted("imports")) Imports.run()

@@ -1,4 +1,5 @@
 /** What the workload was told about each transfer, and whether the databases agree. */
+import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../src/Errors.ts"
 
 /** "interrupted": nobody was told anything, so the transfer may be there or not. */
@@ -19,7 +20,47 @@ export interface Found {
 }
 
 export const ACCOUNTS = 40
-export const OPENING = 10_000
+const OPENING = 10_000
+
+type Admin = (sql: string) => Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>>
+
+/** Makes the database, its accounts, and the table of transfers. */
+export const prepare = (admin: Admin, database: string): Effect.Effect<void> =>
+  Effect.forEach([
+    `CREATE DATABASE ${database}`,
+    `CREATE TABLE ${database}.accounts (id INT PRIMARY KEY, balance INT NOT NULL)`,
+    `CREATE TABLE ${database}.transfers (id CHAR(36) PRIMARY KEY, source INT NOT NULL, target INT NOT NULL, amount INT NOT NULL)`,
+    `INSERT INTO ${database}.accounts VALUES ${
+      Array.from({ length: ACCOUNTS }, (_, id) => `(${id}, ${OPENING})`).join(",")
+    }`
+  ], (sql) =>
+    admin(sql), { discard: true })
+
+/** What is in the database. */
+export const read = (admin: Admin, database: string): Effect.Effect<Found> =>
+  Effect.gen(function*() {
+    const transfers = yield* admin(`SELECT id FROM ${database}.transfers`)
+    const accounts = yield* admin(`SELECT id, balance FROM ${database}.accounts`)
+    return {
+      keys: new Set(transfers.map(({ id }) => String(id))),
+      balances: new Map(accounts.map(({ balance, id }) => [Number(id), Number(balance)]))
+    }
+  })
+
+/** What the workload was told, counted, on one line. */
+export const summary = (database: string, entries: ReadonlyArray<Entry>, { keys }: Found): string => {
+  const count = (told: Told, there?: boolean): number =>
+    entries.filter((entry) => entry.told === told && (there === undefined || keys.has(entry.key) === there)).length
+  const reasons = new Map<string, number>()
+  for (const { error } of entries) {
+    if (error !== undefined) reasons.set(error.reason, (reasons.get(error.reason) ?? 0) + 1)
+  }
+  return `${database}: ${count("committed")} committed, ${count("refused")} refused, ${count("unknown")} unknown`
+    + ` (${count("unknown", true)} of them there), ${count("interrupted")} interrupted`
+    + ` (${count("interrupted", true)} of them there); ${
+      [...reasons].map(([reason, n]) => `${reason} ${n}`).join(", ")
+    }`
+}
 
 /** Everything that does not add up, in words. Empty if the books balance. */
 export const audit = (database: string, entries: ReadonlyArray<Entry>, found: Found): ReadonlyArray<string> => {

@@ -12,11 +12,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
+import { useTestServer } from "../scripts/servers/programs.ts"
 import { GarminDb, MainDb } from "../src/db/Database.ts"
 import { adminOn } from "../test/support/db/admin.ts"
 import * as FaultProxy from "../test/support/db/faultProxy.ts"
 import { PrivateServer } from "../test/support/db/privateServer.ts"
-import { ACCOUNTS, audit, type Entry, type Found, OPENING } from "./books.ts"
+import { audit, prepare, read, summary } from "./books.ts"
 import { faults } from "./faults.ts"
 import { type Ledgers, type Name, step } from "./workload.ts"
 
@@ -46,18 +47,11 @@ const settings = (url: string) => ({
 const program = Effect.gen(function*() {
   const server = yield* PrivateServer
   const admin = adminOn(server.at)
+  const [version] = yield* admin("SELECT VERSION() AS version")
+  console.log(`on ${server.at.kind} ${version!["version"]}`)
   const proxy = yield* FaultProxy.make(server.at)
   for (const name of ["main", "garmin"] satisfies Array<Name>) {
-    yield* admin(`CREATE DATABASE ${name}`)
-    yield* admin(`CREATE TABLE ${name}.accounts (id INT PRIMARY KEY, balance INT NOT NULL)`)
-    yield* admin(
-      `CREATE TABLE ${name}.transfers (id CHAR(36) PRIMARY KEY, source INT NOT NULL, target INT NOT NULL, amount INT NOT NULL)`
-    )
-    yield* admin(
-      `INSERT INTO ${name}.accounts VALUES ${
-        Array.from({ length: ACCOUNTS }, (_, id) => `(${id}, ${OPENING})`).join(",")
-      }`
-    )
+    yield* prepare(admin, name)
   }
   const url = (name: Name) =>
     proxy.through(`mysql://${server.at.user}:${server.at.password}@${server.at.host}:${server.at.port}/${name}`)
@@ -99,39 +93,18 @@ const program = Effect.gen(function*() {
   }).pipe(Effect.provide(databases))
 
   const left = yield* Effect.delay(
-    admin("SELECT ID FROM information_schema.PROCESSLIST WHERE DB IN ('main', 'garmin')"),
+    admin("SELECT ID AS id FROM information_schema.PROCESSLIST WHERE DB IN ('main', 'garmin')"),
     "2 seconds"
   )
   if (left.length > 0) wrong.push(`${left.length} threads of ours are left on the server`)
   for (const name of ["main", "garmin"] satisfies Array<Name>) {
-    const transfers = yield* admin(`SELECT id FROM ${name}.transfers`)
-    const accounts = yield* admin(`SELECT id, balance FROM ${name}.accounts`)
-    const found: Found = {
-      keys: new Set(transfers.map(({ id }) => String(id))),
-      balances: new Map(accounts.map(({ balance, id }) => [Number(id), Number(balance)]))
-    }
+    const found = yield* read(admin, name)
     wrong.push(...audit(name, ledgers[name], found))
-    report(name, ledgers[name], found)
+    console.log(summary(name, ledgers[name], found))
   }
   console.log(`faults: ${[...seen].map(([name, count]) => `${name} ${count}`).join(", ")}`)
   if (wrong.length > 0) return yield* new Unsound({ findings: wrong })
   console.log("the books balance, and nothing is left behind")
 })
 
-const report = (name: Name, entries: ReadonlyArray<Entry>, { keys }: Found): void => {
-  const count = (told: Entry["told"], there?: boolean): number =>
-    entries.filter((entry) => entry.told === told && (there === undefined || keys.has(entry.key) === there)).length
-  const reasons = new Map<string, number>()
-  for (const { error } of entries) {
-    if (error !== undefined) reasons.set(error.reason, (reasons.get(error.reason) ?? 0) + 1)
-  }
-  console.log(
-    `${name}: ${count("committed")} committed, ${count("refused")} refused, ${count("unknown")} unknown`
-      + ` (${count("unknown", true)} of them there), ${count("interrupted")} interrupted`
-      + ` (${count("interrupted", true)} of them there); ${
-        [...reasons].map(([reason, n]) => `${reason} ${n}`).join(", ")
-      }`
-  )
-}
-
-NodeRuntime.runMain(Effect.scoped(Effect.provide(program, PrivateServer.layer)))
+NodeRuntime.runMain(Effect.scoped(Effect.zipRight(useTestServer, Effect.provide(program, PrivateServer.layer))))

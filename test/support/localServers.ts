@@ -43,12 +43,12 @@ export const traces = ({ datadir, pid, port }: Running) =>
 export const everything = { process: true, port: true, folder: true }
 export const nothing = { process: false, port: false, folder: false }
 
-/** Waits until nothing is left of the server, in real time, for 10 seconds at most. Returns what is left then. */
+/** Waits until nothing is left of the server, in real time, for 30 seconds at most. Returns what is left then. */
 export const afterwards = (running: Running) =>
   traces(running).pipe(
     Effect.repeat({
       until: ({ folder, port, process }) => !folder && !port && !process,
-      schedule: Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(200))
+      schedule: Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(600))
     }),
     Effect.zipRight(traces(running))
   )
