@@ -45,7 +45,7 @@ const newTransfer: Effect.Effect<Transfer> = Effect.gen(function*() {
 })
 
 /** One transfer within a database. A tenth of them are interrupted at some moment, a tenth have a short timeout. */
-const transfer = <Self>(db: DatabaseTag<Self, string>, ledger: Array<Entry>) =>
+export const transfer = <Self>(db: DatabaseTag<Self, string>, ledger: Array<Entry>) =>
   Effect.gen(function*() {
     const entry = yield* newTransfer
     const hurry = (yield* Random.next) < 0.1 ? yield* Random.nextIntBetween(1, 40) : 60_000

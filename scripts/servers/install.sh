@@ -70,7 +70,7 @@ for program in "$@"; do
       cat >"bin/$name" <<END
 #!/bin/sh
 here=\${0%/bin/*}
-libraries=\$here/root/usr/$libraries:\$here/root/$libraries
+libraries=\$here/root/usr/$libraries:\$here/root/$libraries:\$here/root/usr/lib/$package
 exec "\$here/$loader" --library-path "\$libraries" "\$here/$path" "\$@" $options
 END
       chmod +x "bin/$name"

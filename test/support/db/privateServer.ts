@@ -43,7 +43,8 @@ const make = Effect.gen(function*() {
     port: mysql.port,
     user: mysql.user,
     password: Redacted.value(mysql.password),
-    pid: mysql.pid
+    pid: mysql.pid,
+    entry: { host: mysql.host, port: mysql.port }
   }
   let pid = mysql.pid!
   const signal = (name: NodeJS.Signals): Effect.Effect<void> => Effect.sync(() => void process.kill(pid, name))

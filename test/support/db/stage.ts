@@ -51,8 +51,8 @@ export const stageOn = (server: TestMysql): Effect.Effect<Stage, never, Scope.Sc
       admin(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`),
       () => admin(`DROP DATABASE IF EXISTS ${database}`)
     )
-    const proxy = yield* FaultProxy.make(server)
-    const { host, password, port, user } = server
+    const proxy = yield* FaultProxy.make(server.entry)
+    const { entry: { host, port }, password, user } = server
     const direct = `mysql://${user}:${password}@${host}:${port}/${database}`
     return {
       proxy,

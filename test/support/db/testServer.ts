@@ -34,7 +34,10 @@ export const running = (database: string, text: string): Effect.Effect<void> =>
 
 /** The `mysql://` URL of a database on that server, as that user. */
 export const urlOf = (database: string): Effect.Effect<string> =>
-  Effect.map(server, ({ host, password, port, user }) => `mysql://${user}:${password}@${host}:${port}/${database}`)
+  Effect.map(
+    server,
+    ({ entry: { host, port }, password, user }) => `mysql://${user}:${password}@${host}:${port}/${database}`
+  )
 
 /** Makes an empty database with a name of its own, dropped at the end of the scope; its `mysql://` URL. */
 export const freshDatabase = (prefix: string): Effect.Effect<string, never, Scope.Scope> =>

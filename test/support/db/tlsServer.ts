@@ -107,7 +107,7 @@ const makeServer = (
       makeMysql([source]),
       ConfigProvider.fromMap(new Map())
     )
-    return { kind, host: address, port, user, password: Redacted.value(password), pid }
+    return { kind, host: address, port, user, password: Redacted.value(password), pid, entry: { host: address, port } }
   })
 
 const openssl = (args: ReadonlyArray<string>): Effect.Effect<void> =>
