@@ -2,21 +2,21 @@
 import * as MysqlDrizzle from "@effect/sql-drizzle/Mysql"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import { expect } from "@effect/vitest"
+import { describe, expect, layer } from "@effect/vitest"
 import { eq, sql as raw } from "drizzle-orm"
 import { bigint, int, json, mysqlTable, varchar } from "drizzle-orm/mysql-core"
 import { drizzle, type MySqlRemoteDatabase } from "drizzle-orm/mysql-proxy"
 import type { QueryPromise } from "drizzle-orm/query-promise"
 import * as Cause from "effect/Cause"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import { inspect } from "node:util"
 import { MainDb } from "../../src/db/Database.ts"
 import { DatabaseError } from "../../src/Errors.ts"
-import { onBoth, Subject } from "./subjects.ts"
+import { main } from "../support/db/databases.ts"
+import { realClock } from "../support/realClock.ts"
+import { onBoth } from "./subjects.ts"
 
 const people = mysqlTable("people", {
   id: bigint({ mode: "number" }).autoincrement().primaryKey(),
@@ -31,8 +31,6 @@ const table = Effect.flatMap(SqlClient.SqlClient, (sql) =>
       born INT, extra JSON)`,
     sql`TRUNCATE people`
   ))
-
-const mainDb = (url: string) => Layer.orDie(MainDb.layerConfig(Config.succeed({ url: Redacted.make(url) })))
 
 /**
  * The database of @effect/sql-drizzle. Its types are those of a CommonJS module, to which drizzle's own types of an ES
@@ -73,35 +71,34 @@ onBoth("@effect/sql-drizzle", (it) => {
       const error = yield* Effect.flip(run(db.insert(people).values({ name: SECRET })))
       expect(error).toMatchObject({ _tag: "SqlError", cause: { cause: { errno: 1062 } } })
     }))
+})
 
-  it.effect("and by MainDb.use and withTransaction with the DatabaseError, which shows no parameter", () =>
-    Effect.gen(function*() {
-      const { ours, url } = yield* Subject
-      if (!ours) return
-      yield* table
-      const db = yield* makeDb
-      yield* run(db.insert(people).values({ name: SECRET }))
-      const insert = run(db.insert(people).values({ name: SECRET, born: 1815 }))
-      const failures = yield* Effect.provide(
-        Effect.all([
+describe("an error of drizzle", () => {
+  layer(Layer.provideMerge(MainDb.toSqlClient, main()), realClock)((it) => {
+    it.effect("MainDb.use and withTransaction fail with the DatabaseError inside, which shows no parameter", () =>
+      Effect.gen(function*() {
+        yield* table
+        const db = yield* makeDb
+        yield* run(db.insert(people).values({ name: SECRET }))
+        const insert = run(db.insert(people).values({ name: SECRET, born: 1815 }))
+        const failures = yield* Effect.all([
           Effect.flip(MainDb.use(() => insert)),
           Effect.flip(MainDb.withTransaction(insert)),
           Effect.flip(MainDb.withTransaction(MainDb.withTransaction(MainDb.use(() => insert))))
-        ]),
-        mainDb(url)
-      )
-      for (const error of failures) {
-        expect(error).toBeInstanceOf(DatabaseError)
-        expect(error).toMatchObject({ reason: "UniqueViolation", errno: 1062, constraint: "name" })
-        const texts = [
-          inspect(error, { depth: Infinity, showHidden: true }),
-          JSON.stringify(error),
-          String(error),
-          Cause.pretty(Cause.fail(error), { renderErrorCause: true })
-        ]
-        expect(texts.join("\n")).not.toContain(SECRET)
-      }
-    }))
+        ])
+        for (const error of failures) {
+          expect(error).toBeInstanceOf(DatabaseError)
+          expect(error).toMatchObject({ reason: "UniqueViolation", errno: 1062, constraint: "name" })
+          const texts = [
+            inspect(error, { depth: Infinity, showHidden: true }),
+            JSON.stringify(error),
+            String(error),
+            Cause.pretty(Cause.fail(error), { renderErrorCause: true })
+          ]
+          expect(texts.join("\n")).not.toContain(SECRET)
+        }
+      }))
+  })
 })
 
 onBoth("drizzle over sql.reserve", (it) => {

@@ -20,8 +20,6 @@ export type Client = SqlClient.SqlClient | MysqlClient.MysqlClient
 
 /** A database of the file, and the client under test on it. */
 export class Subject extends Context.Tag("test/Subject")<Subject, {
-  readonly ours: boolean
-  readonly url: string
   /** One more client of the same kind, with connections of its own: another process, as far as the server can tell. */
   readonly another: Layer.Layer<Client>
 }>() {}
@@ -46,7 +44,7 @@ export const onBoth = (
     const subject = Layer.unwrapScoped(Effect.map(freshDatabase("ecosystem"), (url) =>
       Layer.merge(
         Layer.fresh(clientOf(url)),
-        Layer.succeed(Subject, { ours: client !== "@effect/sql-mysql2", url, another: Layer.fresh(clientOf(url)) })
+        Layer.succeed(Subject, { another: Layer.fresh(clientOf(url)) })
       )))
     describe(`${name} on ${client}`, () => layer(subject, realClock)((it) => tests(it)))
   }
