@@ -25,7 +25,7 @@ import { ownRequestCache } from "./internal/borrowed/fiberState.ts"
 import { isWriteHeader } from "./internal/borrowed/mysql2Connection.ts"
 import type { Owner } from "./internal/borrowed/transactionSlot.ts"
 import * as Client from "./internal/client.ts"
-import { mapSqlErrors } from "./internal/errors/sqlError.ts"
+import { mapSqlErrors, toSqlError } from "./internal/errors/sqlError.ts"
 import * as FromSqlClient from "./internal/fromSqlClient.ts"
 import type { Migrated, MigrateOptions } from "./internal/migrate.ts"
 import * as Migrate from "./internal/migrate.ts"
@@ -39,6 +39,7 @@ import type { AfterCommitOptions } from "./internal/transaction/afterCommit.ts"
 import type { TransactionOptions } from "./internal/transaction/options.ts"
 import * as Transaction from "./internal/transaction/transaction.ts"
 import * as TransactionContext from "./internal/transaction/transactionContext.ts"
+import { insertIdError } from "./internal/values/result.ts"
 
 export type {
   AfterCommitOptions,
@@ -57,8 +58,11 @@ export type {
 export interface WriteResult {
   /** Rows matched by the statement, changed or not (the protocol's CLIENT_FOUND_ROWS, as SQLAlchemy has it). */
   readonly affectedRows: number
-  /** The AUTO_INCREMENT value of the first row inserted, or 0 if there is none. A string above 2^53. */
-  readonly insertId: number | string
+  /**
+   * The AUTO_INCREMENT value of the first row inserted, or 0 if there is none. A number; with the URL option `bigint` as
+   * `string` or `bigint`, of that type; with `auto`, a string beyond 2^53.
+   */
+  readonly insertId: number | string | bigint
 }
 
 /** The tag of one database, and everything that can be done with that database without naming it again. */
@@ -293,20 +297,21 @@ const transact = <A, E, R>(
 }
 
 /**
- * Runs an INSERT, UPDATE or DELETE and returns its counts.
+ * Runs an INSERT, UPDATE or DELETE and returns its counts. Fails with `InvalidData` for an insertId beyond 2^53, unless the
+ * URL option `bigint` says how to give it; the rows are inserted then.
  *
  * ```ts
  * const { insertId } = yield* MainDb.use((sql) => Database.write(sql`INSERT INTO files ${sql.insert(file)}`))
  * ```
  */
 export const write = <A>(statement: Statement<A>): Effect.Effect<WriteResult, SqlError> =>
-  Effect.map(
-    statement.raw,
-    (result) =>
-      isWriteHeader(result)
-        ? { affectedRows: result.affectedRows, insertId: result.insertId }
-        : { affectedRows: 0, insertId: 0 }
-  )
+  Effect.flatMap(statement.raw, (result) => {
+    if (!isWriteHeader(result)) return Effect.succeed({ affectedRows: 0, insertId: 0 })
+    const error = insertIdError(result)
+    return error === undefined
+      ? Effect.succeed({ affectedRows: result.affectedRows, insertId: result.insertId })
+      : Effect.fail(toSqlError(error))
+  })
 
 /** The main database. Settings: `MAIN_DB_URL`, `MAIN_DB_POOL_SIZE` … */
 export class MainDb extends Tag("MainDb", { prefix: "MAIN_DB" })<MainDb>() {}

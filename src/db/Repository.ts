@@ -20,6 +20,7 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Scope from "effect/Scope"
 import type { DatabaseError } from "../Errors.ts"
 import { type DatabaseTag, write } from "./Database.ts"
@@ -38,8 +39,8 @@ import * as TransactionContext from "./internal/transaction/transactionContext.t
 export interface Repository<S extends Any, Id extends keyof S["Type"] & keyof S["update"]["Type"] & keyof S["fields"]> {
   /**
    * Inserts a record and returns the row as the database has it, both in one transaction. The row is found by the id in
-   * the record, or else by the AUTO_INCREMENT value; without either, nothing is inserted and it fails with
-   * `InvalidParameter`.
+   * the record; a record without one needs an id column that is AUTO_INCREMENT. Otherwise nothing is inserted, and it
+   * fails with `InvalidParameter`; so it does where a trigger has changed the id.
    */
   readonly insert: (
     insert: S["insert"]["Type"]
@@ -107,32 +108,65 @@ export const make = <
     const encodeId = encoder(model.fields[options.idColumn] as Schema.Schema.Any)
     const decode = Schema.decodeUnknown(model as unknown as Schema.Schema.AnyNoContext)
 
-    const find = (id: unknown) =>
-      Effect.flatMap(sql`SELECT * FROM ${table} WHERE ${sql(idColumn)} = ${id}`, ([row]) =>
-        row === undefined ? Effect.succeedNone : Effect.asSome(
-          Effect.catchAll(
-            decode(row),
-            (error) =>
-              misfit(error, name, "InvalidData", `a row of ${tableName} does not fit its model`)
-          )
-        ))
+    const fields = SchemaAST.getPropertySignatures(SchemaAST.encodedAST((model as unknown as Schema.Schema.Any).ast))
+    // Named, because `*` leaves invisible columns out, and brings what the model does not know.
+    const columns = sql.csv(fields.map((field) => sql`${sql(String(field.name))}`))
 
-    const insert = (record: object) =>
-      sql`INSERT INTO ${table} ${sql.insert(record as Record<string, unknown>)}`
+    const find = (id: unknown) =>
+      Effect.flatMap(
+        sql<Record<string, unknown>>`SELECT ${columns} FROM ${table} WHERE ${sql(idColumn)} = ${id}`,
+        (rows) => {
+          const [row, ...more] = rows.filter((each) => isSameKey(each[idColumn], id))
+          if (row === undefined) return Effect.succeedNone
+          if (more.length > 0) {
+            return Effect.fail(
+              makeError(name, "InvalidData", `several rows of ${tableName} have the same ${idColumn}`, {
+                hint: "use a column with a unique key as the id column"
+              })
+            )
+          }
+          return Effect.asSome(
+            Effect.catchAll(
+              decode(row),
+              (error) => misfit(error, name, "InvalidData", `a row of ${tableName} does not fit its model`)
+            )
+          )
+        }
+      )
+
+    let countsItself = false
+    /** Whether the id column is the one that insertId is about. The answer yes is remembered. */
+    const isAutoIncrement = Effect.suspend(() =>
+      countsItself ? Effect.succeed(true) : Effect.map(
+        sql<{ Extra: string }>`SHOW COLUMNS FROM ${table} WHERE Field = ${idColumn}`,
+        ([column]) => countsItself = /auto_increment/i.test(column?.Extra ?? "")
+      )
+    )
+
+    const insert = (record: object) => sql`INSERT INTO ${table} ${sql.insert(record as Record<string, unknown>)}`
 
     const update = (record: Record<string, unknown>) =>
       write(sql`UPDATE ${table} SET ${sql.update(record, [idColumn])} WHERE ${sql(idColumn)} = ${record[idColumn]}`)
 
     const insertAndFind = Effect.fnUntraced(function*(record: Record<string, unknown>) {
+      const given = record[idColumn] ?? undefined
+      if (given === undefined && !(yield* isAutoIncrement)) {
+        return yield* makeError(
+          name,
+          "InvalidParameter",
+          `the row could not be found after its insertion into ${tableName}: the record has no ${idColumn}, and that column`
+            + " is not AUTO_INCREMENT",
+          { hint: "put the id into the record, or use insertVoid" }
+        )
+      }
       const { insertId } = yield* write(insert(record))
-      const id = record[idColumn] ?? (insertId === 0 ? undefined : insertId)
-      const found = id === undefined ? Option.none() : yield* find(id)
+      const found = yield* find(given ?? insertId)
       if (Option.isSome(found)) return found.value
       return yield* makeError(
         name,
         "InvalidParameter",
         `the row inserted into ${tableName} cannot be found by ${idColumn}`,
-        { hint: "put the id into the record, or use insertVoid" }
+        { hint: "look for a trigger that changes the id, or use insertVoid" }
       )
     })
 
@@ -148,8 +182,10 @@ export const make = <
         spanPrefix,
         operation,
         Effect.provideService(
-          Effect.flatMap(encode(input), (encoded) =>
-            transaction ? database.withTransaction(work(encoded)) : database.use(() => work(encoded))),
+          Effect.flatMap(
+            encode(input),
+            (encoded) => transaction ? database.withTransaction(work(encoded)) : database.use(() => work(encoded))
+          ),
           database,
           sql
         )
@@ -166,6 +202,18 @@ export const make = <
         Effect.asVoid(sql`DELETE FROM ${table} WHERE ${sql(idColumn)} = ${id}`))
     } as Repository<S, Id>
   })
+
+/**
+ * Whether a row was found by its own id. To MySQL `5` is equal to every text that begins with it, such as `5fa1`, and a
+ * text to the number that it begins with.
+ */
+const isSameKey = (found: unknown, id: unknown): boolean => {
+  const kinds = [typeof found, typeof id]
+  if (kinds[0] === kinds[1] || !kinds.some((kind) => kind === "number" || kind === "bigint")) return true
+  return kinds.includes("string")
+    ? Number(found) === Number(id) && String(found).trim() !== ""
+    : String(found) === String(id)
+}
 
 /** The message of a ParseError quotes values. This error names the columns only. */
 const misfit = (

@@ -11,14 +11,16 @@ import type { UpstreamStatementClass } from "./borrowed/upstreamStatement.ts"
 import { compiler, UpstreamStatement } from "./borrowed/upstreamStatement.ts"
 import type { DataSource } from "./dataSource.ts"
 import * as DataSources from "./dataSource.ts"
+import { toSqlError } from "./errors/sqlError.ts"
 import type { Settings } from "./settings/settings.ts"
+import { findProblem } from "./statement/helpers.ts"
 import { reserve } from "./statement/reservation.ts"
 import type { Transform } from "./statement/rows.ts"
 import { rows } from "./statement/rows.ts"
 import type { SplitTexts } from "./statement/severalStatements.ts"
 import { split } from "./statement/severalStatements.ts"
 import type { Mode, Runner } from "./statement/statement.ts"
-import { ARRAYS, connection, PREPARED, RUNNER, stream, UNPREPARED } from "./statement/statement.ts"
+import { ARRAYS, connection, invalidParameter, PREPARED, RUNNER, stream, UNPREPARED } from "./statement/statement.ts"
 import { withTransaction } from "./transaction/transaction.ts"
 
 const dataSources = new WeakMap<SqlClient.SqlClient, DataSource>()
@@ -126,9 +128,11 @@ const statementClass = (
       finish?: (result: A) => A
     ): Effect.Effect<A, SqlError> {
       return Effect.withFiberRuntime<A, SqlError>((fiber) => {
+        const problem = findProblem(this.segments)
+        if (problem !== undefined) return Effect.fail(toSqlError(invalidParameter(dataSource, problem)))
         if (fiber.getFiberRef(Statement.currentTransformer)._tag === "Some") return upstream()
         const [sql, params] = this.compile(withoutTransform)
-        const work = runner.run(dataSource, fiber, mode, operation, sql, params, select)
+        const work = runner.run(dataSource, fiber, mode, operation, sql, params, select, this.segments)
         return finish === undefined ? work : Effect.map(work, finish)
       })
     }
@@ -156,9 +160,11 @@ const statementClass = (
     override get stream(): Stream.Stream<any, SqlError> {
       return Stream.unwrapScoped(
         Effect.withFiberRuntime<Stream.Stream<any, SqlError>, SqlError, Scope.Scope>((fiber) => {
+          const problem = findProblem(this.segments)
+          if (problem !== undefined) return Effect.fail(toSqlError(invalidParameter(dataSource, problem)))
           if (fiber.getFiberRef(Statement.currentTransformer)._tag === "Some") return Effect.succeed(super.stream)
           const [sql, params] = this.compile()
-          return stream(dataSource, fiber, sql, params, transformRows, runner.stream)
+          return stream(dataSource, fiber, sql, params, transformRows, runner.stream, this.segments)
         })
       )
     }

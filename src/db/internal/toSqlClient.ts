@@ -88,7 +88,7 @@ const transact: typeof withTransaction = (dataSource, effect) =>
 
 /** Runs statements with BIGINT as upstream gives it, DDL where it may run, and texts of several statements one by one. */
 const runnerFor = (texts: SplitTexts): Runner => {
-  const on: Runner["runOn"] = (dataSource, lender, mode, sql, params, context, select) => {
+  const on: Runner["runOn"] = (dataSource, lender, mode, sql, params, context, select, segments) => {
     if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
     const level = lender instanceof Level && lender.allowsDdl ? lender : undefined
     const parts = mode.prepared ? undefined : texts.partsOf(sql)
@@ -98,15 +98,16 @@ const runnerFor = (texts: SplitTexts): Runner => {
       ? withLease(
         level,
         context,
-        (shared) => runDdl(level, shared, sql, runOn(dataSource, shared, auto(mode), sql, params, context, select))
+        (shared) =>
+          runDdl(level, shared, sql, runOn(dataSource, shared, auto(mode), sql, params, context, select, segments))
       )
-      : runOn(dataSource, lender, auto(mode), sql, params, context, select)
+      : runOn(dataSource, lender, auto(mode), sql, params, context, select, segments)
     return level === undefined ? work : Effect.mapError(work, (error) => afterDdl(level.transaction, error))
   }
   return {
-    run: (dataSource, fiber, mode, operation, sql, params, select) => {
+    run: (dataSource, fiber, mode, operation, sql, params, select, segments) => {
       const context = fiber.currentContext
-      const work = on(dataSource, lenderOf(dataSource, context), mode, sql, params, context, select)
+      const work = on(dataSource, lenderOf(dataSource, context), mode, sql, params, context, select, segments)
       return isTraced(fiber) ? Spans.statement(dataSource, operation, sql, work) : work
     },
     runOn: on,

@@ -13,12 +13,16 @@ export type DriverConnection = Mysql.Connection & {
   readonly stream: Net.Socket
   /** COM_RESET_CONNECTION. */
   readonly reset: (done: (error?: unknown) => void) => void
+  /** Runs a command after those that were added before it. */
+  readonly addCommand: (command: object) => void
+  /** Known from the server's greeting. */
+  readonly _isMariaDB: boolean
 }
 
 /** What the server says of a statement that returns no rows: the protocol's OK packet. */
 export interface WriteHeader {
   readonly affectedRows: number
-  readonly insertId: number | string
+  readonly insertId: number | string | bigint
   /** The protocol's status flags. */
   readonly serverStatus: number
 }

@@ -6,14 +6,9 @@
  * dropped instead: correct, but slow.
  */
 
-/** What `query` and `execute` return without a callback. */
-export interface StreamingCommand {
-  readonly on: (event: "result" | "error" | "end", listener: (value: unknown) => void) => void
-}
-
 const SKIP_ROW = { next: (): undefined => undefined }
 
 /** From now on the command's rows are not parsed; each arrives as `undefined`. */
-export const skipRows = (command: StreamingCommand): void => {
+export const skipRows = (command: object): void => {
   ;(command as { _rowParser?: unknown })._rowParser = SKIP_ROW
 }

@@ -1,21 +1,24 @@
 /** One connection to a server. Answers come by callback, and deadlines are explicit. */
-import type * as Mysql from "mysql2"
 import { DatabaseError } from "../../../Errors.ts"
+import * as Commands from "../borrowed/mysql2Commands.ts"
 import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
 import { isGarbled, isWriteHeader } from "../borrowed/mysql2Connection.ts"
-import type { StreamingCommand } from "../borrowed/rowParser.ts"
 import { skipRows } from "../borrowed/rowParser.ts"
 import { CANCEL, QUIT } from "../deadlines.ts"
 import { isPermanent, isTooManyConnections } from "../errors/classify.ts"
 import type { Dialled } from "../pool/model.ts"
 import type { Settings } from "../settings/settings.ts"
+import { type Column, Decoding } from "../values/columns.ts"
 import { killQuery } from "./killQuery.ts"
 import type { Login, LoginSource } from "./login.ts"
 import { lateCredentials } from "./login.ts"
 import { cut, open } from "./mysql2.ts"
+import { PreparedVariants, type Variant } from "./preparedVariants.ts"
 
 export interface Request {
   readonly sql: string
+  /** The same with its values in it, where it is not prepared and has some. */
+  readonly text?: string
   readonly values: ReadonlyArray<unknown>
   readonly rowsAsArray: boolean
   readonly prepared: boolean
@@ -23,11 +26,12 @@ export interface Request {
   readonly bigint?: "auto" | undefined
 }
 
-export type Done = (error: unknown, result: unknown) => void
+/** `columns` tells how the rows of each result must be converted. */
+export type Done = (error: unknown, result: unknown, columns?: Commands.ResultColumns) => void
 
 /** The receiver of streamed rows. `onRow` may return false: no more rows until `resume`. */
 export interface RowSink {
-  readonly onRow: (row: unknown) => boolean
+  readonly onRow: (row: any, columns: ReadonlyArray<Column> | undefined) => boolean
   readonly onEnd: (error: unknown) => void
 }
 
@@ -37,6 +41,9 @@ export class Connection {
   readonly #logins: LoginSource
   readonly #login: Login
   readonly #address: string | undefined
+  readonly #decoding: Decoding
+  readonly #autoDecoding: Decoding
+  readonly #variants: PreparedVariants | undefined
   readonly threadId: number
   /** The socket is closed or about to be: nothing can be sent any more. */
   dead = false
@@ -54,6 +61,9 @@ export class Connection {
     this.#settings = settings
     this.#logins = logins
     this.#login = login
+    this.#decoding = new Decoding(settings)
+    this.#autoDecoding = new Decoding({ ...settings, bigint: "auto" })
+    this.#variants = driver._isMariaDB ? undefined : new PreparedVariants()
     this.#address = driver.stream.remoteAddress
     this.threadId = driver.threadId
     driver.on("error", (error: unknown) => this.#die(error))
@@ -123,21 +133,23 @@ export class Connection {
   run(request: Request, done: Done): void {
     const finish = this.#begin(done)
     if (finish === undefined) return
-    const { bigint, prepared, rowsAsArray, sql } = request
-    const values = request.values as Array<any>
     try {
-      if (rowsAsArray || bigint !== undefined) {
-        const options: Mysql.QueryOptions = { sql, values, rowsAsArray, ...decoding(bigint) }
-        if (prepared) this.#driver.execute(options, finish)
-        else this.#driver.query(options, finish)
-      } else {
-        // The driver copies an options object twice; without one it is faster.
-        if (prepared) this.#driver.execute(sql, values, finish)
-        else this.#driver.query(sql, values, finish)
-      }
+      this.#send(request, finish)
     } catch (error) {
       finish(error, undefined)
     }
+  }
+
+  #variant(sql: string, values: ReadonlyArray<unknown>): Variant | undefined {
+    return this.#variants?.find(sql, values, (replaced) => Commands.unprepare(this.#driver, sql, replaced))
+  }
+
+  #send(request: Request, done?: Commands.CommandDone): Commands.RunningCommand {
+    const { bigint, prepared, rowsAsArray, sql, text = sql, values } = request
+    const decoding = bigint === undefined ? this.#decoding : this.#autoDecoding
+    return prepared
+      ? Commands.execute(this.#driver, { sql, values, rowsAsArray }, decoding, this.#variant(sql, values), done)
+      : Commands.query(this.#driver, { sql: text, values: [], rowsAsArray }, decoding, done)
   }
 
   /** Runs one statement whose rows are handed out one by one. */
@@ -145,17 +157,15 @@ export class Connection {
     const finish = this.#begin((error) => sink.onEnd(error))
     if (finish === undefined) return
     try {
-      const options = { sql: request.sql, values: request.values, ...decoding(request.bigint) } as Mysql.QueryOptions
-      const command =
-        (request.prepared ? this.#driver.execute(options) : this.#driver.query(options)) as unknown as StreamingCommand
+      const command = this.#send(request)
       let failure: unknown = null
-      command.on("result", (row) => {
+      command.on("result", (row, resultIndex) => {
         if (isWriteHeader(row)) return
         // The rows of a stopped statement are read to the end, so that the connection can be used again.
         if (this.#stopping !== undefined) {
           failure ??= interrupted()
           skipRows(command)
-        } else if (!sink.onRow(row)) {
+        } else if (!sink.onRow(row, command.columns[resultIndex])) {
           this.#driver.pause()
         }
       })
@@ -279,13 +289,13 @@ export class Connection {
       done(connectionLost(), undefined)
       return undefined
     }
-    const finish: Done = (error, result) => {
+    const finish: Done = (error, result, columns) => {
       if (this.#running !== finish) return
       this.#running = undefined
       const afterReply = this.#afterReply
       this.#afterReply = undefined
       if (error === null && (this.#outOfOrder || isGarbled(result))) done(garbled(), undefined)
-      else done(error, result)
+      else done(error, result, columns)
       afterReply?.()
     }
     this.#running = finish
@@ -298,17 +308,6 @@ export class Connection {
     if (this.#running !== undefined) return this.#running(error, undefined)
     this.onIdleDeath?.()
   }
-}
-
-/** `auto` gives a BIGINT as a number, or as its digits beyond 2^53, as `@effect/sql-mysql2` does. */
-const decoding = (bigint: "auto" | undefined): Pick<Mysql.QueryOptions, "typeCast"> =>
-  bigint === undefined ? {} : { typeCast: numberIfExact }
-
-const numberIfExact: Mysql.TypeCast = (field, next) => {
-  const value = next() as unknown
-  if (field.type !== "LONGLONG" || typeof value !== "string") return value
-  const number = Number(value)
-  return Number.isSafeInteger(number) ? number : value
 }
 
 const connectionLost = (): Error =>

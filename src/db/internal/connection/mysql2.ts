@@ -21,9 +21,9 @@ export const open = (settings: Settings, login: Login, address: string | undefin
     database: settings.database,
     charset: settings.charset,
     timezone: settings.timezone === "+00:00" ? "Z" : settings.timezone,
+    // What the driver reads, it reads exactly; values/columns.ts converts the rest.
     supportBigNumbers: true,
-    bigNumberStrings: true,
-    dateStrings: settings.dates === "string",
+    jsonStrings: true,
     multipleStatements: settings.multipleStatements,
     maxPreparedStatements: MAX_PREPARED_STATEMENTS,
     // LOCAL_FILES: a server could ask for files of this machine (LOAD DATA LOCAL). IGNORE_SPACE: the driver's default

@@ -320,6 +320,7 @@ export const rows: ReadonlyArray<Row> = [
   {
     reason: "InvalidParameter",
     errnos: [1210, 2031, 2034],
+    codes: ["WRONG_PARAMETER_COUNT"],
     ...statementFailed,
     detail: unchanged,
     hint: "give each placeholder one value: a text, number, boolean, Date, Uint8Array or null"

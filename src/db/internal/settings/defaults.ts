@@ -35,6 +35,8 @@ export const defaults = {
   timezone: "+00:00",
   /** `date`: DATE, DATETIME and TIMESTAMP arrive as `Date`. */
   dates: "date",
+  /** BIGINT arrives as a number; one beyond 2^53 is refused. */
+  bigint: "number",
   /** Not encrypted. With `ssl-ca` or `ssl-cert` the default is VERIFY_CA. */
   sslMode: "DISABLED",
   /** Whether the password may be sent encrypted with a key that the server sends over a connection that anyone may answer. */

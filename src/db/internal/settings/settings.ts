@@ -12,6 +12,7 @@ import { boolean, type Check, duration, type Finding, oneOf, wholeNumber } from 
 import { defaults } from "./defaults.ts"
 import { readSsl, type Ssl } from "./tls.ts"
 import * as Url from "./url.ts"
+import type { BigintOption } from "./urlOptions.ts"
 
 export type { Ssl } from "./tls.ts"
 
@@ -89,6 +90,7 @@ export interface Settings {
   readonly charset: string
   readonly timezone: string
   readonly dates: "date" | "string"
+  readonly bigint: BigintOption
   /** `undefined`: not encrypted. */
   readonly ssl: Ssl | undefined
   readonly allowPublicKeyRetrieval: boolean
@@ -246,13 +248,23 @@ const validate = Effect.fnUntraced(function*(
     })
   }
 
+  if (target !== undefined && !settings.preparedStatements && !isUtf8(target.options.charset)) {
+    problems.push({
+      setting: `${prefix}_${variables.preparedStatements}`,
+      detail: `must not be false with charset=${target.options.charset}${
+        origin("preparedStatements")
+      }: in that character set the text of a value may be read as SQL`,
+      hint: "use charset=utf8mb4"
+    })
+  }
+
   const ssl = target === undefined ? Either.right(undefined) : yield* Effect.either(readSsl(target.options))
   if (Either.isLeft(ssl)) problems.push(...ssl.left.map((finding) => ({ setting: urlSetting, ...finding })))
   if (target === undefined || Either.isLeft(ssl) || problems.length > 0) {
     return yield* new ConfigurationError({ service: name, reason: "InvalidSettings", problems })
   }
   const { database, host, password, port, user } = target
-  const { allowPublicKeyRetrieval, charset, dates, multipleStatements, socket, timezone } = target.options
+  const { allowPublicKeyRetrieval, bigint, charset, dates, multipleStatements, socket, timezone } = target.options
   return {
     name,
     host,
@@ -265,12 +277,16 @@ const validate = Effect.fnUntraced(function*(
     charset,
     timezone,
     dates,
+    bigint,
     ssl: ssl.right,
     allowPublicKeyRetrieval,
     multipleStatements,
     ...settings
   } satisfies Settings as Settings
 })
+
+/** Whether the character set is UTF-8, in which no byte of another character looks like a quotation mark. */
+export const isUtf8 = (charset: string): boolean => /^utf8(?:mb4)?(?:_|$)/.test(charset)
 
 const readUrl = (url: unknown): Either.Either<Url.DatabaseUrl, ReadonlyArray<Finding>> => {
   if (url === undefined) return Either.left([notSet])

@@ -7,6 +7,9 @@ import { defaults } from "./defaults.ts"
 const sslModes = ["DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"] as const
 export type SslMode = typeof sslModes[number]
 
+const bigintOptions = ["number", "string", "bigint", "auto"] as const
+export type BigintOption = typeof bigintOptions[number]
+
 export interface UrlOptions {
   /** A character set or a collation of MySQL, in lower case. Default `utf8mb4`. */
   readonly charset: string
@@ -14,6 +17,8 @@ export interface UrlOptions {
   readonly timezone: string
   /** Whether DATE, DATETIME and TIMESTAMP arrive as `Date` (the default) or as the server's text. */
   readonly dates: "date" | "string"
+  /** How BIGINT arrives; `number`, the default, refuses what is beyond 2^53. */
+  readonly bigint: BigintOption
   /** Default `DISABLED`, and `VERIFY_CA` with `ssl-ca`. */
   readonly sslMode: SslMode
   /** The path of a PEM file with the certificates of the authorities to trust, instead of those that Node trusts. */
@@ -43,7 +48,7 @@ export const parseOptions = (query: string, certain: boolean): Either.Either<Url
     if (Either.isRight(value)) Object.assign(values, value.right)
     else findings.push({ ...value.left, detail: `the option ${name} ${value.left.detail}` })
   }
-  const { allowPublicKeyRetrieval, charset, dates, multipleStatements, timezone } = { ...defaults, ...values }
+  const { allowPublicKeyRetrieval, bigint, charset, dates, multipleStatements, timezone } = { ...defaults, ...values }
   const { connectTimeout, socket, sslCa, sslCert, sslKey } = values
   const sslMode = values.sslMode ?? (sslCa === undefined && sslCert === undefined ? defaults.sslMode : "VERIFY_CA")
   if (sslCa !== undefined && (sslMode === "DISABLED" || sslMode === "REQUIRED")) {
@@ -67,6 +72,7 @@ export const parseOptions = (query: string, certain: boolean): Either.Either<Url
     charset,
     timezone,
     dates,
+    bigint,
     sslMode,
     sslCa,
     sslCert,
@@ -158,6 +164,7 @@ const readers: Readonly<Record<string, Reader>> = {
     })
   },
   dates: reader("dates", oneOf(["date", "string"])),
+  bigint: reader("bigint", oneOf(bigintOptions)),
   "ssl-mode": (text) => {
     const mode = text.toUpperCase().replaceAll("-", "_")
     if (mode === "PREFERRED") {
@@ -228,5 +235,6 @@ const insteadOf: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(allowpublickeyretrieval|get-server-public-key|server-public-key.*)$/, "use allow-public-key-retrieval"],
   [/^(multi-statements|allowmultiqueries|multiplestatements)$/, "use multiple-statements"],
   [/^(connection-timeout|connecttimeout)$/, "use connect-timeout"],
-  [/^(datestrings|date-strings)$/, "use dates=string"]
+  [/^(datestrings|date-strings)$/, "use dates=string"],
+  [/^(supportbignumbers|big-?numbers?-?strings|support-big-numbers)$/, "use bigint"]
 ]

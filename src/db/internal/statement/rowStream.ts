@@ -11,7 +11,10 @@ import type { DataSource } from "../dataSource.ts"
 import { isUnpreparable } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
 import type { Lease, Lender } from "../lease.ts"
+import { decodeRow } from "../values/columns.ts"
+import { undecodable } from "../values/result.ts"
 import type { InspectedSql } from "./inspectSql.ts"
+import { unprepared } from "./request.ts"
 import type { Transform } from "./rows.ts"
 import { failureAfterLimit, TimeLimit } from "./timeLimit.ts"
 
@@ -58,6 +61,8 @@ class RowReader {
   /** How the server ended a statement that was being stopped: it may have been a deadlock. */
   #closingError: unknown = null
   #failure: SqlError | undefined
+  /** A row that cannot be converted: the stream fails there, and its end stops the statement. */
+  #undecodable: SqlError | undefined
   #wake: (() => void) | undefined
 
   constructor(dataSource: DataSource, request: Request, text: InspectedSql) {
@@ -132,9 +137,15 @@ class RowReader {
     this.#limit = limit
     limit.start()
     lease.connection.stream(request, {
-      onRow: (row) => {
-        if (this.#closing) return true
+      onRow: (row, columns) => {
+        if (this.#closing || this.#undecodable !== undefined) return true
         limit.pause()
+        const column = columns === undefined ? undefined : decodeRow(row, columns)
+        if (column !== undefined) {
+          this.#undecodable = toSqlError(undecodable(this.#dataSource.name, this.#request.sql, column))
+          if (this.#rows.length === 0) queueMicrotask(() => this.#wake?.())
+          return true
+        }
         this.#rows.push(row)
         // One read of the socket brings many rows: hand them out together.
         if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
@@ -148,10 +159,8 @@ class RowReader {
           this.#closingError = error
           return
         }
-        if (request.prepared && isUnpreparable(error)) {
-          this.#dataSource.unpreparable.add(request.sql)
-          return this.#send(lease, { ...request, prepared: false })
-        }
+        const asText = isUnpreparable(error) ? unprepared(this.#dataSource, request) : undefined
+        if (asText !== undefined) return this.#send(lease, asText)
         this.#ended = true
         this.#end(lease, error)
         this.#wake?.()
@@ -174,6 +183,7 @@ class RowReader {
       }
       return Effect.succeed(Chunk.unsafeFromArray(rows))
     }
+    if (this.#undecodable !== undefined) return Effect.fail(Option.some(this.#undecodable))
     if (!this.#ended) return undefined
     return Effect.fail(this.#failure === undefined ? Option.none() : Option.some(this.#failure))
   }

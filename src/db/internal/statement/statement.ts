@@ -5,6 +5,7 @@
  */
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
+import type { Segment } from "@effect/sql/Statement"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,7 +13,9 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { DatabaseError } from "../../../Errors.ts"
+import type { Finding } from "../../../internal/valueChecks.ts"
 import { isTraced } from "../borrowed/fiberState.ts"
+import type { ResultColumns } from "../borrowed/mysql2Commands.ts"
 import type { Request } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { isUnpreparable, makeError } from "../errors/classify.ts"
@@ -21,10 +24,11 @@ import type { Lease, Lender } from "../lease.ts"
 import * as Spans from "../telemetry/spans.ts"
 import { Level } from "../transaction/level.ts"
 import { lenderOf } from "../transaction/transaction.ts"
+import { decodeReply } from "../values/result.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 import type { InspectedSql } from "./inspectSql.ts"
 import { inspect } from "./inspectSql.ts"
-import * as Parameters from "./parameters.ts"
+import * as Requests from "./request.ts"
 import type { Transform } from "./rows.ts"
 import { rows, transformedRows } from "./rows.ts"
 import * as RowStream from "./rowStream.ts"
@@ -42,7 +46,10 @@ export const PREPARED: Mode = { prepared: true, rowsAsArray: false }
 export const UNPREPARED: Mode = { prepared: false, rowsAsArray: false }
 export const ARRAYS: Mode = { prepared: true, rowsAsArray: true }
 
-/** Runs a statement in the fiber's open transaction of this database, or on a connection of the pool. */
+/**
+ * Runs a statement in the fiber's open transaction of this database, or on a connection of the pool. `segments` are what it
+ * was compiled from, if it was.
+ */
 export const run = <A>(
   dataSource: DataSource,
   fiber: Fiber.RuntimeFiber<any, any>,
@@ -50,10 +57,11 @@ export const run = <A>(
   operation: string,
   sql: string,
   params: ReadonlyArray<unknown>,
-  select: (result: unknown) => A
+  select: (result: unknown) => A,
+  segments: ReadonlyArray<Segment> = []
 ): Effect.Effect<A, SqlError> => {
   const context = fiber.currentContext
-  const work = runOn(dataSource, lenderOf(dataSource, context), mode, sql, params, context, select)
+  const work = runOn(dataSource, lenderOf(dataSource, context), mode, sql, params, context, select, segments)
   return isTraced(fiber) ? Spans.statement(dataSource, operation, sql, work) : work
 }
 
@@ -65,10 +73,11 @@ export const runOn = <A>(
   sql: string,
   params: ReadonlyArray<unknown>,
   context: Context.Context<never>,
-  select: (result: unknown) => A
+  select: (result: unknown) => A,
+  segments: ReadonlyArray<Segment> = []
 ): Effect.Effect<A, SqlError> => {
   if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
-  const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params)
+  const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params, segments)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
   return Effect.uninterruptibleMask((restore) => {
     const statementRun = new StatementRun(dataSource, prepared, select)
@@ -89,10 +98,11 @@ export const stream = (
   sql: string,
   params: ReadonlyArray<unknown>,
   transform: Transform,
-  mode: Mode = PREPARED
+  mode: Mode = PREPARED,
+  segments: ReadonlyArray<Segment> = []
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   const context = fiber.currentContext
-  const work = streamOn(dataSource, lenderOf(dataSource, context), sql, params, transform, context, mode)
+  const work = streamOn(dataSource, lenderOf(dataSource, context), sql, params, transform, context, mode, segments)
   return isTraced(fiber) ? Spans.streamedStatement(dataSource, sql, work) : work
 }
 
@@ -103,10 +113,11 @@ const streamOn = (
   params: ReadonlyArray<unknown>,
   transform: Transform,
   context: Context.Context<never>,
-  mode: Mode
+  mode: Mode,
+  segments: ReadonlyArray<Segment> = []
 ): Effect.Effect<Rows, SqlError, Scope.Scope> => {
   if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
-  const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params)
+  const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params, segments)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
   return RowStream.open(dataSource, lender, prepared.request, prepared.text, transform, context)
 }
@@ -131,29 +142,23 @@ const prepare = (
   inTransaction: boolean,
   mode: Mode,
   sql: string,
-  params: ReadonlyArray<unknown>
+  params: ReadonlyArray<unknown>,
+  segments: ReadonlyArray<Segment>
 ): Prepared | DatabaseError => {
   const text = inspect(sql)
   if (inTransaction && text.endsTransaction) return implicitCommit(dataSource, text, sql)
-  const values = Parameters.encode(params)
-  if (Either.isLeft(values)) {
-    const { detail, hint } = values.left
-    return makeError(dataSource.name, "InvalidParameter", detail, {
-      ...(hint === undefined ? {} : { hint }),
-      statement: sql
-    })
-  }
-  return {
-    text,
-    request: {
-      sql,
-      values: values.right,
-      rowsAsArray: mode.rowsAsArray,
-      prepared: mode.prepared && dataSource.settings.preparedStatements && !dataSource.unpreparable.has(sql),
-      bigint: mode.bigint
-    }
-  }
+  const request = Requests.make(dataSource, mode, sql, params, segments)
+  return Either.isLeft(request)
+    ? invalidParameter(dataSource, request.left, sql)
+    : { text, request: request.right }
 }
+
+/** The error for what must not be sent. */
+export const invalidParameter = (dataSource: DataSource, { detail, hint }: Finding, sql?: string): DatabaseError =>
+  makeError(dataSource.name, "InvalidParameter", detail, {
+    ...(hint === undefined ? {} : { hint }),
+    ...(sql === undefined ? {} : { statement: sql })
+  })
 
 class StatementRun<A> {
   readonly #dataSource: DataSource
@@ -184,15 +189,15 @@ class StatementRun<A> {
   }
 
   #send(lease: Lease, request: Request, resume: (effect: Effect.Effect<A, SqlError>) => void): void {
-    runWithinLimit(this.#dataSource, lease.connection, request, (error, result) => {
-      if (!this.#cancelled && request.prepared && isUnpreparable(error)) {
-        this.#dataSource.unpreparable.add(request.sql)
-        return this.#send(lease, { ...request, prepared: false }, resume)
-      }
+    runWithinLimit(this.#dataSource, lease.connection, request, (error, result, columns) => {
+      const asText = this.#cancelled || !isUnpreparable(error)
+        ? undefined
+        : Requests.unprepared(this.#dataSource, request)
+      if (asText !== undefined) return this.#send(lease, asText, resume)
       this.#reply = { error, result }
       // A cancelled statement keeps its connection until the KILL meant for it has been answered.
       if (this.#cancelled) return
-      const failure = this.#end(lease, error, result)
+      const failure = this.#end(lease, error, result) ?? this.#decode(result, columns)
       resume(failure === undefined ? this.#selected(result) : Effect.fail(toSqlError(failure)))
     })
   }
@@ -221,6 +226,12 @@ class StatementRun<A> {
         resume(Effect.succeed(failure?.outcome === "unknown" ? warnOfUnknown(failure) : Effect.void))
       })
     }))
+  }
+
+  #decode(result: unknown, columns: ResultColumns | undefined): DatabaseError | undefined {
+    return columns === undefined
+      ? undefined
+      : decodeReply(this.#dataSource.settings, this.#prepared.request, result, columns)
   }
 
   #end(lease: Lease, error: unknown, result: unknown): DatabaseError | undefined {

@@ -5,13 +5,19 @@ import * as Mysql from "mysql2"
 import { readFileSync } from "node:fs"
 import { Socket } from "node:net"
 import {
+  execute,
+  query as queryCommand,
+  type RunningCommand
+} from "../../../../src/db/internal/borrowed/mysql2Commands.ts"
+import {
   type DriverConnection,
   isAutocommit,
   isInTransaction,
   isWriteHeader,
   serverStatus
 } from "../../../../src/db/internal/borrowed/mysql2Connection.ts"
-import { skipRows, type StreamingCommand } from "../../../../src/db/internal/borrowed/rowParser.ts"
+import { skipRows } from "../../../../src/db/internal/borrowed/rowParser.ts"
+import { Decoding } from "../../../../src/db/internal/values/columns.ts"
 import { server } from "../../../support/db/testServer.ts"
 
 const connection = Effect.acquireRelease(
@@ -77,9 +83,11 @@ describe("a connection of mysql2", () => {
 
 describe("a streaming command of mysql2", () => {
   const sql = "SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3"
-  const ways: ReadonlyArray<readonly [string, (on: DriverConnection) => StreamingCommand]> = [
-    ["query", (on) => on.query(sql) as unknown as StreamingCommand],
-    ["execute", (on) => on.execute(sql) as unknown as StreamingCommand]
+  const decoding = new Decoding({ bigint: "number", dates: "date", timezone: "+00:00" })
+  const options = { sql, values: [], rowsAsArray: false }
+  const ways: ReadonlyArray<readonly [string, (on: DriverConnection) => RunningCommand]> = [
+    ["query", (on) => queryCommand(on, options, decoding)],
+    ["execute", (on) => execute(on, options, decoding, undefined)]
   ]
   for (const [name, start] of ways) {
     it.scopedLive(`of ${name} stops parsing rows from skipRows on, and the connection can be used again`, () =>

@@ -17,7 +17,8 @@ const fieldOf = (name: string): string =>
   name.toLowerCase().replace(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase())
 
 const { port: _, ...ofSettings } = defaults
-const { allowPublicKeyRetrieval, charset, dates, multipleStatements, sslMode, timezone, ...ofVariables } = ofSettings
+const { allowPublicKeyRetrieval, bigint, charset, dates, multipleStatements, sslMode, timezone, ...ofVariables } =
+  ofSettings
 
 describe("the defaults are those that are documented", () => {
   it("in the table of the variables", () => {
@@ -35,6 +36,7 @@ describe("the defaults are those that are documented", () => {
     expect(documented.get("charset")).toBe(charset)
     expect([documented.get("timezone"), timezone]).toEqual(["Z", "+00:00"])
     expect(documented.get("dates")).toBe(dates)
+    expect(documented.get("bigint")).toBe(bigint)
     expect(documented.get("sslMode")).toBe(sslMode)
     expect(documented.get("multipleStatements")).toBe(multipleStatements)
     expect(documented.get("allowPublicKeyRetrieval")).toBe(allowPublicKeyRetrieval)

@@ -54,6 +54,7 @@ describe("fromEnv", () => {
         charset: "utf8mb4",
         timezone: "+00:00",
         dates: "date",
+        bigint: "number",
         ssl: undefined,
         allowPublicKeyRetrieval: false,
         multipleStatements: false,
@@ -175,6 +176,23 @@ describe("fromEnv", () => {
         "MAIN_DB_POOL_TIMEOUT",
         "MAIN_DB_STARTUP"
       ])
+    }))
+
+  it.effect("refuses the text protocol in a character set other than UTF-8", () =>
+    Effect.gen(function*() {
+      const settings = { PREPARED_STATEMENTS: "false" }
+      for (const charset of ["sjis", "gbk", "big5", "cp932", "gb18030", "latin1", "ascii", "binary"]) {
+        expect(yield* problems(read({ ...settings, URL: `${url}?charset=${charset}` }))).toEqual([{
+          setting: "MAIN_DB_PREPARED_STATEMENTS",
+          detail:
+            `must not be false with charset=${charset}: in that character set the text of a value may be read as SQL`,
+          hint: "use charset=utf8mb4"
+        }])
+        yield* read({ URL: `${url}?charset=${charset}` })
+      }
+      for (const charset of ["utf8mb4", "utf8mb4_unicode_ci", "utf8", "utf8mb3"]) {
+        yield* read({ ...settings, URL: `${url}?charset=${charset}` })
+      }
     }))
 
   it.effect("a missing URL is one problem among the others", () =>

@@ -36,6 +36,7 @@ describe("parse", () => {
         charset: "latin1",
         timezone: "+00:00",
         dates: "date",
+        bigint: "number",
         sslMode: "DISABLED",
         sslCa: undefined,
         sslCert: undefined,
@@ -205,6 +206,7 @@ describe("parse", () => {
 
 describe("options", () => {
   it.each([
+    ["bigint=BigInt", { bigint: "bigint" }],
     ["charset=UTF8MB4", { charset: "utf8mb4" }],
     ["charset=utf8mb3", { charset: "utf8" }],
     ["charset=utf8mb4_unicode_ci", { charset: "utf8mb4_unicode_ci" }],
@@ -235,6 +237,7 @@ describe("options", () => {
   })
 
   it.each([
+    ["bigint=long", "number, string, bigint, auto"],
     ["charset=klingon", "utf8mb4"],
     ["charset=utf16", "not accept from a client"],
     ["charset", "\"\""],

@@ -1,0 +1,216 @@
+/**
+ * Borrowed from mysql2: the commands behind `execute` and `query`, as classes, which it does not export.
+ *
+ * - A prepared statement is sent in a packet of ours. The driver binds numbers as DOUBLE, which makes `big + 1` inexact,
+ *   or as typed parameters, each of which costs as much as a short statement; and it sends whatever number of values it is
+ *   given, of which the server reads the wrong ones.
+ * - The text of an unprepared statement is sent as it is. The driver's own escaping is not safe in every `sql_mode`.
+ * - The columns of a result are known before its rows are read, so that the driver reads what needs more care as plain bytes.
+ *
+ * The members used are those of the interface below. `addCommand` runs commands in the order in which they are added.
+ */
+import Mysql from "mysql2"
+import { executePacket } from "../connection/executePacket.ts"
+import type { Variant } from "../connection/preparedVariants.ts"
+import type { Column, Decoding, Field } from "../values/columns.ts"
+import { wrongCount } from "../values/placeholders.ts"
+import type { DriverConnection } from "./mysql2Connection.ts"
+
+/** How the columns of each result of a command must be converted. */
+export type ResultColumns = ReadonlyArray<ReadonlyArray<Column> | undefined>
+
+/** A command that runs. Without a callback it emits `result`, `error` and `end`. */
+export interface RunningCommand {
+  readonly on: (event: "result" | "error" | "end", listener: (value: unknown, resultIndex: number) => void) => void
+  readonly columns: ResultColumns
+}
+
+/** The callback of a command. An INSERT and the like have a header as their result. */
+export type CommandDone = (error: unknown, result: unknown, columns: ResultColumns) => void
+
+export interface CommandOptions {
+  readonly sql: string
+  readonly values: ReadonlyArray<unknown>
+  readonly rowsAsArray: boolean
+}
+
+interface Prepared {
+  readonly id: number
+  /** The descriptions of the placeholders, which some proxies leave out. */
+  readonly parameters: ReadonlyArray<{ readonly columnType: number }>
+  /** Set by us: the number that the server gave with its answer. */
+  count?: number
+}
+
+type State = ((packet: unknown, connection: any) => unknown) | null
+
+interface Command {
+  on(event: string, listener: (...args: Array<any>) => void): void
+  emit(event: string, value: unknown): void
+  listenerCount(event: string): number
+  onResult: ((error: unknown, result?: unknown) => void) | undefined
+}
+
+interface Prepare extends Command {
+  readonly parameterCount: number
+}
+
+interface Execute extends Command {
+  statement: Prepared | undefined
+  parameters: ReadonlyArray<unknown>
+  options: unknown
+  _connection: unknown
+  readonly _executeOptions: unknown
+  readonly resultsetHeader: State
+  start(packet: unknown, connection: any): State
+}
+
+type CommandClass<C, Done> = new(options: object, done: Done | undefined) => C
+
+const [PrepareClass, ExecuteClass, QueryClass] = (() => {
+  const found: Array<Command> = []
+  const pretended: any = {
+    config: {},
+    _resolveNamedPlaceholders: () => {},
+    format: (sql: string) => sql,
+    addCommand: (command: Command) => found.push(command)
+  }
+  const { execute, query }: { execute: Function; query: Function } = Mysql.Connection.prototype as never
+  execute.call(pretended, "DO 0", [])
+  query.call(pretended, "DO 0", [])
+  return found.map((command) => command.constructor) as unknown as [
+    CommandClass<Prepare, (error: unknown, statement: Prepared) => void>,
+    CommandClass<Execute, never>,
+    CommandClass<Command, never>
+  ]
+})()
+
+class PreparedCommand extends ExecuteClass {
+  readonly columns: Array<ReadonlyArray<Column> | undefined> = []
+
+  constructor(options: CommandOptions, decoding: Decoding, done: CommandDone | undefined) {
+    super(options, undefined)
+    watch(this, decoding, true, options.rowsAsArray, done)
+  }
+
+  /** Sends the statement. `null` ends the command. */
+  override start(packet: unknown, connection: any): State {
+    const { parameters: values, statement } = this
+    // It could not be prepared, and that has been reported.
+    if (statement === undefined) return null
+    const expected = statement.count ?? statement.parameters.length
+    if (values.length !== expected) {
+      fail(this, Object.assign(new Error(wrongCount(expected, values.length)), { code: "WRONG_PARAMETER_COUNT" }))
+      return null
+    }
+    if (Mysql.CharsetToEncoding[connection.config.charsetNumber] !== "utf8") {
+      this.parameters = values.map(typed)
+      return super.start(packet, connection)
+    }
+    this._connection = connection
+    this.options = this._executeOptions
+    const named = (connection.config.clientFlags & connection.serverCapabilityFlags & QUERY_ATTRIBUTES) !== 0
+    connection.writePacket(new Packet(executePacket(statement.id, values, connection.config.timezone, named)))
+    return this.resultsetHeader
+  }
+}
+
+/** CLIENT_QUERY_ATTRIBUTES: each parameter has a name, which is empty. */
+const QUERY_ATTRIBUTES = 1 << 27
+
+class TextCommand extends QueryClass {
+  readonly columns: Array<ReadonlyArray<Column> | undefined> = []
+
+  constructor(options: CommandOptions, decoding: Decoding, done: CommandDone | undefined) {
+    super(options, undefined)
+    watch(this, decoding, false, options.rowsAsArray, done)
+  }
+}
+
+/** What `writePacket` needs of a packet. */
+class Packet {
+  readonly buffer: Buffer
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
+  }
+  length(): number {
+    return this.buffer.length
+  }
+  writeHeader(sequenceId: number): void {
+    this.buffer.writeUIntLE(this.buffer.length - 4, 0, 3)
+    this.buffer[3] = sequenceId
+  }
+}
+
+const watch = (
+  command: PreparedCommand | TextCommand,
+  decoding: Decoding,
+  binary: boolean,
+  rowsAsArray: boolean,
+  done: CommandDone | undefined
+): void => {
+  command.on("fields", (fields: ReadonlyArray<Field> | undefined) => {
+    command.columns.push(fields === undefined ? undefined : decoding.columns(fields, binary, rowsAsArray))
+  })
+  if (done !== undefined) command.onResult = (error, result) => done(error, result, command.columns)
+}
+
+const fail = (command: Command, error: unknown): void => {
+  if (command.onResult !== undefined) return command.onResult(error)
+  // A statement that is prepared already may fail before anybody listens.
+  if (command.listenerCount("error") > 0) command.emit("error", error)
+  else queueMicrotask(() => command.emit("error", error))
+}
+
+/** Integers as the driver's typed parameters: slow, but in any character set. */
+const typed = (value: unknown): unknown =>
+  typeof value === "bigint" || (Number.isSafeInteger(value) && !Object.is(value, -0))
+    ? integer(BigInt(value as number | bigint))
+    : value
+
+const integer = (value: bigint): unknown =>
+  BigInt.asIntN(64, value) === value
+    ? Mysql.TypedParameter.LONGLONG(value)
+    : BigInt.asUintN(64, value) === value
+    ? Mysql.TypedParameter.LONGLONG.unsigned(value)
+    : Mysql.TypedParameter.NEWDECIMAL(String(value))
+
+/**
+ * Runs a statement that is prepared on the server, or already was. The driver keeps prepared statements by their text and by
+ * its option `nestTables`, which means nothing to us.
+ */
+export const execute = (
+  connection: DriverConnection,
+  options: CommandOptions,
+  decoding: Decoding,
+  variant: Variant | undefined,
+  done?: CommandDone
+): RunningCommand => {
+  const command = new PreparedCommand(options, decoding, done)
+  const prepare = new PrepareClass({ sql: options.sql, nestTables: variant?.key }, (error, statement) => {
+    if (error) return fail(command, error)
+    statement.count ??= prepare.parameterCount
+    if (variant !== undefined) variant.parameters = statement.parameters
+    command.statement = statement
+  })
+  connection.addCommand(prepare)
+  connection.addCommand(command)
+  return command
+}
+
+/** Closes that prepared statement of a text. */
+export const unprepare = (connection: DriverConnection, sql: string, { key }: Variant): void => {
+  connection.unprepare({ sql, nestTables: key } as never)
+}
+
+/** Runs a text as it is; it must hold its values. */
+export const query = (
+  connection: DriverConnection,
+  options: CommandOptions,
+  decoding: Decoding,
+  done?: CommandDone
+): RunningCommand => {
+  const command = new TextCommand(options, decoding, done)
+  connection.addCommand(command)
+  return command
+}
