@@ -9,7 +9,7 @@ import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../Errors.ts"
 import { serverStatus } from "./borrowed/mysql2Connection.ts"
 import type { Owner } from "./borrowed/transactionSlot.ts"
-import { Connection } from "./connection/connection.ts"
+import { Connection, type LendIdle } from "./connection/connection.ts"
 import type { LoginSource } from "./connection/login.ts"
 import { loginSource } from "./connection/login.ts"
 import { SHUTDOWN } from "./deadlines.ts"
@@ -160,7 +160,8 @@ const dialError = (name: string, cause: unknown): DatabaseError =>
       (cause as Error).message,
       { hint: "check that the host is right and can be reached from here", retryable: true }
     )
-    : toDatabaseError(name, cause)
+    // The set-up of the session may have failed: the driver knows the statement.
+    : toDatabaseError(name, cause, (cause as { readonly sql?: string }).sql)
 
 /** Opens the pool for the life of the scope. With `startup: "verify"` it succeeds once one connection has been opened. */
 export const open = (settings: Settings): Effect.Effect<DataSource, DatabaseError, Scope.Scope> =>
@@ -227,7 +228,7 @@ const connectionFactory = (
 ): ConnectionFactory<Connection> => ({
   dial: (done) => {
     const started = performance.now()
-    return Connection.dial(settings, logins, (result) => {
+    return Connection.dial({ settings, logins, lendIdle: lendIdle(dataSource) }, (result) => {
       if (result._tag === "Connected") {
         const { connection } = result
         connection.onIdleDeath = () => {
@@ -245,6 +246,21 @@ const connectionFactory = (
   close: (connection) => connection.close(),
   destroy: (connection) => connection.destroy()
 })
+
+/** An idle connection, for the KILL of a statement on another one. A KILL leaves nothing behind in the session. */
+const lendIdle = ({ metrics, pool }: DataSource): LendIdle => (fits) => {
+  const entry = pool.takeIdle(fits)
+  if (entry === undefined) return undefined
+  metrics.update(pool)
+  const { connection } = entry
+  return {
+    connection,
+    end: (healthy) => {
+      pool.release(entry, healthy && !connection.dead ? "clean" : "discard")
+      metrics.update(pool)
+    }
+  }
+}
 
 /** The clock of the process: unlike the time of day it never goes back. */
 const surroundings = (random: () => number): Surroundings => ({

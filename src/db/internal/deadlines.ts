@@ -13,13 +13,16 @@ export const RESET = 1_000
 /** How long an interrupted statement may take to stop: side connection, KILL QUERY and both replies. Then its connection is cut. */
 export const CANCEL = 1_000
 
+/** How long an idle connection may take to answer a KILL QUERY before another is dialled for it. */
+export const KILL_ANSWER = 300
+
 /** When KILL QUERY is sent again: one that arrives between PREPARE and EXECUTE finds nothing to kill. */
 export const KILL_AGAIN = 50
 
 /** How long the final KILL of a session may take. Nobody waits for it. */
 export const KILL_SESSION = 1_000
 
-/** How long the server may take to close a connection after COM_QUIT. Then the socket is cut. */
+/** How long the server may take to finish a handshake that is not needed any more, or to close after COM_QUIT. Then the socket is cut. */
 export const QUIT = 1_000
 
 /** How long borrowed connections may take to come back when the database is closed. Then they are cut. */

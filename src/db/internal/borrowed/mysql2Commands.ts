@@ -199,8 +199,8 @@ export const execute = (
 }
 
 /** Closes that prepared statement of a text. */
-export const unprepare = (connection: DriverConnection, sql: string, { key }: Variant): void => {
-  connection.unprepare({ sql, nestTables: key } as never)
+export const unprepare = (connection: DriverConnection, sql: string, variant: Variant | undefined): void => {
+  connection.unprepare({ sql, nestTables: variant?.key })
 }
 
 /** Runs a text as it is; it must hold its values. */

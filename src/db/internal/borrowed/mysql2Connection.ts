@@ -9,12 +9,14 @@ import type * as Mysql from "mysql2"
 import type * as Net from "node:net"
 
 /** A connection of the driver. */
-export type DriverConnection = Mysql.Connection & {
+export type DriverConnection = Omit<Mysql.Connection, "unprepare"> & {
   readonly stream: Net.Socket
   /** COM_RESET_CONNECTION. */
   readonly reset: (done: (error?: unknown) => void) => void
   /** Runs a command after those that were added before it. */
   readonly addCommand: (command: object) => void
+  /** Closes the prepared statement with that key. The server does not answer. */
+  readonly unprepare: (key: { readonly sql: string; readonly nestTables: string | undefined }) => void
   /** Known from the server's greeting. */
   readonly _isMariaDB: boolean
 }

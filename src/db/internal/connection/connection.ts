@@ -1,19 +1,28 @@
-/** One connection to a server. Answers come by callback, and deadlines are explicit. */
+/**
+ * One connection to a server. Answers come by callback, and deadlines are explicit.
+ *
+ * One file because whatever runs on a connection, is stopped on it or ends it depends on the same few fields.
+ */
 import { DatabaseError } from "../../../Errors.ts"
 import * as Commands from "../borrowed/mysql2Commands.ts"
 import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
 import { isGarbled, isWriteHeader } from "../borrowed/mysql2Connection.ts"
 import { skipRows } from "../borrowed/rowParser.ts"
 import { CANCEL, QUIT } from "../deadlines.ts"
-import { isPermanent, isTooManyConnections } from "../errors/classify.ts"
-import type { Dialled } from "../pool/model.ts"
-import type { Settings } from "../settings/settings.ts"
+import { classify, isPermanent, isTooManyConnections } from "../errors/classify.ts"
+import type { DialFailure, Dialled } from "../pool/model.ts"
+import { isUtf8, type Settings } from "../settings/settings.ts"
 import { type Column, Decoding } from "../values/columns.ts"
-import { killQuery } from "./killQuery.ts"
+import { schedule } from "../waiting/schedule.ts"
+import { logIn } from "./handshake.ts"
+import { KillQuery, type Side } from "./killQuery.ts"
 import type { Login, LoginSource } from "./login.ts"
 import { lateCredentials } from "./login.ts"
-import { cut, open } from "./mysql2.ts"
+import { connectionLost, cut } from "./mysql2.ts"
+import { sizeNear } from "./packetSize.ts"
 import { PreparedVariants, type Variant } from "./preparedVariants.ts"
+import type { Session } from "./session.ts"
+import * as Sessions from "./session.ts"
 
 export interface Request {
   readonly sql: string
@@ -22,48 +31,87 @@ export interface Request {
   readonly values: ReadonlyArray<unknown>
   readonly rowsAsArray: boolean
   readonly prepared: boolean
-  /** How BIGINT arrives; undefined: as its digits. */
+  /** How BIGINT arrives, where it is not as the settings say. */
   readonly bigint?: "auto" | undefined
 }
 
 /** `columns` tells how the rows of each result must be converted. */
 export type Done = (error: unknown, result: unknown, columns?: Commands.ResultColumns) => void
 
-/** The receiver of streamed rows. `onRow` may return false: no more rows until `resume`. */
+/** The receiver of streamed rows. When many wait no more are read until `resume`. */
 export interface RowSink {
-  readonly onRow: (row: any, columns: ReadonlyArray<Column> | undefined) => boolean
+  readonly onRow: (row: any, columns: ReadonlyArray<Column> | undefined) => void
   readonly onEnd: (error: unknown) => void
 }
 
+/** How the stop of a statement went. */
+export interface Stopped {
+  /** The connection can be used again. Otherwise it was cut. */
+  readonly reusable: boolean
+  /** The server has answered the statement, so its callback knows the outcome. Otherwise it may even go on there. */
+  readonly answered: boolean
+}
+
+/** Lends an idle connection of the pool that `fits`, to be given back by `end`: not `healthy` if it did not answer. */
+export type LendIdle = (fits: (connection: Connection) => boolean) =>
+  | { readonly connection: Connection; readonly end: (healthy: boolean) => void }
+  | undefined
+
+/** What the connections of one database have in common. */
+export interface Source {
+  readonly settings: Settings
+  readonly logins: LoginSource
+  readonly lendIdle: LendIdle
+}
+
+/** For each statement that is kept prepared the driver and the server hold about this many bytes for each placeholder. */
+const PLACEHOLDER = 256
+
+/** A statement that would hold more bytes is closed after its execution. With all that the driver keeps: 4 MiB. */
+const MAX_KEPT = 32_768
+
+/** A stream is paused when this many rows, or bytes, have been read since its reader last took some. */
+const MAX_ROWS_AHEAD = 512
+const MAX_BYTES_AHEAD = 8 * 1024 * 1024
+
 export class Connection {
   readonly #driver: DriverConnection
+  readonly #source: Source
   readonly #settings: Settings
-  readonly #logins: LoginSource
   readonly #login: Login
   readonly #address: string | undefined
   readonly #decoding: Decoding
   readonly #autoDecoding: Decoding
   readonly #variants: PreparedVariants | undefined
+  /** When the dial began, and when the server had greeted it, by the clock of the process. */
+  readonly #dialledAt: number
+  readonly #openedAt = performance.now()
   readonly threadId: number
   /** The socket is closed or about to be: nothing can be sent any more. */
   dead = false
   /** Called once when the connection dies while nothing runs on it. */
   onIdleDeath: (() => void) | undefined
 
+  #session: Session | undefined
   /** A packet came out of its order: what looks like an answer may belong to something else. */
   #outOfOrder = false
   #running: Done | undefined
   #afterReply: (() => void) | undefined
-  #stopping: Array<(healthy: boolean) => void> | undefined
+  #stopping: Array<(stopped: Stopped) => void> | undefined
+  /** Rows and bytes read since the reader of the stream last took some. */
+  #rowsAhead = 0
+  #bytesAhead = 0
 
-  private constructor(driver: DriverConnection, settings: Settings, logins: LoginSource, login: Login) {
+  private constructor(driver: DriverConnection, source: Source, login: Login, dialledAt: number) {
+    const { settings } = source
     this.#driver = driver
+    this.#source = source
     this.#settings = settings
-    this.#logins = logins
     this.#login = login
     this.#decoding = new Decoding(settings)
     this.#autoDecoding = new Decoding({ ...settings, bigint: "auto" })
     this.#variants = driver._isMariaDB ? undefined : new PreparedVariants()
+    this.#dialledAt = dialledAt
     this.#address = driver.stream.remoteAddress
     this.threadId = driver.threadId
     driver.on("error", (error: unknown) => this.#die(error))
@@ -80,83 +128,95 @@ export class Connection {
    * Gets the login, opens a connection and sets its session up, all within the connect timeout. The returned function
    * gives up.
    */
-  static dial(settings: Settings, logins: LoginSource, done: (result: Dialled<Connection>) => void): () => void {
+  static dial(source: Source, done: (result: Dialled<Connection>) => void): () => void {
+    return Connection.#open(source, undefined, (login) => login, (connection, then) => connection.#setUp(then), done)
+  }
+
+  /** Opens a connection and prepares it. What the server refuses then it will refuse again: that failure is permanent. */
+  static #open(
+    source: Source,
+    address: string | undefined,
+    choose: (login: Login) => Login,
+    prepare: (connection: Connection, done: (error: unknown) => void) => void,
+    done: (result: Dialled<Connection>) => void
+  ): () => void {
+    const { settings } = source
+    const began = performance.now()
     let finished = false
-    let driver: DriverConnection | undefined
-    let giveUpLogin = (): void => {}
-    const end = (): void => {
-      finished = true
-      clearTimeout(timer)
-      if (driver === undefined) giveUpLogin()
-      else cut(driver)
-    }
-    const fail = (cause: unknown): void => {
+    let late = (): unknown => lateCredentials(settings)
+    let giveUp = (): void => {}
+    const fail = (cause: unknown, kind = kindOf(cause)): void => {
       if (finished) return
-      end()
-      done({
-        _tag: "Failed",
-        cause,
-        kind: isPermanent(cause) ? "permanent" : isTooManyConnections(cause) ? "full" : "transient"
-      })
+      finished = true
+      cancel()
+      giveUp()
+      done({ _tag: "Failed", cause, kind })
     }
-    const timer = setTimeout(
-      () => fail(driver === undefined ? lateCredentials(settings) : connectTimeout(settings.connectTimeout)),
-      settings.connectTimeout
-    )
+    const cancel = schedule(settings.connectTimeout, () => fail(late()))
     const connect = (login: Login): void => {
-      const opened = open(settings, login, undefined)
-      driver = opened
-      opened.on("error", fail)
-      opened.once("end", () => setImmediate(() => fail(connectionLost())))
-      opened.once("connect", () => {
-        const connection = new Connection(opened, settings, logins, login)
-        connection.#setUp((error) => {
+      late = () => connectTimeout(settings.connectTimeout)
+      giveUp = logIn(settings, login, address, (driver) => {
+        const connection = new Connection(driver, source, login, began)
+        giveUp = () => connection.close()
+        prepare(connection, (error) => {
           if (finished) return
-          if (error !== null) return fail(error)
+          if (error !== null) return fail(error, classify(error).retryable ? kindOf(error) : "permanent")
           finished = true
-          clearTimeout(timer)
+          cancel()
           done({ _tag: "Connected", connection })
         })
-      })
+      }, fail)
     }
-    giveUpLogin = logins((login) => {
+    let hasLogin = false
+    const giveUpLogin = source.logins((login) => {
+      hasLogin = true
       if (finished) return
       if (login instanceof DatabaseError) fail(login)
-      else connect(login)
+      else connect(choose(login))
     })
+    if (!hasLogin) giveUp = giveUpLogin
     return () => {
-      if (!finished) end()
+      if (finished) return
+      finished = true
+      cancel()
+      giveUp()
     }
   }
 
   /** Runs one statement. Must not be called while another one runs. */
   run(request: Request, done: Done): void {
-    const finish = this.#begin(done)
+    const finish = this.#begin(this.#closesAfter(request) ? this.#closing(request, done) : done)
     if (finish === undefined) return
     try {
-      this.#send(request, finish)
+      const refusal = this.#tooLarge(request)
+      if (refusal === undefined) this.#send(request, finish)
+      else finish(refusal, undefined)
     } catch (error) {
       finish(error, undefined)
     }
   }
 
-  #variant(sql: string, values: ReadonlyArray<unknown>): Variant | undefined {
-    return this.#variants?.find(sql, values, (replaced) => Commands.unprepare(this.#driver, sql, replaced))
-  }
-
-  #send(request: Request, done?: Commands.CommandDone): Commands.RunningCommand {
-    const { bigint, prepared, rowsAsArray, sql, text = sql, values } = request
-    const decoding = bigint === undefined ? this.#decoding : this.#autoDecoding
-    return prepared
-      ? Commands.execute(this.#driver, { sql, values, rowsAsArray }, decoding, this.#variant(sql, values), done)
-      : Commands.query(this.#driver, { sql: text, values: [], rowsAsArray }, decoding, done)
-  }
-
-  /** Runs one statement whose rows are handed out one by one. */
+  /**
+   * Runs one statement whose rows are handed out one by one. Its reader calls `resume` when it has taken those that have
+   * come.
+   */
   stream(request: Request, sink: RowSink): void {
-    const finish = this.#begin((error) => sink.onEnd(error))
+    const { stream } = this.#driver
+    const count = (chunk: Buffer): void => {
+      this.#bytesAhead += chunk.length
+    }
+    const ended: Done = (error) => {
+      stream.off("data", count)
+      sink.onEnd(error)
+    }
+    const finish = this.#begin(this.#closesAfter(request) ? this.#closing(request, ended) : ended)
     if (finish === undefined) return
+    this.#rowsAhead = 0
+    this.#bytesAhead = 0
+    stream.prependListener("data", count)
     try {
+      const refusal = this.#tooLarge(request)
+      if (refusal !== undefined) return finish(refusal, undefined)
       const command = this.#send(request)
       let failure: unknown = null
       command.on("result", (row, resultIndex) => {
@@ -165,9 +225,11 @@ export class Connection {
         if (this.#stopping !== undefined) {
           failure ??= interrupted()
           skipRows(command)
-        } else if (!sink.onRow(row, command.columns[resultIndex])) {
-          this.#driver.pause()
+          return
         }
+        this.#rowsAhead++
+        sink.onRow(row, command.columns[resultIndex])
+        if (this.#rowsAhead >= MAX_ROWS_AHEAD || this.#bytesAhead >= MAX_BYTES_AHEAD) this.#driver.pause()
       })
       command.on("error", (error) => {
         failure = error
@@ -180,59 +242,49 @@ export class Connection {
     }
   }
 
+  /** Goes on reading the rows of a stream. */
   resume(): void {
+    this.#rowsAhead = 0
+    this.#bytesAhead = 0
     if (!this.dead) this.#driver.resume()
   }
 
   /**
-   * Stops the running statement on the server: sends KILL QUERY from a side connection, then waits for both replies, so
-   * that the connection can be used again and no late KILL can hit a later statement. The statement's own callback is
-   * called as usual, before `done`. If the replies do not come in time, the connection is cut and `done(false)` called.
+   * Stops the running statement on the server: sends KILL QUERY over another connection to it, then waits for both
+   * replies, so that the connection can be used again and no late KILL can hit a later statement. The statement's own
+   * callback is called as usual, before `done`. If the replies do not come in time, the connection is cut.
    */
-  stop(done: (healthy: boolean) => void): void {
+  stop(done: (stopped: Stopped) => void): void {
     // First of all: the reply may be there and a KILL still unanswered.
     if (this.#stopping !== undefined) {
       this.#stopping.push(done)
       return
     }
-    if (this.#running === undefined || this.dead) return done(!this.dead)
+    if (this.#running === undefined || this.dead) return done({ reusable: !this.dead, answered: !this.dead })
     const stopping = [done]
     this.#stopping = stopping
-    let replied = false
-    const finish = (healthy: boolean): void => {
+    let answered = false
+    const finish = (reusable: boolean): void => {
       if (this.#stopping !== stopping) return
       this.#stopping = undefined
       this.#afterReply = undefined
-      clearTimeout(timer)
-      if (!healthy) this.destroy()
-      killer.end(healthy)
-      for (const each of stopping) each(!this.dead)
+      cancel()
+      if (!reusable) this.destroy()
+      kill.end(reusable)
+      for (const each of stopping) each({ reusable: !this.dead, answered })
     }
-    const timer = setTimeout(() => finish(false), CANCEL)
-    this.#afterReply = () => {
-      replied = true
-      // A KILL that was not sent yet is not needed any more; one that was sent must be waited for.
-      if (!killer.pending()) finish(true)
-    }
-    const killer = killQuery(
-      (onOpen, onFailure) => this.#openSide(onOpen, onFailure),
+    const cancel = schedule(CANCEL, () => finish(false))
+    const kill = new KillQuery(
       this.threadId,
-      () => replied,
+      { lend: () => this.#lendSide(), dial: (then) => this.#dialSide(then) },
       finish
     )
+    this.#afterReply = () => {
+      answered = !this.dead
+      kill.statementEnded(answered)
+    }
+    kill.start()
     this.resume()
-  }
-
-  /** Opens a connection for KILL. A user may end its own statements only, so the user must be the same. */
-  #openSide(onOpen: (side: DriverConnection) => void, onFailure: () => void): () => void {
-    return this.#logins((login) => {
-      // The same address, not just the same name: on another server the thread id would be another session's.
-      if (login instanceof DatabaseError || (this.#address === undefined && this.#settings.socket === undefined)) {
-        setImmediate(onFailure)
-      } else {
-        onOpen(open(this.#settings, login.user === this.#login.user ? login : this.#login, this.#address))
-      }
-    })
   }
 
   ping(done: (alive: boolean) => void): void {
@@ -241,12 +293,12 @@ export class Connection {
 
   /** Clears the state of the session (COM_RESET_CONNECTION), then sets the session up again. */
   reset(done: (clean: boolean) => void): void {
+    const session = this.#session!
     this.#command((finish) => this.#driver.reset(finish), (error) => {
       if (error !== null) return done(false)
-      // The reset keeps the default database, which a USE may have changed.
-      this.#text(`USE \`${this.#settings.database.replaceAll("`", "``")}\``, (failure) => {
-        if (failure !== null) return done(false)
-        this.#setUp((failure) => done(failure === null))
+      Sessions.restore(this.#settings, session, this.#text, (error) => {
+        if (error !== null) return done(false)
+        Sessions.setUp(this.#settings, session, this.#text, (error) => done(error === null))
       })
     })
   }
@@ -256,8 +308,7 @@ export class Connection {
     if (this.dead) return cut(this.#driver)
     this.dead = true
     this.#driver.end()
-    const timer = setTimeout(() => cut(this.#driver), QUIT)
-    this.#driver.stream.once("close", () => clearTimeout(timer))
+    this.#driver.stream.once("close", schedule(QUIT, () => cut(this.#driver)))
   }
 
   destroy(): void {
@@ -266,15 +317,93 @@ export class Connection {
   }
 
   #setUp(done: (error: unknown) => void): void {
-    const { isolationLevel, timezone } = this.#settings
-    this.#text(`SET SESSION autocommit = 1, time_zone = '${timezone}'`, (error) => {
+    this.#read((error) => {
       if (error !== null) return done(error)
-      this.#text(`SET SESSION TRANSACTION ISOLATION LEVEL ${isolationLevel}`, done)
+      Sessions.setUp(this.#settings, this.#session!, this.#text, done)
     })
   }
 
-  #text(sql: string, done: (error: unknown) => void): void {
+  #read(done: (error: unknown) => void): void {
+    Sessions.read(this.#settings, this.threadId, this.#text, (error, session) => {
+      this.#session = session
+      done(error)
+    })
+  }
+
+  readonly #text: Sessions.Send = (sql, done) => {
     this.run({ sql, values: [], rowsAsArray: false, prepared: false }, done)
+  }
+
+  #send(request: Request, done?: Commands.CommandDone): Commands.RunningCommand {
+    const { bigint, prepared, rowsAsArray, sql, text = sql, values } = request
+    const decoding = bigint === undefined ? this.#decoding : this.#autoDecoding
+    return prepared
+      ? Commands.execute(this.#driver, { sql, values, rowsAsArray }, decoding, this.#variant(sql, values), done)
+      : Commands.query(this.#driver, { sql: text, values: [], rowsAsArray }, decoding, done)
+  }
+
+  #variant(sql: string, values: ReadonlyArray<unknown>): Variant | undefined {
+    return this.#variants?.find(sql, values, (replaced) => Commands.unprepare(this.#driver, sql, replaced))
+  }
+
+  /** An idle connection of the pool, for a KILL. */
+  #lendSide(): Side | undefined {
+    const lent = this.#source.lendIdle((other) => other.#reaches(this))
+    return lent === undefined ? undefined : { send: lent.connection.#text, end: lent.end }
+  }
+
+  /**
+   * A new connection, for a KILL. The same address, not just the same name, is where the same server is most likely. A
+   * user may end its own statements only, so the user must be the same.
+   */
+  #dialSide(done: (side: Side | undefined) => void): () => void {
+    if (this.#address === undefined && this.#settings.socket === undefined) {
+      const never = setImmediate(() => done(undefined))
+      return () => clearImmediate(never)
+    }
+    const choose = (login: Login): Login => login.user === this.#login.user ? login : this.#login
+    const read = (connection: Connection, then: (error: unknown) => void): void => connection.#read(then)
+    return Connection.#open({ ...this.#source, lendIdle: () => undefined }, this.#address, choose, read, (result) => {
+      if (result._tag === "Failed") return done(undefined)
+      const { connection } = result
+      if (connection.#reaches(this)) {
+        return done({ send: connection.#text, end: (healthy) => healthy ? connection.close() : connection.destroy() })
+      }
+      connection.close()
+      done(undefined)
+    })
+  }
+
+  /**
+   * Whether a KILL over this connection reaches the session of that one: on another server its thread id would be
+   * somebody else's. Behind one address there may be several servers. And a server that was restarted, while the other
+   * connection does not know it yet, numbers its threads from the start.
+   */
+  #reaches(other: Connection): boolean {
+    const server = this.#session?.server
+    return server !== undefined && server === other.#session?.server && this.#address === other.#address
+      && this.#login.user === other.#login.user
+      && (this.#dialledAt < other.#openedAt || this.threadId > other.threadId)
+  }
+
+  /** What a statement needs more room than the server has for one packet fails with, before anything is sent. */
+  #tooLarge(request: Request): Error | undefined {
+    const limit = this.#session?.maxPacket ?? Infinity
+    const size = sizeNear(limit, request, isUtf8(this.#settings.charset))
+    return size === undefined || size < limit ? undefined : tooLarge(size, limit)
+  }
+
+  /** Whether too much memory would be held, here and on the server, if the statement was kept prepared. */
+  #closesAfter({ prepared, sql, values }: Request): boolean {
+    return prepared && sql.length + PLACEHOLDER * values.length > MAX_KEPT
+  }
+
+  #closing({ sql, values }: Request, done: Done): Done {
+    return (error, result, columns) => {
+      // The server sends no answer.
+      if (!this.dead) Commands.unprepare(this.#driver, sql, this.#variant(sql, values))
+      done(error, result, columns)
+    }
   }
 
   #command(send: (finish: (error?: unknown) => void) => void, done: (error: unknown) => void): void {
@@ -310,9 +439,6 @@ export class Connection {
   }
 }
 
-const connectionLost = (): Error =>
-  Object.assign(new Error("The connection was closed"), { code: "PROTOCOL_CONNECTION_LOST" })
-
 const garbled = (): Error =>
   Object.assign(new Error("The server's reply makes no sense"), { code: "PROTOCOL_MALFORMED_REPLY" })
 
@@ -321,3 +447,11 @@ const interrupted = (): Error =>
 
 const connectTimeout = (after: number): Error =>
   Object.assign(new Error(`The connection was not ready within ${after} ms`), { code: "CONNECT_TIMEOUT" })
+
+const tooLarge = (size: number, limit: number): Error =>
+  Object.assign(new Error(`the statement needs a packet of ${size} bytes, and the server takes less than ${limit}`), {
+    code: "REQUEST_TOO_LARGE"
+  })
+
+const kindOf = (cause: unknown): DialFailure =>
+  isPermanent(cause) ? "permanent" : isTooManyConnections(cause) ? "full" : "transient"

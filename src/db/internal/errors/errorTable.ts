@@ -384,6 +384,14 @@ export const rows: ReadonlyArray<Row> = [
     detail: unchanged,
     hint: "send less at once, or raise the server's max_allowed_packet"
   },
+  {
+    // Refused by us, before anything was sent.
+    reason: "PacketTooLarge",
+    codes: ["REQUEST_TOO_LARGE"],
+    ...statementFailed,
+    detail: unchanged,
+    hint: "send less at once, or raise the server's max_allowed_packet"
+  },
   // transactions
   {
     // 1213 is InnoDB's deadlock, 1020 a row that changed since it was read, 1613 and 1614 are rollbacks under XA.

@@ -71,7 +71,7 @@ const AMBIGUOUS: Finding = {
 const findLost = (charset: string, sql: string, values: ReadonlyArray<unknown>): Finding | undefined => {
   const foreign = /^(?:latin1|binary)/.test(charset)
     ? /[^\x00-\xff]/
-    : /^ascii/.test(charset)
+    : charset.startsWith("ascii")
     ? /[^\x00-\x7f]/
     : undefined
   if (foreign === undefined) return undefined

@@ -18,9 +18,6 @@ import { unprepared } from "./request.ts"
 import type { Transform } from "./rows.ts"
 import { failureAfterLimit, TimeLimit } from "./timeLimit.ts"
 
-/** The socket is paused when this many rows wait for their reader. One read of the socket may bring a few more. */
-const HIGH_WATER = 512
-
 export const open = (
   dataSource: DataSource,
   lender: Lender,
@@ -55,7 +52,6 @@ class RowReader {
   /** Counts only while the reader waits. */
   #limit: TimeLimit | undefined
   #rows: Array<unknown> = []
-  #paused = false
   #closing = false
   #ended = false
   /** How the server ended a statement that was being stopped: it may have been a deadlock. */
@@ -138,19 +134,17 @@ class RowReader {
     limit.start()
     lease.connection.stream(request, {
       onRow: (row, columns) => {
-        if (this.#closing || this.#undecodable !== undefined) return true
+        if (this.#closing || this.#undecodable !== undefined) return
         limit.pause()
         const column = columns === undefined ? undefined : decodeRow(row, columns)
         if (column !== undefined) {
           this.#undecodable = toSqlError(undecodable(this.#dataSource.name, this.#request.sql, column))
           if (this.#rows.length === 0) queueMicrotask(() => this.#wake?.())
-          return true
+          return
         }
         this.#rows.push(row)
         // One read of the socket brings many rows: hand them out together.
         if (this.#rows.length === 1) queueMicrotask(() => this.#wake?.())
-        this.#paused = this.#rows.length >= HIGH_WATER
-        return !this.#paused
       },
       onEnd: (error) => {
         limit.pause()
@@ -177,10 +171,7 @@ class RowReader {
     if (this.#rows.length > 0) {
       const rows = this.#rows
       this.#rows = []
-      if (this.#paused && !this.#ended) {
-        this.#paused = false
-        this.#lease?.connection.resume()
-      }
+      if (!this.#ended) this.#lease?.connection.resume()
       return Effect.succeed(Chunk.unsafeFromArray(rows))
     }
     if (this.#undecodable !== undefined) return Effect.fail(Option.some(this.#undecodable))

@@ -2,6 +2,7 @@
 import type { Connection, Done, Request } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { classify, makeError } from "../errors/classify.ts"
+import { schedule } from "../waiting/schedule.ts"
 
 /**
  * Counts the time in which a statement is waited for, each time anew. After the limit it stops the statement on the
@@ -11,8 +12,7 @@ export class TimeLimit {
   readonly #limit: number
   readonly #connection: Connection
   readonly #stopped: () => void
-  #timer: NodeJS.Timeout | undefined
-  #afterReading: NodeJS.Immediate | undefined
+  #cancel: (() => void) | undefined
   /** The limit has passed. */
   passed = false
 
@@ -24,21 +24,16 @@ export class TimeLimit {
   }
 
   start(): void {
-    if (this.#limit === Infinity || this.passed || this.#timer !== undefined) return
-    this.#timer = setTimeout(() => {
-      // The process itself may have been late: what the socket holds by now is read first.
-      this.#afterReading = setImmediate(() => {
-        this.passed = true
-        this.#connection.stop(this.#stopped)
-      })
-    }, this.#limit)
+    if (this.#limit === Infinity || this.passed || this.#cancel !== undefined) return
+    this.#cancel = schedule(this.#limit, () => {
+      this.passed = true
+      this.#connection.stop(() => this.#stopped())
+    })
   }
 
   pause(): void {
-    if (this.#timer === undefined) return
-    clearTimeout(this.#timer)
-    clearImmediate(this.#afterReading)
-    this.#timer = undefined
+    this.#cancel?.()
+    this.#cancel = undefined
   }
 }
 

@@ -5,6 +5,7 @@ import type { Connection } from "../connection/connection.ts"
 import { ROLLBACK } from "../deadlines.ts"
 import type { Lease, Lender, Outcome } from "../lease.ts"
 import { Lock } from "../waiting/lock.ts"
+import { schedule } from "../waiting/schedule.ts"
 import { AfterCommit } from "./afterCommit.ts"
 import type { OpenTransaction } from "./openTransaction.ts"
 
@@ -92,20 +93,20 @@ export class Level implements Lender {
   close(wait: boolean, done: () => void): void {
     const { transaction } = this
     const drain = (deadline: number): void => {
-      let timer: NodeJS.Timeout | undefined
+      let cancel = (): void => {}
       let free = false
       const finish = (): void => {
         if (free) return
         free = true
-        clearTimeout(timer)
+        cancel()
         done()
       }
       this.lock.close(finish)
       if (free) return
-      timer = setTimeout(() => {
+      cancel = schedule(deadline, () => {
         transaction.cut()
         finish()
-      }, deadline)
+      })
     }
     // First refuse the statements that wait: one would begin as soon as the running one has stopped.
     this.lock.close(() => {})

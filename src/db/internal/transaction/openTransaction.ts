@@ -10,6 +10,7 @@ import type { DataSource } from "../dataSource.ts"
 import { BEGIN, ROLLBACK } from "../deadlines.ts"
 import { classify, isFromServer, makeError, OUTCOME_UNKNOWN, toDatabaseError } from "../errors/classify.ts"
 import type { Lease, Outcome } from "../lease.ts"
+import { schedule } from "../waiting/schedule.ts"
 import type { TransactionOptions } from "./options.ts"
 
 /** What all levels of one transaction share. See `level.ts` for who may use its connection next. */
@@ -198,9 +199,9 @@ export class OpenTransaction {
   /** Sends one statement of our own. `failure` is null on success. After `deadline` milliseconds the connection is cut. */
   send(sql: string, deadline: number, done: (failure: unknown, result: unknown) => void): void {
     const connection = this.connection!
-    const timer = setTimeout(() => connection.destroy(), deadline)
+    const cancel = schedule(deadline, () => connection.destroy())
     connection.run({ sql, values: [], rowsAsArray: false, prepared: false }, (error, result) => {
-      clearTimeout(timer)
+      cancel()
       // What else may still arrive would be taken for the answer to the next statement.
       if (error !== null && !isFromServer(error)) connection.destroy()
       done(error, result)

@@ -1,4 +1,5 @@
 /** A lock for callbacks: first come, first served; a request can be taken back, and waits no longer than its deadline. */
+import { schedule } from "./schedule.ts"
 import { WaitQueue } from "./waitQueue.ts"
 
 export class Lock {
@@ -21,12 +22,12 @@ export class Lock {
       granted()
       return ignore
     }
-    const timer = setTimeout(() => {
+    const cancelTimer = schedule(deadline, () => {
       if (this.#waiting.leave(place)) refused("timeout")
-    }, deadline)
-    const place = this.#waiting.join({ granted, refused, timer })
+    })
+    const place = this.#waiting.join({ granted, refused, cancelTimer })
     return () => {
-      clearTimeout(timer)
+      cancelTimer()
       this.#waiting.leave(place)
     }
   }
@@ -38,7 +39,7 @@ export class Lock {
       this.#onFree?.()
       return
     }
-    clearTimeout(next.timer)
+    next.cancelTimer()
     next.granted()
   }
 
@@ -47,7 +48,7 @@ export class Lock {
     this.#onFree = onFree
     for (const place of this.#waiting.places()) {
       if (!this.#waiting.leave(place)) continue
-      clearTimeout(place.value.timer)
+      place.value.cancelTimer()
       place.value.refused("closed")
     }
     if (!this.#held) onFree()
@@ -57,7 +58,7 @@ export class Lock {
 interface Waiter {
   readonly granted: () => void
   readonly refused: (why: "closed" | "timeout") => void
-  readonly timer: NodeJS.Timeout
+  readonly cancelTimer: () => void
 }
 
 const ignore = (): void => {}

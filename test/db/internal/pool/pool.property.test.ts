@@ -14,7 +14,7 @@ type Step =
   | { readonly _tag: "release"; readonly which: number; readonly how: Return }
   | { readonly _tag: "dialFail"; readonly which: number; readonly kind: DialFailure }
   | { readonly _tag: "ping" | "reset"; readonly which: number; readonly ok: boolean }
-  | { readonly _tag: "suspect" | "invalidate" }
+  | { readonly _tag: "suspect" | "invalidate" | "kill" }
   | { readonly _tag: "pass"; readonly millis: number }
 
 const { boolean, constant, constantFrom, nat, oneof, record } = FastCheck
@@ -42,6 +42,7 @@ const step: FastCheck.Arbitrary<Step> = oneof(
   { weight: 3, arbitrary: record({ _tag: constantFrom("ping" as const, "reset" as const), which, ok: boolean() }) },
   { weight: 1, arbitrary: record({ _tag: constant("lose" as const), which }) },
   { weight: 1, arbitrary: record({ _tag: constantFrom("suspect" as const, "invalidate" as const) }) },
+  { weight: 2, arbitrary: record({ _tag: constant("kill" as const) }) },
   {
     weight: 4,
     arbitrary: record({ _tag: constant("pass" as const), millis: constantFrom(1, 20, 300, 600, 1_100, 9_000) })
@@ -100,7 +101,10 @@ class World {
         this.held.push(entry)
         leave()
       },
-      onFailure: () => leave()
+      onFailure: ({ _tag, stats }) => {
+        must(_tag !== "DialFailed" || stats.active === 0, "a failed dial fails nobody while a connection may come back")
+        leave()
+      }
     })
     if (!early) this.waiting.push({ number, since: this.time.now(), cancel })
   }
@@ -141,6 +145,14 @@ class World {
         return this.pool.suspect()
       case "invalidate":
         return this.pool.invalidate()
+      case "kill": {
+        const entry = this.pool.takeIdle(({ id }) => id % 2 === 0)
+        if (entry === undefined) return
+        must(entry.connection.id % 2 === 0, "a connection for a KILL fits")
+        must(entry.connection.state === "open" && !this.held.includes(entry), "it is open, and lent to nobody else")
+        this.held.push(entry)
+        return
+      }
       case "pass":
         return this.time.advance(given.millis)
     }

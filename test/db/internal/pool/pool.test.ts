@@ -368,18 +368,40 @@ describe("dialling", () => {
     expect(borrowed.entry).toBeDefined()
   })
 
+  it("keeps the waiters of a refused login while a borrowed connection may come back", () => {
+    const { ask, borrow, giveBack, server, time } = setUp({ size: 3, acquireTimeout: 30_000 })
+    const holder = borrow()
+    const waiter = ask()
+    server.dials[0]!.fail("permanent", "1045")
+    expect(waiter.answers).toBe(0)
+    time.advance(100)
+    giveBack(holder)
+    expect(waiter.entry).toBe(holder.entry)
+  })
+
+  it("names the refused login in the error of the deadline", () => {
+    const { ask, borrow, server, time } = setUp({ size: 3, acquireTimeout: 5_000 })
+    borrow()
+    const waiter = ask()
+    server.onDial = (dial) => dial.fail("permanent", "1045")
+    server.dials[0]!.fail("permanent", "1045")
+    time.advance(5_000)
+    expect(waiter.failure).toMatchObject({ _tag: "Timeout", cause: "1045" })
+    // After 0.75, 1.5 … seconds.
+    expect(server.dialledAt.length).toBeLessThanOrEqual(5)
+  })
+
   it("dials again for those that still wait after the pause that follows a refused login", () => {
     const { ask, borrow, server, time } = setUp({ size: 3, acquireTimeout: 30_000 })
     borrow()
-    const refused = ask()
+    const early = ask()
     server.dials[0]!.fail("permanent")
-    expect(refused.failure?._tag).toBe("DialFailed")
-    const waiter = ask()
-    expect(waiter.answers).toBe(0)
+    const late = ask()
+    expect([early.answers, late.answers]).toEqual([0, 0])
     time.advance(1_000)
     expect(server.dials).toHaveLength(1)
     server.dials[0]!.succeed()
-    expect(waiter.entry).toBeDefined()
+    expect(early.entry).toBeDefined()
   })
 
   it("tries the login again when no borrowed connection is left that could come back", () => {
@@ -556,6 +578,57 @@ describe("connections that end by themselves", () => {
     expect(pool.stats.active).toBe(1)
     giveBack(holder, "discard")
     expect(server.open).toBe(0)
+  })
+})
+
+describe("an idle connection for a KILL", () => {
+  it("is the one used last of those that fit, without a ping, and counts as active", () => {
+    const { idle, pool, server, time } = setUp({ size: 3 })
+    const [first, second, third] = idle(3)
+    time.advance(5_000)
+    const entry = pool.takeIdle((connection) => connection !== third!.connection)
+    expect(entry).toBe(second)
+    expect(pool.stats).toMatchObject({ idle: 2, active: 1, size: 3 })
+    expect(pool.takeIdle(() => false)).toBeUndefined()
+    expect(server.pingsAsked).toBe(0)
+    pool.release(entry!, "clean")
+    expect(pool.stats).toMatchObject({ idle: 3, active: 0 })
+    expect([first!.state, second!.state, third!.state]).toEqual(["idle", "idle", "idle"])
+  })
+
+  it("is none that is suspect, none of a closed pool, and nothing is dialled for it", () => {
+    const { idle, pool, server } = setUp()
+    idle(2)
+    pool.suspect()
+    expect(pool.takeIdle(() => true)).toBeUndefined()
+    pool.shutdown(0, () => {})
+    expect(pool.takeIdle(() => true)).toBeUndefined()
+    expect(server.dials).toHaveLength(0)
+  })
+
+  it("goes to a waiter when it comes back, and is waited for by the shutdown", () => {
+    const { ask, idle, pool } = setUp({ size: 1, overflow: 0 })
+    idle(1)
+    const entry = pool.takeIdle(() => true)!
+    const waiter = ask()
+    expect(waiter.answers).toBe(0)
+    pool.release(entry, "clean")
+    expect(waiter.entry).toBe(entry)
+    pool.release(entry, "clean")
+    let done = 0
+    const again = pool.takeIdle(() => true)!
+    pool.shutdown(5_000, () => done++)
+    expect(done).toBe(0)
+    pool.release(again, "clean")
+    expect(done).toBe(1)
+  })
+
+  it("is destroyed if it did not answer", () => {
+    const { idle, pool } = setUp()
+    const [, entry] = idle(2)
+    pool.release(pool.takeIdle(() => true)!, "discard")
+    expect(entry!.connection.state).toBe("destroyed")
+    expect(pool.stats).toMatchObject({ idle: 1, active: 0, discarded: { broken: 1 } })
   })
 })
 

@@ -1,0 +1,52 @@
+/** Logs in to the server, with handshakes that are always finished where that is possible. */
+import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
+import { QUIT } from "../deadlines.ts"
+import type { Settings } from "../settings/settings.ts"
+import { schedule } from "../waiting/schedule.ts"
+import type { Login } from "./login.ts"
+import { connectionLost, cut, open } from "./mysql2.ts"
+
+/**
+ * Connects to `address`, or else to the host of the settings, and logs in. One of the callbacks is called, unless the
+ * function returned gives up first.
+ *
+ * An attempt that was given up goes on, to its COM_QUIT: the server counts handshakes that break off, and after
+ * `max_connect_errors` of them (100) it refuses the whole host. A server that is too slow for that is cut off.
+ */
+export const logIn = (
+  settings: Settings,
+  login: Login,
+  address: string | undefined,
+  onLogin: (driver: DriverConnection) => void,
+  onFailure: (cause: unknown) => void
+): () => void => {
+  const driver = open(settings, login, address)
+  let wanted = true
+  let over = false
+  let cancelCut = (): void => {}
+  const fail = (cause: unknown): void => {
+    if (over) return
+    over = true
+    cancelCut()
+    cut(driver)
+    if (wanted) onFailure(cause)
+  }
+  driver.on("error", fail)
+  // A last error of the server may still be in the buffer.
+  driver.once("end", () => setImmediate(() => fail(connectionLost())))
+  driver.once("connect", () => {
+    if (over) return
+    over = true
+    if (wanted) return onLogin(driver)
+    driver.stream.once("close", cancelCut)
+    driver.end()
+  })
+  return () => {
+    if (over || !wanted) return
+    wanted = false
+    cancelCut = schedule(QUIT, () => {
+      over = true
+      cut(driver)
+    })
+  }
+}
