@@ -205,6 +205,20 @@ describe("migrate", () => {
       expect(yield* reasonOf(MainDb.withTransaction(migrate))).toBe("ImplicitCommit")
     }))
 
+  test("does not count the limit for statements, which holds for requests", () =>
+    Effect.gen(function*() {
+      // 1, or an error, if it was stopped.
+      let stopped: unknown
+      const slow = sql((sql) =>
+        Effect.tap(sql<{ stopped: number }>`SELECT SLEEP(0.6) AS stopped`, ([row]) =>
+          Effect.sync(() => {
+            stopped = row!.stopped
+          }))
+      )
+      yield* MainDb.migrate(record({ "1_slow": slow }))
+      expect(stopped).toBe(0)
+    }), { ...one, statementTimeout: "300 millis" })
+
   const loaderFailure = new Migrator.MigrationError({ reason: "failed", message: "no directory" } as never)
   test("fails as its loader fails", () =>
     Effect.gen(function*() {

@@ -147,7 +147,8 @@ describe("toSqlClient, when the connection is lost", () => {
           yield* Effect.exit(client`CREATE TABLE ddl_lost (id INT)`.unprepared)
           later = yield* reasonOf(mark(client, "never"))
         })))
-        expect(error.retryable).toBe(false)
+        expect(error).toMatchObject({ retryable: false, outcome: "unknown" })
+        expect(error.hint).toContain("CREATE TABLE ddl_lost")
         expect(later).not.toBe("Success")
         expect(yield* eventually(Effect.tap(marks, (found) => expect(found).toHaveLength(1)))).toEqual([
           "committed by the DDL"

@@ -13,7 +13,7 @@ import { Connection, type LendIdle } from "./connection/connection.ts"
 import type { LoginSource } from "./connection/login.ts"
 import { loginSource } from "./connection/login.ts"
 import { SHUTDOWN } from "./deadlines.ts"
-import { classify, isFromServer, makeError, toDatabaseError } from "./errors/classify.ts"
+import { classify, endsConnection, makeError, toDatabaseError } from "./errors/classify.ts"
 import type { Lease, Lender, PoolOwner } from "./lease.ts"
 import { PoolLease, unfailed } from "./lease.ts"
 import type { AcquireFailure, ConnectionFactory, Entry, Stats, Surroundings } from "./pool/model.ts"
@@ -105,8 +105,7 @@ export class DataSource implements Lender, PoolOwner, Owner {
       lease.end({ failure: undefined, status: serverStatus(result), changedSession, mayCommit })
       return undefined
     }
-    // What else may still arrive on this connection would be taken for the answer to the next statement.
-    if (!isFromServer(error)) lease.connection.destroy()
+    if (endsConnection(error)) lease.connection.destroy()
     const mayHaveEffect = sent && (lease.inTransaction ? mayCommit : !reads)
     const failure = toDatabaseError(this.name, error, sql, mayHaveEffect)
     lease.end({

@@ -42,7 +42,8 @@ export const migrate = <R>(
 ): Effect.Effect<ReadonlyArray<Migrated>, DatabaseError | Migrator.MigrationError, R> =>
   Effect.gen(function*() {
     const dataSource = yield* ownDataSource(database, sql)
-    const client = ToSqlClient.make(sql)
+    // A change of a large table takes longer than any statement of a request.
+    const client = ToSqlClient.make(sql, {}, true)
     const all = yield* Effect.flatMap(loader, checked)
     const loaded = new Map<number, Run>()
     const migrated: Array<Migrated> = []

@@ -7,6 +7,8 @@ import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
+import type { Segment } from "@effect/sql/Statement"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { DatabaseError } from "../../Errors.ts"
 import { isTraced } from "./borrowed/fiberState.ts"
@@ -33,7 +35,12 @@ export interface SqlClientOptions {
   readonly transformResultNames?: ((name: string) => string) | undefined
 }
 
-export const make = (client: SqlClient.SqlClient, options: SqlClientOptions = {}): MysqlClient.MysqlClient => {
+/** `unlimited`: the database's limit for statements does not count. */
+export const make = (
+  client: SqlClient.SqlClient,
+  options: SqlClientOptions = {},
+  unlimited = false
+): MysqlClient.MysqlClient => {
   const { transformQueryNames, transformResultNames } = options
   const dataSource = Client.dataSourceOf(client)
   if (dataSource === undefined) return foreign(client, options)
@@ -41,17 +48,16 @@ export const make = (client: SqlClient.SqlClient, options: SqlClientOptions = {}
   const upstream = Client.make(dataSource, client, {
     compiler: MysqlClient.makeCompiler(transformQueryNames),
     transformRows: transformResultNames && Statement.defaultTransforms(transformResultNames).array,
-    runner: runnerFor(texts),
+    runner: runnerFor(texts, unlimited),
     withTransaction: transact,
     texts
   })
-  const { database, host, password, poolSize, maxOverflow, port, user } = dataSource.settings
+  const { credentials, database, host, password, poolSize, maxOverflow, port, user } = dataSource.settings
   const config: MysqlClient.MysqlClientConfig = {
     host,
     port,
     database,
-    username: user,
-    password,
+    ...(credentials === undefined ? { username: user, password } : {}),
     maxConnections: poolSize + maxOverflow,
     transformQueryNames,
     transformResultNames
@@ -87,19 +93,29 @@ const transact: typeof withTransaction = (dataSource, effect) =>
   })
 
 /** Runs statements with BIGINT as upstream gives it, DDL where it may run, and texts of several statements one by one. */
-const runnerFor = (texts: SplitTexts): Runner => {
-  const on: Runner["runOn"] = (dataSource, lender, mode, sql, params, context, select, segments) => {
+const runnerFor = (texts: SplitTexts, unlimited: boolean): Runner => {
+  const auto = (mode: Mode): Mode => ({ ...mode, bigint: "auto", unlimited })
+  const on: Runner["runOn"] = <A>(
+    dataSource: DataSource,
+    lender: Lender | DatabaseError,
+    mode: Mode,
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    context: Context.Context<never>,
+    select: (result: unknown) => A,
+    segments?: ReadonlyArray<Segment>
+  ): Effect.Effect<A, SqlError> => {
     if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
     const level = lender instanceof Level && lender.allowsDdl ? lender : undefined
     const parts = mode.prepared ? undefined : texts.partsOf(sql)
     const work = parts !== undefined
-      ? Effect.map(oneByOne(dataSource, lender, level, parts, params, context), select)
+      ? Effect.map(oneByOne(dataSource, lender, level, parts, params, context, auto), select)
       : level !== undefined && isDdl(inspect(sql))
       ? withLease(
         level,
         context,
         (shared) =>
-          runDdl(level, shared, sql, runOn(dataSource, shared, auto(mode), sql, params, context, select, segments))
+          runDdl(level, sql, runOn(dataSource, shared.ddl, auto(mode), sql, params, context, select, segments))
       )
       : runOn(dataSource, lender, auto(mode), sql, params, context, select, segments)
     return level === undefined ? work : Effect.mapError(work, (error) => afterDdl(level.transaction, error))
@@ -115,8 +131,6 @@ const runnerFor = (texts: SplitTexts): Runner => {
   }
 }
 
-const auto = (mode: Mode): Mode => ({ ...mode, bigint: "auto" })
-
 /** The results of several statements. The first that fails is the last that is sent. */
 const oneByOne = (
   dataSource: DataSource,
@@ -124,7 +138,8 @@ const oneByOne = (
   level: Level | undefined,
   parts: ReadonlyArray<Part>,
   params: ReadonlyArray<unknown>,
-  context: Parameters<Runner["runOn"]>[5]
+  context: Context.Context<never>,
+  auto: (mode: Mode) => Mode
 ): Effect.Effect<ReadonlyArray<unknown>, SqlError> => {
   const texts = parts.map(({ sql }) => inspect(sql))
   const refused = texts.findIndex((text) => text.endsTransaction && !(level !== undefined && isDdl(text)))
@@ -140,8 +155,9 @@ const oneByOne = (
         const text = texts[index]!
         const mode = auto(count === 0 ? UNPREPARED : PREPARED)
         const own = params.slice(offset, offset + count)
-        const statement = runOn(dataSource, shared, mode, sql, own, context, (result) => result)
-        const work = level !== undefined && isDdl(text) ? runDdl(level, shared, sql, statement) : statement
+        const ddl = level !== undefined && isDdl(text)
+        const statement = runOn(dataSource, ddl ? shared.ddl : shared, mode, sql, own, context, (result) => result)
+        const work = ddl ? runDdl(level, sql, statement) : statement
         // Outside of a transaction, what an earlier statement of the text has written stays.
         const stays = written && !(lender instanceof Level)
         results.push(

@@ -33,6 +33,8 @@ export interface Request {
   readonly prepared: boolean
   /** How BIGINT arrives, where it is not as the settings say. */
   readonly bigint?: "auto" | undefined
+  /** The limit for statements of the settings does not count. */
+  readonly unlimited?: boolean | undefined
 }
 
 /** `columns` tells how the rows of each result must be converted. */

@@ -22,7 +22,7 @@ export const executePacket = (
   const nulls = (count + 7) >> 3
   const names = named ? count : 0
   let size = HEADER + 10 + (named ? sizeOfLength(count) : 0) + (count === 0 ? 0 : nulls + 1 + 2 * count + names)
-  const lengths = new Array<number>(count)
+  const lengths: Array<number> = []
   for (let i = 0; i < count; i++) {
     lengths[i] = byteLength(values[i])
     size += sizeOf(values[i], lengths[i]!)

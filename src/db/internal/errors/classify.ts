@@ -18,8 +18,14 @@ export const classify = (cause: unknown): Classification => {
   return { reason, retryable, discard, transaction, invalidatesPool, outcome }
 }
 
-/** Whether this is an error that the server sent: a complete answer, after which the next one belongs to the next command. */
-export const isFromServer = (cause: unknown): boolean => interpret(cause).errno !== undefined
+/**
+ * Whether nothing more may be read from a connection after this error: it is neither an answer of the server nor a refusal
+ * of ours before anything was sent, so what comes next would be taken for the answer to a later statement.
+ */
+export const endsConnection = (cause: unknown): boolean => {
+  const { errno, row } = interpret(cause)
+  return errno === undefined && row.discard
+}
 
 /**
  * The DatabaseError for what the driver, the server or the network raised; a DatabaseError stays as it is. The values

@@ -15,7 +15,6 @@ import type { Level } from "../transaction/level.ts"
 import type { OpenTransaction } from "../transaction/openTransaction.ts"
 import { opening } from "../transaction/openTransaction.ts"
 import type { InspectedSql } from "./inspectSql.ts"
-import type { SharedLease } from "./sharedLease.ts"
 
 /** Statements that define things, and commit by the way. Those that are about transactions (COMMIT, LOCK TABLES …) are not. */
 const KEYWORDS: ReadonlySet<string> = new Set([
@@ -42,40 +41,42 @@ export const committedIn = (transaction: OpenTransaction): string | undefined =>
 /** Runs DDL on the connection of a level that allows it, then begins again what it has ended. */
 export const runDdl = <A>(
   level: Level,
-  shared: SharedLease,
   sql: string,
   statement: Effect.Effect<A, SqlError>
 ): Effect.Effect<A, SqlError> =>
-  Effect.onExit(statement, (exit) => beginAgain(level, shared, inShort(sql), Exit.isSuccess(exit)))
+  Effect.onExit(statement, (exit) => beginAgain(level, inShort(sql), Exit.isSuccess(exit)))
 
 /**
  * Not all DDL that fails has committed, so the server is asked. Where it cannot be asked, or the transaction cannot be
  * begun again, the connection is cut: nothing may run outside the transaction by mistake.
  */
-const beginAgain = (level: Level, shared: SharedLease, ddl: string, succeeded: boolean): Effect.Effect<void> =>
+const beginAgain = ({ savepoints, transaction }: Level, ddl: string, succeeded: boolean): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
-    const { transaction } = level
-    const done = (): void => {
-      shared.transactionChanged()
-      resume(Effect.void)
-    }
+    const done = (): void => resume(Effect.void)
     const lose = (): void => {
       if (!succeeded) committed.set(transaction, `whatever ran before ${ddl}, and perhaps that itself,`)
       transaction.cut()
       done()
     }
+    const isOpen = (result: unknown): boolean => {
+      const status = serverStatus(result)
+      return status !== undefined && isInTransaction(status)
+    }
     const begin = ([statement, ...rest]: ReadonlyArray<string>): void => {
       if (statement === undefined) return done()
-      transaction.send(statement, BEGIN, (error) => error === null ? begin(rest) : lose())
+      transaction.send(
+        statement,
+        BEGIN,
+        (error, result) => error === null && (rest.length > 0 || isOpen(result)) ? begin(rest) : lose()
+      )
     }
     if (succeeded) committed.set(transaction, `${ddl} and what ran before it`)
     if (transaction.connection?.dead !== false) return lose()
     transaction.send("DO 0", ROLLBACK, (error, result) => {
-      if (error !== null) return lose()
-      const status = serverStatus(result)
-      if (status !== undefined && isInTransaction(status)) return done()
+      if (error !== null || serverStatus(result) === undefined) return lose()
+      if (isOpen(result)) return done()
       if (!succeeded) committed.set(transaction, `whatever ran before ${ddl}`)
-      begin([...opening(transaction.options), ...level.savepoints.map((name) => `SAVEPOINT ${name}`)])
+      begin([...opening(transaction.options), ...savepoints.map((name) => `SAVEPOINT ${name}`)])
     })
   })
 
@@ -87,7 +88,8 @@ export const afterDdl = <E>(transaction: OpenTransaction | undefined, error: E):
 
 /** The same failure, and why the same work must not be repeated. */
 export const notRepeatable = <E>(error: E, why: string): E | SqlError =>
-  error instanceof SqlError && error.cause instanceof DatabaseError && error.cause.retryable
+  error instanceof SqlError && error.cause instanceof DatabaseError
+    && (error.cause.retryable || error.cause.outcome === "unknown")
     ? toSqlError(
       new DatabaseError({
         ...error.cause,

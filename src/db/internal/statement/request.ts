@@ -18,7 +18,7 @@ import type { Unpreparable } from "./unpreparable.ts"
  */
 export const make = (
   { settings, unpreparable }: Preparer,
-  mode: Pick<Request, "bigint" | "prepared" | "rowsAsArray">,
+  mode: Pick<Request, "bigint" | "prepared" | "rowsAsArray" | "unlimited">,
   sql: string,
   params: ReadonlyArray<unknown>,
   segments: ReadonlyArray<Segment>
@@ -30,10 +30,10 @@ export const make = (
   const utf8 = isUtf8(settings.charset)
   const lost = utf8 ? undefined : findLost(settings.charset, sql, values)
   if (lost !== undefined) return Either.left(lost)
-  const { bigint, rowsAsArray } = mode
+  const { bigint, rowsAsArray, unlimited } = mode
   const prepared = settings.preparedStatements && !unpreparable.has(sql)
     && (mode.prepared || (!utf8 && values.length > 0))
-  const request = { sql, values, rowsAsArray, prepared, bigint }
+  const request = { sql, values, rowsAsArray, prepared, bigint, unlimited }
   return prepared ? Either.right(request) : asText(settings, request)
 }
 

@@ -8,33 +8,36 @@ import { unfailed } from "../lease.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 
 /** Lends the one connection to one statement after the other. What became of all of them is the outcome of the lease. */
-export class SharedLease implements Lender {
+class SharedLease implements Lender {
   readonly #lease: Lease
   #outcome: Outcome = unfailed(false)
+  /** The same for DDL: what it does is not undone with the transaction, and the end of that is no surprise. */
+  readonly ddl: Lender = { lend: (_context, onLease) => this.#lend(true, onLease) }
 
   constructor(lease: Lease) {
     this.#lease = lease
   }
 
   lend(_context: Context.Context<never>, onLease: (lease: Lease) => void): () => void {
+    return this.#lend(false, onLease)
+  }
+
+  #lend(ddl: boolean, onLease: (lease: Lease) => void): () => void {
+    const { connection, inTransaction } = this.#lease
     onLease({
-      connection: this.#lease.connection,
-      inTransaction: this.#lease.inTransaction,
+      connection,
+      inTransaction: inTransaction && !ddl,
       end: ({ changedSession, failure, mayCommit, status }) => {
+        const before = this.#outcome
         this.#outcome = {
-          failure: this.#outcome.failure ?? failure,
-          status: status ?? this.#outcome.status,
-          changedSession: this.#outcome.changedSession || changedSession,
-          mayCommit: this.#outcome.mayCommit || mayCommit
+          failure: before.failure ?? failure,
+          status: ddl ? before.status : status ?? before.status,
+          changedSession: before.changedSession || changedSession,
+          mayCommit: before.mayCommit || (mayCommit && !ddl)
         }
       }
     })
     return () => {}
-  }
-
-  /** What a statement said of the open transaction holds no longer. */
-  transactionChanged(): void {
-    this.#outcome = { ...this.#outcome, status: undefined }
   }
 
   end(): void {

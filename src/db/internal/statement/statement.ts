@@ -40,6 +40,8 @@ export interface Mode {
   readonly rowsAsArray: boolean
   /** How BIGINT arrives, where it is not as the settings of the database say. */
   readonly bigint?: "auto" | undefined
+  /** The limit for statements of the settings does not count. */
+  readonly unlimited?: boolean | undefined
 }
 
 export const PREPARED: Mode = { prepared: true, rowsAsArray: false }

@@ -40,7 +40,7 @@ export class TimeLimit {
 /** Runs a statement within the limit of its database. */
 export const runWithinLimit = (dataSource: DataSource, connection: Connection, request: Request, done: Done): void => {
   const { statementTimeout } = dataSource.settings
-  if (statementTimeout === Infinity) return connection.run(request, done)
+  if (statementTimeout === Infinity || request.unlimited === true) return connection.run(request, done)
   let reply: readonly [error: unknown, result: unknown]
   const limit = new TimeLimit(statementTimeout, connection, () => {
     const [error, result] = reply

@@ -8,7 +8,7 @@ import { isInTransaction, serverStatus } from "../borrowed/mysql2Connection.ts"
 import type { Connection } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { BEGIN, ROLLBACK } from "../deadlines.ts"
-import { classify, isFromServer, makeError, OUTCOME_UNKNOWN, toDatabaseError } from "../errors/classify.ts"
+import { classify, endsConnection, makeError, OUTCOME_UNKNOWN, toDatabaseError } from "../errors/classify.ts"
 import type { Lease, Outcome } from "../lease.ts"
 import { schedule } from "../waiting/schedule.ts"
 import type { TransactionOptions } from "./options.ts"
@@ -202,8 +202,7 @@ export class OpenTransaction {
     const cancel = schedule(deadline, () => connection.destroy())
     connection.run({ sql, values: [], rowsAsArray: false, prepared: false }, (error, result) => {
       cancel()
-      // What else may still arrive would be taken for the answer to the next statement.
-      if (error !== null && !isFromServer(error)) connection.destroy()
+      if (error !== null && endsConnection(error)) connection.destroy()
       done(error, result)
     })
   }
