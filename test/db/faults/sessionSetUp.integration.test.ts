@@ -35,7 +35,8 @@ describe("20 session state never reaches the next user", () => {
     ["latin1", "latin1", "latin1_swedish_ci"]
   ]
   for (const [charset, set, collation] of charsets) {
-    for (const preparedStatements of [true, false]) {
+    // Another character set than UTF-8 is refused without prepared statements.
+    for (const preparedStatements of set === "utf8mb4" ? [true, false] : [true]) {
       it.live(`20 charset=${charset}, prepared statements ${preparedStatements}: the same after a reset`, () =>
         Effect.flatMap(server, (at) =>
           withDatabase(at, { ...one, preparedStatements }, () =>
