@@ -40,7 +40,9 @@ const server = (id: number): Effect.Effect<TestMysql, unknown, Scope.Scope> =>
             `--server-id=${id}`,
             "--log-bin=binlog",
             "--gtid-mode=ON",
-            "--enforce-gtid-consistency=ON"
+            "--enforce-gtid-consistency=ON",
+            // To become read-only, the server waits for statements that may wait for rows of transactions that wait for it.
+            "--innodb-lock-wait-timeout=2"
           ]
         }
       }
@@ -91,7 +93,8 @@ export const pair: Effect.Effect<Pair, unknown, Scope.Scope> = Effect.gen(functi
     )
   yield* tell("disable server databases/db1")
   return {
-    url: (database) => `mysql://app:app@${proxy.host}:${proxy.port}/${database}`,
+    // The servers have no TLS for their clients, and the second has never seen them before.
+    url: (database) => `mysql://app:app@${proxy.host}:${proxy.port}/${database}?allow-public-key-retrieval=true`,
     first,
     second,
     onFirst,

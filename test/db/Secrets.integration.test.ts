@@ -20,6 +20,7 @@ import * as Repository from "../../src/db/Repository.ts"
 import { DatabaseError } from "../../src/Errors.ts"
 import { main } from "../support/db/databases.ts"
 import { freshDatabase, server } from "../support/db/testServer.ts"
+import { protocols } from "../support/db/throughProxy.ts"
 import { realClock } from "../support/realClock.ts"
 
 /** All the ways in which people and tools look at a value. */
@@ -152,7 +153,7 @@ const setUp = MainDb.use((sql) =>
 
 const SECRET = "Mrk7x9Q"
 
-for (const preparedStatements of [true, false]) {
+for (const preparedStatements of protocols) {
   describe(`parameters, ${preparedStatements ? "prepared" : "as text"}`, () => {
     layer(main({ preparedStatements }), realClock)((it) => {
       for (const [name, statement] of Object.entries(failing)) {

@@ -13,6 +13,7 @@ import { connectionId } from "../support/db/connectionId.ts"
 import { numbers } from "../support/db/numbers.ts"
 import { type Options, type Stage, withDatabase } from "../support/db/stage.ts"
 import { server } from "../support/db/testServer.ts"
+import { protocols } from "../support/db/throughProxy.ts"
 import { eventually } from "../support/eventually.ts"
 import { timed } from "../support/timed.ts"
 
@@ -47,7 +48,7 @@ const test = (
 
 const one: Options = { poolSize: 1, maxOverflow: 0 }
 
-for (const preparedStatements of [true, false]) {
+for (const preparedStatements of protocols) {
   describe(`a stream of the ${preparedStatements ? "binary" : "text"} protocol`, () => {
     const options: Options = { ...one, preparedStatements }
 

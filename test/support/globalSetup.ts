@@ -23,7 +23,7 @@ export interface TestMysql {
   /** The process of the server. Undefined if LOCAL_MYSQL_URL names a server that is already running. */
   readonly pid: number | undefined
   /** Where the code under test connects: the server itself, or the proxy of TEST_PROXY in front of it. */
-  readonly entry: { readonly host: string; readonly port: number }
+  readonly entry: { readonly host: string; readonly port: number; readonly pools?: boolean }
 }
 
 declare module "vitest" {

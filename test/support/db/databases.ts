@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { BloodDb, type DatabaseConfig, GarminDb, MainDb, UfcDb } from "../../../src/db/Database.ts"
 import { freshDatabase } from "./testServer.ts"
+import { prepares } from "./throughProxy.ts"
 
 type Options = Partial<DatabaseConfig> & { readonly urlOptions?: string }
 
@@ -17,7 +18,14 @@ const fresh = <Self>(
 ): Layer.Layer<Self> =>
   Layer.unwrapScoped(
     Effect.map(freshDatabase(name), (url) =>
-      tag.layerConfig(Config.succeed({ startup: "lazy", ...options, url: Redacted.make(url + urlOptions) })))
+      tag.layerConfig(
+        Config.succeed({
+          startup: "lazy",
+          preparedStatements: prepares,
+          ...options,
+          url: Redacted.make(url + urlOptions)
+        })
+      ))
   ).pipe(Layer.orDie)
 
 export const main = (options?: Options): Layer.Layer<MainDb> => fresh(MainDb, "main", options)

@@ -1,10 +1,12 @@
 /** Proxies that stand in front of databases in production: MySQL Router and HAProxy, each a process of its own. */
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { join } from "node:path"
-import { install, type ProgramName } from "../../../scripts/servers/programs.ts"
+import { install, type ProgramName, type Unavailable } from "../../../scripts/servers/programs.ts"
+import type { ConfigurationError } from "../../../src/Errors.ts"
 import { makeFolder } from "../../../src/local/internal/folder.ts"
 import { type Command, inRealTime, watch } from "../../../src/local/internal/process.ts"
 import { eventually } from "../eventually.ts"
@@ -16,6 +18,8 @@ interface Address {
 }
 
 export interface RealProxy extends Address {
+  /** It keeps connections to the server that no client has. */
+  readonly pools: boolean
   /** Its folder, which goes with it. */
   readonly folder: string
 }
@@ -49,8 +53,9 @@ const freePort: Effect.Effect<number> = Effect.async((resume) => {
 const start = (
   program: ProgramName,
   files: (folder: string, port: number, commands: string) => Readonly<Record<string, string>>,
-  command: (commands: string, folder: string) => Command
-) =>
+  command: (commands: string, folder: string) => Command,
+  pools = false
+): Effect.Effect<RealProxy, Unavailable | ConfigError | ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
     const commands = yield* install(program)
     const folder = yield* makeFolder
@@ -66,8 +71,17 @@ const start = (
     yield* Effect.raceFirst(listens, Effect.zipRight(ended, Effect.fail(`${program} has ended`))).pipe(
       Effect.catchAll((reason) => Effect.flatMap(output, (lines) => Effect.dieMessage(`${reason}: ${lines}`)))
     )
-    return { host: "127.0.0.1", port, folder }
+    return { host: "127.0.0.1", port, folder, pools }
   }).pipe(inRealTime)
+
+const sharingOptions = `
+client_ssl_mode=DISABLED
+server_ssl_mode=PREFERRED
+connection_sharing=1
+
+[connection_pool]
+max_idle_server_connections=64
+`
 
 const router = ({ host, port: target }: Address, sharing: boolean) =>
   start("mysql-router", (folder, port, commands) => ({
@@ -83,9 +97,6 @@ max_total_connections=2048
 [logger]
 level=WARNING
 
-[connection_pool]
-max_idle_server_connections=64
-
 [routing:server]
 bind_address=127.0.0.1
 bind_port=${port}
@@ -93,11 +104,11 @@ destinations=${host}:${target}
 routing_strategy=first-available
 protocol=classic
 max_connect_errors=4294967295
-${sharing ? "client_ssl_mode=DISABLED\nserver_ssl_mode=PREFERRED\nconnection_sharing=1\n" : ""}`
+${sharing ? sharingOptions : ""}`
   }), (commands, folder) => ({
     command: join(commands, "mysqlrouter"),
     args: [`--config=${join(folder, "router.conf")}`]
-  }))
+  }), sharing)
 
 /** HAProxy sends connections to the first of these servers that is not out of service; the others are there for a fail-over. */
 export const haproxy = (servers: ReadonlyArray<Address>) =>

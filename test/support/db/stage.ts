@@ -12,6 +12,7 @@ import { eventually } from "../eventually.ts"
 import type { TestMysql } from "../globalSetup.ts"
 import { adminOn, type Row, type Thread, threadsOn } from "./admin.ts"
 import * as FaultProxy from "./faultProxy.ts"
+import { prepares } from "./throughProxy.ts"
 
 export type Options = Omit<DatabaseConfig, "url">
 
@@ -21,7 +22,8 @@ const fast: Options = {
   maxOverflow: 2,
   poolTimeout: 2_000,
   connectTimeout: 400,
-  startup: "lazy"
+  startup: "lazy",
+  preparedStatements: prepares
 }
 
 /** After a restart, and for a new account, MySQL wants the password itself: over TCP without TLS the URL must allow it. */
@@ -94,7 +96,9 @@ export const onStage = <A, E>(
     const before = resources()
     yield* Effect.scoped(body(stage))
     yield* eventually(Effect.gen(function*() {
-      expect(yield* stage.threads).toEqual([])
+      const left = yield* stage.threads
+      // A proxy may keep idle connections for its next client.
+      expect(server.entry.pools === true ? left.filter(({ command }) => command !== "Sleep") : left).toEqual([])
       expect(yield* stage.proxy.open).toBe(0)
       const after = resources()
       expect(after.timers).toBeLessThanOrEqual(before.timers)
