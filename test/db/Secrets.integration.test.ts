@@ -125,7 +125,7 @@ const failing: Readonly<Record<string, (sql: SqlClient, marker: string) => Effec
   NotNullViolation: (sql, m) => sql`INSERT INTO secrets (id, name) VALUES (${m}, ${null})`,
   ForeignKeyViolation: (sql, m) => sql`INSERT INTO secrets (id, parent) VALUES ('g', ${m})`,
   CheckViolation: (sql, m) => sql`INSERT INTO secrets (id, checked) VALUES ('h', ${m})`,
-  "Syntax: near a parameter": (sql, m) => sql`SELECT ${m} ${m} FROM FROM ${m} WHERE '${m}`,
+  "Syntax: near a parameter": (sql, m) => sql`SELECT ${m} ${m} FROM FROM ${m} WHERE ${m}`,
   UnknownObject: (sql, m) => sql`SELECT * FROM nowhere WHERE name = ${m}`,
   "Unknown: SIGNAL of a trigger": (sql, m) => sql`INSERT INTO triggered (name) VALUES (${m})`,
   "InvalidParameter: undefined": (sql, m) => sql`SELECT ${m}, ${undefined as never}`,

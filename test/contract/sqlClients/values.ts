@@ -66,14 +66,16 @@ export const values: ReadonlyArray<Row> = [
         const { sql } = yield* open(subject)
         yield* sql`CREATE TABLE big (n BIGINT NOT NULL, d DECIMAL(30, 2) NOT NULL)`
         yield* sql`INSERT INTO big VALUES (1, 1), (9007199254740993, 9007199254740993.01)`
+        const small = sql`SELECT n, d FROM big WHERE n = 1`
+        const large = sql`SELECT n FROM big WHERE n > 1`
         return {
-          prepared: yield* sql`SELECT n, d FROM big ORDER BY n`,
-          text: yield* sql`SELECT n, d FROM big ORDER BY n`.unprepared
+          prepared: [yield* small, yield* howOf(large)],
+          text: [yield* small.unprepared, yield* howOf(large.unprepared)]
         }
       }),
     sound: {
-      prepared: [{ n: "1", d: "1.00" }, { n: "9007199254740993", d: "9007199254740993.01" }],
-      text: [{ n: "1", d: "1.00" }, { n: "9007199254740993", d: "9007199254740993.01" }]
+      prepared: [[{ n: 1, d: "1.00" }], "failure"],
+      text: [[{ n: 1, d: "1.00" }], "failure"]
     }
   }
 ]

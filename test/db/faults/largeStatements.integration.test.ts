@@ -34,27 +34,31 @@ const list = (placeholders: number, distinct: number) =>
   )
 
 describe("46 prepared statements hold a bounded number of bytes", () => {
-  fault("46 one with many placeholders, or with a long text, is closed after its execution", one, () =>
-    Effect.gen(function*() {
-      yield* connectionId
-      const before = yield* counts
-      for (let i = 0; i < 5; i++) {
-        expect(yield* list(1_000, i)).toBe(1)
-        const long = "x".repeat(40_000)
-        const rows = yield* MainDb.use((sql) => sql.unsafe(`SELECT '${long}' AS x, ? AS n`, [i]).values)
-        expect(rows).toEqual([[long, expect.anything()]])
-        const streamed = yield* MainDb.use((sql) =>
-          Stream.runCollect(sql.unsafe(`SELECT '${long}' AS s, ? AS n`, [i]).stream)
-        )
-        expect([...streamed]).toHaveLength(1)
-        // One that fails is not kept either.
-        yield* Effect.flip(list(70_000, i))
-      }
-      const after = yield* counts
-      expect(after.prepared - before.prepared).toBeGreaterThanOrEqual(15)
-      expect(after.closed - before.closed).toBeGreaterThanOrEqual(15)
-      expect(after.closed - before.closed).toBeLessThanOrEqual(after.prepared - before.prepared)
-    }))
+  fault(
+    "46 one with many placeholders, or with a long text, is closed after its execution",
+    one,
+    () =>
+      Effect.gen(function*() {
+        yield* connectionId
+        const before = yield* counts
+        for (let i = 0; i < 5; i++) {
+          expect(yield* list(1_000, i)).toBe(1)
+          const long = "x".repeat(40_000)
+          const rows = yield* MainDb.use((sql) => sql.unsafe(`SELECT '${long}' AS x, ? AS n`, [i]).values)
+          expect(rows).toEqual([[long, expect.anything()]])
+          const streamed = yield* MainDb.use((sql) =>
+            Stream.runCollect(sql.unsafe(`SELECT '${long}' AS s, ? AS n`, [i]).stream)
+          )
+          expect([...streamed]).toHaveLength(1)
+          // One that fails is not kept either.
+          yield* Effect.flip(list(70_000, i))
+        }
+        const after = yield* counts
+        expect(after.prepared - before.prepared).toBeGreaterThanOrEqual(15)
+        expect(after.closed - before.closed).toBeGreaterThanOrEqual(15)
+        expect(after.closed - before.closed).toBeLessThanOrEqual(after.prepared - before.prepared)
+      })
+  )
 
   fault("46 one of usual size is kept, and executed again without being prepared", one, () =>
     Effect.gen(function*() {
@@ -69,54 +73,59 @@ onPrivateServer("47 a packet that the server would not take", ({ faultOnStage })
   const limit = 1_048_576
 
   for (const preparedStatements of [true, false]) {
-    faultOnStage(`47 is refused before it is sent, prepared statements ${preparedStatements}`, (_, stage) =>
-      Effect.gen(function*() {
-        const [row] = yield* stage.admin("SELECT @@GLOBAL.max_allowed_packet AS size")
-        yield* Effect.acquireRelease(
-          stage.admin(`SET GLOBAL max_allowed_packet = ${limit}`),
-          () => stage.admin(`SET GLOBAL max_allowed_packet = ${row!["size"]}`)
-        )
-        const length = (value: string | Uint8Array) =>
-          MainDb.use((sql) => Effect.map(sql<{ n: unknown }>`SELECT LENGTH(${value}) AS n`, ([row]) => Number(row!.n)))
-        const tooLarge = {
-          reason: "PacketTooLarge",
-          retryable: false,
-          detail: expect.stringContaining(`takes less than ${limit}`),
-          hint: expect.stringContaining("max_allowed_packet")
-        }
-        yield* Effect.gen(function*() {
-          const id = yield* connectionId
-          for (const value of ["x".repeat(limit), "é".repeat(limit / 2), new Uint8Array(2 * limit)]) {
-            expect(yield* Effect.flip(length(value))).toMatchObject(tooLarge)
-          }
-          const text = `SELECT '${"x".repeat(limit)}' AS x`
-          expect(yield* Effect.flip(MainDb.use((sql) => sql.unsafe(text)))).toMatchObject(tooLarge)
-          expect(yield* Effect.flip(MainDb.use((sql) => sql.unsafe(text).unprepared))).toMatchObject(tooLarge)
-          expect(yield* Effect.flip(MainDb.use((sql) => Stream.runDrain(sql.unsafe(text).stream)))).toMatchObject(
-            tooLarge
+    faultOnStage(
+      `47 is refused before it is sent, prepared statements ${preparedStatements}`,
+      (_, stage) =>
+        Effect.gen(function*() {
+          const [row] = yield* stage.admin("SELECT @@GLOBAL.max_allowed_packet AS size")
+          yield* Effect.acquireRelease(
+            stage.admin(`SET GLOBAL max_allowed_packet = ${limit}`),
+            () => stage.admin(`SET GLOBAL max_allowed_packet = ${row!["size"]}`)
           )
-          // Every size around the limit either is refused by us, or arrives.
-          let refused = 0
-          for (let size = limit - 40; size < limit; size++) {
-            const result = yield* Effect.either(length("x".repeat(size)))
-            if (result._tag === "Right") expect(result.right).toBe(size)
-            else {
-              expect(result.left).toMatchObject(tooLarge)
-              refused++
-            }
+          const length = (value: string | Uint8Array) =>
+            MainDb.use((sql) =>
+              Effect.map(sql<{ n: unknown }>`SELECT LENGTH(${value}) AS n`, ([row]) => Number(row!.n))
+            )
+          const tooLarge = {
+            reason: "PacketTooLarge",
+            retryable: false,
+            detail: expect.stringContaining(`takes less than ${limit}`),
+            hint: expect.stringContaining("max_allowed_packet")
           }
-          expect(refused).toBeGreaterThan(0)
-          expect(refused).toBeLessThan(30)
-          // A transaction goes on.
-          yield* MainDb.use((sql) => sql`CREATE TABLE t (id INT PRIMARY KEY) ENGINE = InnoDB`)
-          yield* MainDb.withTransaction(Effect.gen(function*() {
-            yield* MainDb.use((sql) => sql`INSERT INTO t (id) VALUES (1)`)
-            yield* Effect.flip(length("x".repeat(limit)))
-            yield* MainDb.use((sql) => sql`INSERT INTO t (id) VALUES (2)`)
-          }))
-          expect(yield* stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.t`)).toEqual([{ n: 2 }])
-          expect(yield* connectionId).toBe(id)
-        }).pipe(Effect.provide(layerOf(stage.url, { ...one, preparedStatements, connectTimeout: "5 seconds" })))
-      }))
+          yield* Effect.gen(function*() {
+            const id = yield* connectionId
+            for (const value of ["x".repeat(limit), "é".repeat(limit / 2), new Uint8Array(2 * limit)]) {
+              expect(yield* Effect.flip(length(value))).toMatchObject(tooLarge)
+            }
+            const text = `SELECT '${"x".repeat(limit)}' AS x`
+            expect(yield* Effect.flip(MainDb.use((sql) => sql.unsafe(text)))).toMatchObject(tooLarge)
+            expect(yield* Effect.flip(MainDb.use((sql) => sql.unsafe(text).unprepared))).toMatchObject(tooLarge)
+            expect(yield* Effect.flip(MainDb.use((sql) => Stream.runDrain(sql.unsafe(text).stream)))).toMatchObject(
+              tooLarge
+            )
+            // Every size around the limit either is refused by us, or arrives.
+            let refused = 0
+            for (let size = limit - 40; size < limit; size++) {
+              const result = yield* Effect.either(length("x".repeat(size)))
+              if (result._tag === "Right") expect(result.right).toBe(size)
+              else {
+                expect(result.left).toMatchObject(tooLarge)
+                refused++
+              }
+            }
+            expect(refused).toBeGreaterThan(0)
+            expect(refused).toBeLessThan(30)
+            // A transaction goes on.
+            yield* MainDb.use((sql) => sql`CREATE TABLE t (id INT PRIMARY KEY) ENGINE = InnoDB`)
+            yield* MainDb.withTransaction(Effect.gen(function*() {
+              yield* MainDb.use((sql) => sql`INSERT INTO t (id) VALUES (1)`)
+              yield* Effect.flip(length("x".repeat(limit)))
+              yield* MainDb.use((sql) => sql`INSERT INTO t (id) VALUES (2)`)
+            }))
+            expect(yield* stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.t`)).toEqual([{ n: 2 }])
+            expect(yield* connectionId).toBe(id)
+          }).pipe(Effect.provide(layerOf(stage.url, { ...one, preparedStatements, connectTimeout: "5 seconds" })))
+        })
+    )
   }
 })
