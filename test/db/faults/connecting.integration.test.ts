@@ -97,7 +97,7 @@ describe("connecting", () => {
     {},
     ({ proxy }) =>
       Effect.gen(function*() {
-        yield* proxy.delay(40)
+        yield* proxy.delay(20)
         const [, took] = yield* timed(Effect.exit(Effect.timeout(connectionId, "60 millis")))
         expect(took).toBeLessThan(720)
         expect(yield* MainDb.stats).toMatchObject({ dialling: 1, waiting: 0 })
