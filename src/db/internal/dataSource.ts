@@ -41,7 +41,7 @@ export class DataSource implements Lender, PoolOwner, Owner {
     onLeak: (entry: Entry<unknown>, heldFor: number) => void
   ) {
     this.name = settings.name
-    this.target = `${settings.host}:${settings.port}/${settings.database}`
+    this.target = `${settings.socket ?? `${settings.host}:${settings.port}`}/${settings.database}`
     this.settings = settings
     this.metrics = Metrics.make(settings.name, {
       idle: settings.poolSize,

@@ -19,9 +19,12 @@ const wide = (count: number) =>
 
 /** What a number is when it has not changed for half a second. */
 const atRest = (number: Effect.Effect<number>): Effect.Effect<number> =>
-  Effect.flatMap(number, (before) =>
-    Effect.flatMap(Effect.delay(number, "500 millis"), (after) =>
-      after === before ? Effect.succeed(after) : atRest(number)))
+  Effect.flatMap(
+    number,
+    (before) =>
+      Effect.flatMap(Effect.delay(number, "500 millis"), (after) =>
+        after === before ? Effect.succeed(after) : atRest(number))
+  )
 
 describe("55 the rows of a stream are large", () => {
   for (const preparedStatements of [true, false]) {
