@@ -6,7 +6,6 @@ import * as Layer from "effect/Layer"
 import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { fault, faultOnStage, sleep } from "../../support/db/faults.ts"
-import { plainUser } from "../../support/db/plainUser.ts"
 import { layerOf } from "../../support/db/stage.ts"
 import { eventually } from "../../support/eventually.ts"
 import { timed } from "../../support/timed.ts"
@@ -135,28 +134,6 @@ describe("connecting", () => {
         yield* Fiber.interrupt(watching)
         expect(most).toBeGreaterThan(1)
         expect(most).toBeLessThanOrEqual(4)
-      })
-  )
-
-  faultOnStage(
-    "52 a login is refused while connections are in use: who waits gets the next one that comes back",
-    (stage) =>
-      Effect.gen(function*() {
-        const as = yield* plainUser(stage)
-        yield* Effect.provide(
-          Effect.gen(function*() {
-            const held = yield* Effect.fork(
-              MainDb.withTransaction(Effect.zipLeft(connectionId, Effect.sleep("800 millis")))
-            )
-            yield* eventually(Effect.map(MainDb.stats, ({ active }) => expect(active).toBe(1)))
-            yield* stage.admin(`ALTER USER ${stage.database}@'127.0.0.1' IDENTIFIED BY 'another'`)
-            const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(connectionId))
-            const id = yield* Fiber.join(held)
-            expect(yield* Fiber.join(Fiber.all(waiting))).toEqual([id, id, id])
-            expect((yield* MainDb.stats).dialFailures).toBeGreaterThan(0)
-          }),
-          layerOf(as(stage.url), { poolTimeout: "5 seconds" })
-        )
       })
   )
 })
