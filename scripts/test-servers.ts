@@ -5,4 +5,4 @@
 import { testServers } from "./servers/programs.ts"
 import { runTests } from "./servers/runTests.ts"
 
-runTests(testServers, (name) => ({ TEST_SERVER: name }), ["--exclude", "test/aws/**"])
+runTests(testServers, (name) => ({ TEST_SERVER: name }), () => ["--exclude", "test/aws/**"])

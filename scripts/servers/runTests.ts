@@ -23,7 +23,7 @@ const run = (variables: Readonly<Record<string, string>>, args: ReadonlyArray<st
 export const runTests = <Name extends string>(
   names: ReadonlyArray<Name>,
   variables: (name: Name) => Readonly<Record<string, string>>,
-  args: ReadonlyArray<string>
+  args: (name: Name) => ReadonlyArray<string>
 ): never => {
   if (process.env["LOCAL_MYSQL_URL"]) {
     console.error("The servers are started here. Unset LOCAL_MYSQL_URL, or run npm test, which uses that server.")
@@ -36,7 +36,7 @@ export const runTests = <Name extends string>(
   const passedOn = words.filter((word) => named(word).length === 0)
   const results = (chosen.length > 0 ? chosen : names).map((name) => ({
     name,
-    passed: run(variables(name), [...args, ...passedOn])
+    passed: run(variables(name), [...args(name), ...passedOn])
   }))
   console.log("")
   for (const { name, passed } of results) console.log(`${name}: ${passed ? "passed" : "failed"}`)

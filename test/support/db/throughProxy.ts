@@ -2,9 +2,6 @@
 
 const proxy = process.env["TEST_PROXY"] ?? ""
 
-/** Connection sharing: a client's statements may run on other connections of the server, whose ids it does not know. */
-export const shared = proxy === "router-sharing"
-
 /**
  * Whether statements may be prepared. MySQL Router 9.7 ends the connection when a prepared statement fails where a row is
  * expected, as one that is killed does.
