@@ -119,7 +119,12 @@ export const install = (name: ProgramName): Effect.Effect<string, Unavailable | 
           ...["/bin/sh", script, folder, suite, Option.getOrElse(mirror, ownMirror), source, ...commands]
         ]
       }, PATIENCE)
-      if (code !== 0) return yield* unavailable(`the installation failed: ${end(output)}`)
+      if (code !== 0) {
+        return yield* unavailable(
+          `the installation failed: ${end(output)}`,
+          "check that the archive of Debian can be reached, or name another in SERVERS_MIRROR; or start a server yourself, and set LOCAL_MYSQL_URL"
+        )
+      }
     }
     const commandsFolder = join(folder, "bin")
     const command = join(commandsFolder, commands[0].split("=")[0]!)

@@ -113,7 +113,7 @@ for (const preparedStatements of protocols) {
         for (const wanted of [1, 10, 1_000]) {
           const [taken, took] = yield* timed(Stream.runCollect(Stream.take(rows(10_000_000, 1_000), wanted)))
           expect(Chunk.size(taken)).toBe(wanted)
-          expect(took).toBeLessThan(900)
+          expect(took).toBeLessThan(2_000)
         }
         expect(yield* connectionId).toBe(id)
       }))
@@ -124,7 +124,7 @@ for (const preparedStatements of protocols) {
         const [error, took] = yield* timed(Effect.flip(Stream.runForEach(rows(10_000_000, 1_000), ({ n }) =>
           n === 5_000 ? Effect.fail("the reader") : Effect.void)))
         expect(error).toBe("the reader")
-        expect(took).toBeLessThan(1_000)
+        expect(took).toBeLessThan(2_000)
         expect(yield* connectionId).toBe(id)
       }))
 
@@ -138,7 +138,7 @@ for (const preparedStatements of protocols) {
             )
           )
           expect(Exit.isFailure(exit)).toBe(true)
-          expect(took).toBeLessThan(1_100)
+          expect(took).toBeLessThan(2_000)
           expect(yield* connectionId).toBe(id)
         }
       }))
@@ -274,7 +274,7 @@ describe("a stream in a transaction", () => {
             Stream.runCollect(Stream.take(sql.unsafe(`SELECT n FROM t, ${numbers(10_000)}`).stream, 10))
           )
           expect(Chunk.size(some)).toBe(10)
-          expect(took).toBeLessThan(900)
+          expect(took).toBeLessThan(2_000)
           yield* sql`INSERT INTO t VALUES (3000)`
         }))
         expect(yield* admin(`SELECT COUNT(*) AS count FROM ${database}.t`)).toEqual([{ count: 2_001 }])
@@ -293,7 +293,7 @@ describe("a stream in a transaction", () => {
           yield* Stream.runForEach(rows(10_000_000, 1_000), () => Effect.sleep("10 millis"))
         }))
         const [, took] = yield* timed(Effect.exit(Effect.timeout(work, "200 millis")))
-        expect(took).toBeLessThan(1_100)
+        expect(took).toBeLessThan(2_000)
         expect(yield* admin(`SELECT COUNT(*) AS count FROM ${database}.t`)).toEqual([{ count: 0 }])
         expect(yield* connectionId).toBe(id)
       })
