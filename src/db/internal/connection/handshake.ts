@@ -6,12 +6,15 @@ import { schedule } from "../waiting/schedule.ts"
 import type { Login } from "./login.ts"
 import { connectionLost, cut, open } from "./mysql2.ts"
 
+/** How often a server that makes progress gets more time. */
+const MAX_EXTENSIONS = 4
+
 /**
  * Connects to `address`, or else to the host of the settings, and logs in. One of the callbacks is called, unless the
  * function returned gives up first.
  *
  * An attempt that was given up goes on, to its COM_QUIT: the server counts handshakes that break off, and after
- * `max_connect_errors` of them (100) it refuses the whole host. A server that is too slow for that is cut off.
+ * `max_connect_errors` of them (100) it refuses the whole host. A server that says nothing meanwhile is cut off.
  */
 export const logIn = (
   settings: Settings,
@@ -38,15 +41,23 @@ export const logIn = (
     if (over) return
     over = true
     if (wanted) return onLogin(driver)
-    driver.stream.once("close", cancelCut)
+    driver.stream.once("close", () => cancelCut())
     driver.end()
   })
-  return () => {
-    if (over || !wanted) return
-    wanted = false
+  const finishWithin = (extensions: number): void => {
+    const { stream } = driver
+    const { bytesRead } = stream
     cancelCut = schedule(QUIT, () => {
+      // TLS is another stream.
+      const progress = driver.stream !== stream || stream.bytesRead !== bytesRead
+      if (progress && extensions > 0) return finishWithin(extensions - 1)
       over = true
       cut(driver)
     })
+  }
+  return () => {
+    if (over || !wanted) return
+    wanted = false
+    finishWithin(MAX_EXTENSIONS)
   }
 }

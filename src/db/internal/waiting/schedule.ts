@@ -13,7 +13,7 @@ const LATE = 50
 const GRACE = 200
 
 /** How often that is added. So in a process that is always busy a deadline still comes. */
-const GRACES = 5
+const GRACES = 10
 
 /**
  * Runs the task after the delay (milliseconds), unless the function returned is called first. Where the event loop was

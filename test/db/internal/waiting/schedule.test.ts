@@ -92,7 +92,7 @@ describe("schedule", () => {
       })
     })
     clearInterval(busy)
-    expect(performance.now() - began).toBeLessThan(3_000)
+    expect(performance.now() - began).toBeLessThan(6_000)
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(runs).toBe(1)
   })
