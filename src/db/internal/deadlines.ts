@@ -22,7 +22,10 @@ export const KILL_AGAIN = 50
 /** How long the final KILL of a session may take. Nobody waits for it. */
 export const KILL_SESSION = 1_000
 
-/** How long the server may take to finish a handshake that is not needed any more, or to close after COM_QUIT. Then the socket is cut. */
+/** How long the server may say nothing in a handshake that is not needed any more. Then the socket is cut. */
+export const HANDSHAKE = 2_000
+
+/** How long the server may take to close a connection after COM_QUIT. Then the socket is cut. */
 export const QUIT = 1_000
 
 /** How long borrowed connections may take to come back when the database is closed. Then they are cut. */

@@ -1,13 +1,13 @@
 /** Logs in to the server, with handshakes that are always finished where that is possible. */
 import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
-import { QUIT } from "../deadlines.ts"
+import { HANDSHAKE } from "../deadlines.ts"
 import type { Settings } from "../settings/settings.ts"
 import { schedule } from "../waiting/schedule.ts"
 import type { Login } from "./login.ts"
 import { connectionLost, cut, open } from "./mysql2.ts"
 
 /** How often a server that makes progress gets more time. */
-const MAX_EXTENSIONS = 4
+const MAX_EXTENSIONS = 2
 
 /**
  * Connects to `address`, or else to the host of the settings, and logs in. One of the callbacks is called, unless the
@@ -47,7 +47,7 @@ export const logIn = (
   const finishWithin = (extensions: number): void => {
     const { stream } = driver
     const { bytesRead } = stream
-    cancelCut = schedule(QUIT, () => {
+    cancelCut = schedule(HANDSHAKE, () => {
       // TLS is another stream.
       const progress = driver.stream !== stream || stream.bytesRead !== bytesRead
       if (progress && extensions > 0) return finishWithin(extensions - 1)
