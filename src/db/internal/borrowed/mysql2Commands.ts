@@ -85,6 +85,9 @@ const [PrepareClass, ExecuteClass, QueryClass] = (() => {
   ]
 })()
 
+/** Looked up once: the driver's getter takes as long as some ten packets. */
+const ENCODINGS = Mysql.CharsetToEncoding
+
 class PreparedCommand extends ExecuteClass {
   readonly columns: Array<ReadonlyArray<Column> | undefined> = []
 
@@ -103,7 +106,7 @@ class PreparedCommand extends ExecuteClass {
       fail(this, Object.assign(new Error(wrongCount(expected, values.length)), { code: "WRONG_PARAMETER_COUNT" }))
       return null
     }
-    if (Mysql.CharsetToEncoding[connection.config.charsetNumber] !== "utf8") {
+    if (ENCODINGS[connection.config.charsetNumber] !== "utf8") {
       this.parameters = values.map(typed)
       return super.start(packet, connection)
     }
