@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import { MainDb } from "../../../src/db/Database.ts"
+import { byServer } from "../../support/db/dialect.ts"
 import { type Stage, withDatabase } from "../../support/db/stage.ts"
 import { server } from "../../support/db/testServer.ts"
 
@@ -181,7 +182,13 @@ const types: ReadonlyArray<Type> = [
     ],
     written: "ST_GeomFromText(?)"
   },
-  { type: "VECTOR(2)", arrivesAs: "parsed", values: [becomes(floats32(1.5, -2), [1.5, -2])], optional: true },
+  {
+    type: "VECTOR(2)",
+    arrivesAs: "parsed",
+    // MariaDB does not tell a VECTOR apart from a VARBINARY.
+    values: [becomes(floats32(1.5, -2), byServer<unknown>({ MySQL: [1.5, -2], MariaDB: floats32(1.5, -2) }))],
+    optional: true
+  },
   {
     type: "UUID",
     arrivesAs: "string",
