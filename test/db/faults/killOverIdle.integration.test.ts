@@ -106,6 +106,27 @@ test("40 nothing is idle: a connection is dialled for the KILL", { poolSize: 1 }
     expect((yield* stage.proxy.accepted).length).toBe(2)
   }))
 
+test(
+  "40 nothing is idle and the dial is refused: the next connection that comes back takes the KILL",
+  {},
+  (stage) =>
+    Effect.gen(function*() {
+      yield* open(5)
+      const latch = yield* Effect.makeLatch()
+      const hold = MainDb.withTransaction(Effect.zipRight(connectionId, latch.await))
+      const holders = yield* Effect.fork(Effect.all(Effect.replicate(hold, 4), { concurrency: 4 }))
+      yield* inUse(4)
+      const interrupted = yield* Effect.fork(interruptUpdate(stage))
+      // The dial that the server refuses.
+      yield* eventually(Effect.map(stage.proxy.accepted, ({ length }) => expect(length).toBe(6)))
+      yield* Effect.sleep("100 millis")
+      yield* latch.open
+      yield* Fiber.join(holders)
+      expect(yield* Fiber.join(interrupted)).toMatchObject({ n: 0 })
+      expect(yield* MainDb.stats).toMatchObject({ idle: 5, active: 0, discarded: { broken: 0 } })
+    })
+)
+
 test("40 the idle connection is lost with the KILL: the next one is used", {}, (stage) =>
   Effect.gen(function*() {
     yield* open(3)

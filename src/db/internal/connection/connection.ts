@@ -263,6 +263,11 @@ export class Connection {
       return
     }
     if (this.#running === undefined || this.dead) return done({ reusable: !this.dead, answered: !this.dead })
+    if (this.#session?.server === undefined) {
+      // A KILL might end somebody else's statement.
+      this.destroy()
+      return done({ reusable: false, answered: false })
+    }
     const stopping = [done]
     this.#stopping = stopping
     let answered = false

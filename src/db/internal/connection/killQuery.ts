@@ -1,6 +1,6 @@
 /**
  * KILL QUERY for a statement, over another connection: an idle one of the pool, which works on a server that has no room
- * for one more, or else one that is dialled.
+ * for one more, or else one that is dialled. If that fails too, over the next that becomes idle.
  */
 import { KILL_AGAIN, KILL_ANSWER, KILL_SESSION } from "../deadlines.ts"
 import { schedule } from "../waiting/schedule.ts"
@@ -27,8 +27,8 @@ const NO_SUCH_THREAD = 1094
  * Sends KILL QUERY until the statement has ended, which the owner reports with `statementEnded`. One that arrives between
  * PREPARE and EXECUTE finds nothing to kill, so it is repeated.
  *
- * `done` is called when the statement has ended: with true if no KILL can hit what runs next on its connection. It is
- * called with false, too, if no KILL can be sent. The sides are kept until `end`.
+ * `done` is called when the statement has ended: with true if no KILL can hit what runs next on its connection. The
+ * sides are kept until `end`, which the owner calls in any case, after a deadline of its own.
  */
 export class KillQuery {
   readonly #threadId: number
@@ -120,9 +120,11 @@ export class KillQuery {
     if (!this.#over && ![...this.#open.values()].includes(true)) this.#done(!this.#astray)
   }
 
-  /** There is no further side. One that is in use or being dialled may still do it. */
+  /** There is no side now. Unless one is in use or being dialled, looks again whether one has become idle. */
   #fail(): void {
-    if (!this.#over && this.#open.size === 0 && this.#giveUpDial === undefined) this.#done(false)
+    if (!this.#over && this.#open.size === 0 && this.#giveUpDial === undefined) {
+      this.#schedule(KILL_AGAIN, () => this.start())
+    }
   }
 
   #killSession(side: Side): void {

@@ -55,7 +55,7 @@ const setUp = (idle: ReadonlyArray<FakeSide> = []) => {
     kill.end(reusable)
   })
   kill.start()
-  return { kill, state }
+  return { kill, state, become: (side: FakeSide) => void waiting.push(side) }
 }
 
 const pass = (millis: number): void => {
@@ -162,14 +162,21 @@ describe("KILL QUERY", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it("fails where no connection can be had, but waits for one that is still being dialled", () => {
+  it("takes the next connection that becomes idle where the dial fails, and dials once", () => {
     const side = new FakeSide()
-    const { state } = setUp([side])
+    const { become, kill, state } = setUp([side])
     pass(300)
     side.answer(lost)
-    expect(state.results).toEqual([])
     state.connect(undefined)
-    expect(state.results).toEqual([false])
+    pass(200)
+    const next = new FakeSide()
+    become(next)
+    pass(50)
+    expect(next.sent).toEqual(["KILL QUERY 7"])
+    next.answer(refused)
+    pass(200)
+    expect(state).toMatchObject({ dials: 1, results: [] })
+    kill.end(false)
     expect(vi.getTimerCount()).toBe(0)
   })
 
