@@ -76,6 +76,9 @@ const MAX_KEPT = 32_768
 const MAX_ROWS_AHEAD = 512
 const MAX_BYTES_AHEAD = 8 * 1024 * 1024
 
+/** So many bytes of a stream that is being stopped are read before the KILL has been sent: it may end by itself. */
+const MAX_BYTES_UNKILLED = 1024 * 1024
+
 export class Connection {
   readonly #driver: DriverConnection
   readonly #source: Source
@@ -100,6 +103,8 @@ export class Connection {
   #running: Done | undefined
   #afterReply: (() => void) | undefined
   #stopping: Array<(stopped: Stopped) => void> | undefined
+  /** A KILL has been sent for the statement that is being stopped. */
+  #killed = false
   /** Rows and bytes read since the reader of the stream last took some. */
   #rowsAhead = 0
   #bytesAhead = 0
@@ -227,6 +232,8 @@ export class Connection {
         if (this.#stopping !== undefined) {
           failure ??= interrupted()
           skipRows(command)
+          // The server sends on until the KILL arrives. Reading that would keep this process from sending the KILL.
+          if (!this.#killed && this.#bytesAhead >= MAX_BYTES_UNKILLED) this.#driver.pause()
           return
         }
         this.#rowsAhead++
@@ -270,6 +277,7 @@ export class Connection {
     }
     const stopping = [done]
     this.#stopping = stopping
+    this.#killed = false
     let answered = false
     const finish = (reusable: boolean): void => {
       if (this.#stopping !== stopping) return
@@ -356,7 +364,19 @@ export class Connection {
   /** An idle connection of the pool, for a KILL. */
   #lendSide(): Side | undefined {
     const lent = this.#source.lendIdle((other) => other.#reaches(this))
-    return lent === undefined ? undefined : { send: lent.connection.#text, end: lent.end }
+    return lent === undefined ? undefined : this.#side(lent.connection, lent.end)
+  }
+
+  #side(connection: Connection, end: Side["end"]): Side {
+    return {
+      send: (sql, done) => {
+        connection.#text(sql, done)
+        this.#killed = true
+        // After the rows that are left the statement has ended.
+        if (this.#stopping !== undefined) this.resume()
+      },
+      end
+    }
   }
 
   /**
@@ -370,11 +390,14 @@ export class Connection {
     }
     const choose = (login: Login): Login => login.user === this.#login.user ? login : this.#login
     const read = (connection: Connection, then: (error: unknown) => void): void => connection.#read(then)
-    return Connection.#open({ ...this.#source, lendIdle: () => undefined }, this.#address, choose, read, (result) => {
+    // The time that the stop has is what counts, even where dials for borrowers have less.
+    const settings = { ...this.#settings, connectTimeout: Math.max(this.#settings.connectTimeout, CANCEL) }
+    const source = { ...this.#source, settings, lendIdle: () => undefined }
+    return Connection.#open(source, this.#address, choose, read, (result) => {
       if (result._tag === "Failed") return done(undefined)
       const { connection } = result
       if (connection.#reaches(this)) {
-        return done({ send: connection.#text, end: (healthy) => healthy ? connection.close() : connection.destroy() })
+        return done(this.#side(connection, (healthy) => healthy ? connection.close() : connection.destroy()))
       }
       connection.close()
       done(undefined)
