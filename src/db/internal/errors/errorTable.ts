@@ -161,7 +161,7 @@ export const rows: ReadonlyArray<Row> = [
   },
   {
     reason: "LoginRefused",
-    errnos: [1045, 1044, 1129, 1130, 1251, 1275, 1524, 1698, 1820, 1862, 3118, 3955, 4151],
+    errnos: [1045, 1044, 1130, 1251, 1275, 1524, 1698, 1820, 1862, 3118, 3955, 4151],
     states: ["28000"],
     codes: ["AUTH_SWITCH_PLUGIN_ERROR", "MYSQL_CLEAR_PASSWORD_NOT_ENABLED"],
     ...sessionRefused,
@@ -176,6 +176,15 @@ export const rows: ReadonlyArray<Row> = [
     detail: unchanged,
     hint: "encrypt the connection (ssl-mode=VERIFY_CA or REQUIRED in the URL) or use the server's socket;"
       + " allow-public-key-retrieval=true trusts whoever answers"
+  },
+  {
+    // After max_connect_errors handshakes that broke off, the server refuses the whole host.
+    reason: "LoginRefused",
+    errnos: [1129],
+    ...sessionRefused,
+    detail: unchanged,
+    hint:
+      "find out why handshakes from this host break off, then run FLUSH HOSTS (or TRUNCATE performance_schema.host_cache)"
   },
   {
     reason: "UnknownDatabase",
