@@ -12,24 +12,24 @@ import type { ParseError } from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { createPool as createCallbackPool, type Pool as CallbackPool } from "mysql2"
-import { createPool } from "mysql2/promise"
+import { createPool, type Pool, type PoolConnection } from "mysql2"
 import { numbers } from "../test/support/db/numbers.ts"
-import { compare, onFibers, onLoops } from "./harness.ts"
+import { compare, onCallbacks, onFibers } from "./harness.ts"
 
 const FIBERS = 20
+const SELECT = "SELECT * FROM bench WHERE id = ?"
 
 export const run = async (url: string): Promise<void> => {
   const raw = createPool({ uri: url, connectionLimit: FIBERS, supportBigNumbers: true })
-  const callbacks = createCallbackPool({ uri: url, connectionLimit: 1, supportBigNumbers: true })
+  const query = (text: string): Promise<unknown> => raw.promise().query(text)
   const ours = ManagedRuntime.make(
     MainDb.layer.pipe(Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["MAIN_DB_URL", url]])))))
   )
   const upstream = ManagedRuntime.make(MysqlClient.layer({ url: Redacted.make(url), maxConnections: FIBERS }))
   const sql = await ours.runPromise(MainDb)
   const other = await upstream.runPromise(SqlClient.SqlClient)
-  await raw.query("CREATE TABLE IF NOT EXISTS bench (id INT PRIMARY KEY, name VARCHAR(40), amount INT)")
-  await raw.query("REPLACE INTO bench VALUES (1, 'one', 10), (2, 'two', 20)")
+  await query("CREATE TABLE IF NOT EXISTS bench (id INT PRIMARY KEY, name VARCHAR(40), amount INT)")
+  await query("REPLACE INTO bench VALUES (1, 'one', 10), (2, 'two', 20)")
 
   await compare({
     work: `one prepared statement, ${FIBERS} fibers`,
@@ -37,7 +37,7 @@ export const run = async (url: string): Promise<void> => {
     contenders: [
       {
         name: "mysql2 pool.execute",
-        run: (count) => onLoops(() => raw.execute("SELECT * FROM bench WHERE id = ?", [1]), count, FIBERS)
+        run: (count) => onCallbacks((done) => raw.execute(SELECT, [1], done), count, FIBERS)
       },
       {
         name: "ours",
@@ -50,46 +50,51 @@ export const run = async (url: string): Promise<void> => {
     ]
   })
 
-  const transaction = async (): Promise<void> => {
-    const connection = await raw.getConnection()
-    try {
-      await connection.query("BEGIN")
-      await connection.execute("SELECT * FROM bench WHERE id = ?", [1])
-      await connection.query("COMMIT")
-    } finally {
-      connection.release()
+  for (const [name, statements] of [["one statement", 1], ["five statements", 5]] as const) {
+    const body = <E, R>(statement: Effect.Effect<unknown, E, R>): Effect.Effect<void, E, R> => {
+      let left = statements
+      return Effect.whileLoop({ while: () => left-- > 0, body: () => statement, step: () => {} })
     }
+    await compare({
+      work: `transaction of ${name}, ${FIBERS} fibers`,
+      count: 1_000 * Math.round(10 / (statements + 2)),
+      contenders: [
+        {
+          name: "mysql2 BEGIN … COMMIT",
+          run: (count) => onCallbacks((done) => transaction(raw, statements, done), count, FIBERS)
+        },
+        {
+          name: "ours",
+          run: (count) =>
+            ours.runPromise(
+              onFibers(
+                MainDb.withTransaction(Effect.suspend(() => body(sql`SELECT * FROM bench WHERE id = ${1}`))),
+                count,
+                FIBERS
+              )
+            )
+        },
+        {
+          name: "@effect/sql-mysql2",
+          run: (count) =>
+            upstream.runPromise(
+              onFibers(
+                other.withTransaction(Effect.suspend(() => body(other`SELECT * FROM bench WHERE id = ${1}`))),
+                count,
+                FIBERS
+              )
+            )
+        }
+      ]
+    })
   }
-  await compare({
-    work: `transaction of one statement, ${FIBERS} fibers`,
-    count: 5_000,
-    contenders: [
-      { name: "mysql2 BEGIN … COMMIT", run: (count) => onLoops(transaction, count, FIBERS) },
-      {
-        name: "ours",
-        run: (count) =>
-          ours.runPromise(
-            onFibers(MainDb.withTransaction(sql`SELECT * FROM bench WHERE id = ${1}`), count, FIBERS)
-          )
-      },
-      {
-        name: "@effect/sql-mysql2",
-        run: (count) =>
-          upstream.runPromise(
-            onFibers(other.withTransaction(other`SELECT * FROM bench WHERE id = ${1}`), count, FIBERS)
-          )
-      }
-    ]
-  })
 
-  const one = await raw.getConnection()
-  const loop = async (count: number): Promise<void> => {
-    for (let i = 0; i < count; i++) await one.execute("SELECT * FROM bench WHERE id = ?", [1])
-  }
+  const one = await new Promise<PoolConnection>((resolve, reject) =>
+    raw.getConnection((error, connection) => error === null ? resolve(connection) : reject(error))
+  )
   const reserved = (count: number): Effect.Effect<void, SqlError> =>
     Effect.scoped(
-      Effect.flatMap(sql.reserve, (connection) =>
-        Effect.repeatN(connection.execute("SELECT * FROM bench WHERE id = ?", [1], undefined), count - 1))
+      Effect.flatMap(sql.reserve, (connection) => Effect.repeatN(connection.execute(SELECT, [1], undefined), count - 1))
     )
   await compare({
     work: "what the pool adds: one statement after the other",
@@ -100,7 +105,10 @@ export const run = async (url: string): Promise<void> => {
         name: "ours, borrowed each time",
         run: (count) => ours.runPromise(onFibers(sql`SELECT * FROM bench WHERE id = ${1}`, count, 1))
       },
-      { name: "mysql2, one connection", run: loop }
+      {
+        name: "mysql2, one connection",
+        run: (count) => onCallbacks((done) => one.execute(SELECT, [1], done), count, 1)
+      }
     ]
   })
   one.release()
@@ -116,8 +124,8 @@ export const run = async (url: string): Promise<void> => {
   })
   await ours.runPromise(fairness(statement))
 
-  await raw.query("CREATE TABLE IF NOT EXISTS many (id INT PRIMARY KEY, name VARCHAR(40), amount INT)")
-  await raw.query(`REPLACE INTO many SELECT seq, CONCAT('name ', seq), seq * 2 FROM ${numbers(100_000)}`)
+  await query("CREATE TABLE IF NOT EXISTS many (id INT PRIMARY KEY, name VARCHAR(40), amount INT)")
+  await query(`REPLACE INTO many SELECT seq, CONCAT('name ', seq), seq * 2 FROM ${numbers(100_000)}`)
   const many = "SELECT * FROM many"
   await ours.runPromise(counted(sql))
   await compare({
@@ -125,7 +133,7 @@ export const run = async (url: string): Promise<void> => {
     count: 100_000,
     rounds: 7,
     contenders: [
-      { name: "mysql2 pool.execute", run: async () => void await raw.execute(many) },
+      { name: "mysql2 pool.execute", run: () => onCallbacks((done) => raw.execute(many, done), 1, 1) },
       { name: "ours", run: () => ours.runPromise(Effect.asVoid(sql.unsafe(many))) }
     ]
   })
@@ -134,17 +142,33 @@ export const run = async (url: string): Promise<void> => {
     count: 100_000,
     rounds: 7,
     contenders: [
-      { name: "mysql2 query().stream()", run: () => drain(callbacks, many) },
+      { name: "mysql2 query().stream()", run: () => drain(raw, many) },
       { name: "ours", run: () => ours.runPromise(Stream.runDrain(sql.unsafe(many).stream)) },
       { name: "@effect/sql-mysql2", run: () => upstream.runPromise(Stream.runDrain(other.unsafe(many).stream)) }
     ]
   })
   await Effect.runPromise(Effect.all([ours.disposeEffect, upstream.disposeEffect]))
-  await raw.end()
-  callbacks.end()
+  await raw.promise().end()
 }
 
-const drain = async (pool: CallbackPool, text: string): Promise<void> => {
+/** The same transaction on the bare driver; the connection returns to the pool in either case. */
+const transaction = (pool: Pool, statements: number, done: (error: Error | null) => void): void =>
+  pool.getConnection((refused, connection) => {
+    if (refused !== null) return done(refused)
+    const end = (error: Error | null): void => {
+      connection.release()
+      done(error)
+    }
+    let left = statements
+    const next = (error: Error | null): void => {
+      if (error !== null) return end(error)
+      if (left-- > 0) connection.execute(SELECT, [1], next)
+      else connection.query("COMMIT", end)
+    }
+    connection.query("BEGIN", next)
+  })
+
+const drain = async (pool: Pool, text: string): Promise<void> => {
   for await (const _ of pool.query(text).stream()) void _
 }
 

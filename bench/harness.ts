@@ -16,17 +16,18 @@ export interface Row {
 }
 
 interface Sample {
-  readonly userMicros: number
+  readonly cpuMicros: number
   readonly perSecond: number
 }
 
-/** User CPU of this process per operation, and operations per second; the servers are other processes or counted in both. */
+/** CPU of this process (user and system) per operation, and operations per second; servers are other processes or counted in both. */
 const measure = async (contender: Contender, count: number): Promise<Sample> => {
   const cpu = process.cpuUsage()
   const start = performance.now()
   await contender.run(count)
   const elapsed = performance.now() - start
-  return { userMicros: process.cpuUsage(cpu).user / count, perSecond: count / elapsed * 1000 }
+  const { system, user } = process.cpuUsage(cpu)
+  return { cpuMicros: (user + system) / count, perSecond: count / elapsed * 1000 }
 }
 
 export const compare = async ({ contenders, count, rounds = 9, work }: Row): Promise<void> => {
@@ -37,14 +38,14 @@ export const compare = async ({ contenders, count, rounds = 9, work }: Row): Pro
   }
   const base = samples.get(contenders[0]!.name)!
   console.log(`\n${work} (${count} × ${rounds} rounds)`)
-  console.log(columns("", "user µs/op", "ratio", "spread", "op/s", "ratio", "spread"))
+  console.log(columns("", "CPU µs/op", "ratio", "spread", "op/s", "ratio", "spread"))
   for (const { name } of contenders) {
     const own = samples.get(name)!
-    const cpu = spread(own.map((sample, i) => sample.userMicros / base[i]!.userMicros))
+    const cpu = spread(own.map((sample, i) => sample.cpuMicros / base[i]!.cpuMicros))
     const speed = spread(own.map((sample, i) => sample.perSecond / base[i]!.perSecond))
     console.log(columns(
       name,
-      median(own.map((sample) => sample.userMicros)).toFixed(1),
+      median(own.map((sample) => sample.cpuMicros)).toFixed(1),
       cpu.median,
       cpu.range,
       median(own.map((sample) => sample.perSecond)).toFixed(0),
@@ -77,6 +78,25 @@ export const onLoops = async (task: () => Promise<unknown>, count: number, loops
     })
   )
 }
+
+/** The same for work that takes a callback, without a promise in the way. */
+export const onCallbacks = (
+  task: (done: (error: Error | null) => void) => void,
+  count: number,
+  loops: number
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    let running = loops
+    for (let i = 0; i < loops; i++) {
+      let left = Math.ceil(count / loops)
+      const next = (error: Error | null): void => {
+        if (error !== null) reject(error)
+        else if (left-- > 0) task(next)
+        else if (--running === 0) resolve()
+      }
+      next(null)
+    }
+  })
 
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = [...values].sort((left, right) => left - right)

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [database|aws|imports]`: ours against what a user would pick instead. It measures the built package on
- * local servers; user CPU is that of this process, in which the local S3 and SQS servers run too.
+ * local servers; CPU is that of this process, in which the local S3 and SQS servers run too.
  */
 import { Infrastructure } from "@betterai/infrastructure"
 import { LocalStack } from "@betterai/infrastructure/local"
