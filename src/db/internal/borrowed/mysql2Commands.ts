@@ -19,14 +19,16 @@ import type { DriverConnection } from "./mysql2Connection.ts"
 /** How the columns of each result of a command must be converted. */
 export type ResultColumns = ReadonlyArray<ReadonlyArray<Column> | undefined>
 
-/** A command that runs. Without a callback it emits `result`, `error` and `end`. */
+/** A command that runs. Without a receiver it emits `result`, `error` and `end`. */
 export interface RunningCommand {
   readonly on: (event: "result" | "error" | "end", listener: (value: unknown, resultIndex: number) => void) => void
   readonly columns: ResultColumns
 }
 
-/** The callback of a command. An INSERT and the like have a header as their result. */
-export type CommandDone = (error: unknown, result: unknown, columns: ResultColumns) => void
+/** Who is told how a command ended. An INSERT and the like have a header as their result. */
+export interface Receiver {
+  readonly onReply: (error: unknown, result: unknown, columns: ResultColumns) => void
+}
 
 export interface CommandOptions {
   readonly sql: string
@@ -44,18 +46,27 @@ interface Prepared {
 
 type State = ((packet: unknown, connection: any) => unknown) | null
 
+/** A command calls its `onResult` as a method: one function serves all commands of a class. */
+type OnResult<C extends Command> = (this: C, error: unknown, result?: any) => void
+
 interface Command {
   on(event: string, listener: (...args: Array<any>) => void): void
-  emit(event: string, value: unknown): void
+  emit(event: string, ...values: ReadonlyArray<any>): boolean
   listenerCount(event: string): number
-  onResult: ((error: unknown, result?: unknown) => void) | undefined
+  readonly onResult: unknown
 }
 
 interface Prepare extends Command {
   readonly parameterCount: number
 }
 
-interface Execute extends Command {
+interface Query extends Command {
+  readonly _resultIndex: number
+  readonly _rows: ReadonlyArray<unknown>
+  done(): State
+}
+
+interface Execute extends Query {
   statement: Prepared | undefined
   parameters: ReadonlyArray<unknown>
   options: unknown
@@ -65,7 +76,7 @@ interface Execute extends Command {
   start(packet: unknown, connection: any): State
 }
 
-type CommandClass<C, Done> = new(options: object, done: Done | undefined) => C
+type CommandClass<C extends Command> = new(options: object, onResult: OnResult<any> | undefined) => C
 
 const [PrepareClass, ExecuteClass, QueryClass] = (() => {
   const found: Array<Command> = []
@@ -79,21 +90,35 @@ const [PrepareClass, ExecuteClass, QueryClass] = (() => {
   execute.call(pretended, "DO 0", [])
   query.call(pretended, "DO 0", [])
   return found.map((command) => command.constructor) as unknown as [
-    CommandClass<Prepare, (error: unknown, statement: Prepared) => void>,
-    CommandClass<Execute, never>,
-    CommandClass<Command, never>
+    CommandClass<Prepare>,
+    CommandClass<Execute>,
+    CommandClass<Query>
   ]
 })()
 
 /** Looked up once: the driver's getter takes as long as some ten packets. */
 const ENCODINGS = Mysql.CharsetToEncoding
 
-class PreparedCommand extends ExecuteClass {
-  readonly columns: Array<ReadonlyArray<Column> | undefined> = []
+class PreparedCommand extends ExecuteClass implements Watched {
+  readonly columns: Watched["columns"] = []
+  readonly decoding: Decoding
+  readonly receiver: Receiver | undefined
+  readonly rowsAsArray: boolean
 
-  constructor(options: CommandOptions, decoding: Decoding, done: CommandDone | undefined) {
-    super(options, undefined)
-    watch(this, decoding, true, options.rowsAsArray, done)
+  constructor(options: CommandOptions, decoding: Decoding, receiver: Receiver | undefined) {
+    super(options, receiver === undefined ? undefined : reply)
+    this.decoding = decoding
+    this.receiver = receiver
+    this.rowsAsArray = options.rowsAsArray
+  }
+
+  override emit(event: string, ...values: ReadonlyArray<any>): boolean {
+    if (event === "fields") addColumns(this, values[0], true)
+    return super.emit(event, ...values)
+  }
+
+  override done(): State {
+    return replyLater(this)
   }
 
   /** Sends the statement. `null` ends the command. */
@@ -121,13 +146,58 @@ class PreparedCommand extends ExecuteClass {
 /** CLIENT_QUERY_ATTRIBUTES: each parameter has a name, which is empty. */
 const QUERY_ATTRIBUTES = 1 << 27
 
-class TextCommand extends QueryClass {
-  readonly columns: Array<ReadonlyArray<Column> | undefined> = []
+class TextCommand extends QueryClass implements Watched {
+  readonly columns: Watched["columns"] = []
+  readonly decoding: Decoding
+  readonly receiver: Receiver | undefined
+  readonly rowsAsArray: boolean
 
-  constructor(options: CommandOptions, decoding: Decoding, done: CommandDone | undefined) {
-    super(options, undefined)
-    watch(this, decoding, false, options.rowsAsArray, done)
+  constructor(options: CommandOptions, decoding: Decoding, receiver: Receiver | undefined) {
+    super(options, receiver === undefined ? undefined : reply)
+    this.decoding = decoding
+    this.receiver = receiver
+    this.rowsAsArray = options.rowsAsArray
   }
+
+  override emit(event: string, ...values: ReadonlyArray<any>): boolean {
+    if (event === "fields") addColumns(this, values[0], false)
+    return super.emit(event, ...values)
+  }
+
+  override done(): State {
+    return replyLater(this)
+  }
+}
+
+/**
+ * What the commands have in common. None of it is a closure: through those that each command had, the garbage of one kept
+ * that of the next alive, which cost half of the time of a statement.
+ */
+interface Watched extends Query {
+  readonly columns: Array<ReadonlyArray<Column> | undefined>
+  readonly decoding: Decoding
+  readonly receiver: Receiver | undefined
+  readonly rowsAsArray: boolean
+}
+
+/** The driver tells the fields of each result before it reads the rows. */
+const addColumns = (command: Watched, fields: ReadonlyArray<Field> | undefined, binary: boolean): void => {
+  command.columns.push(fields && command.decoding.columns(fields, binary, command.rowsAsArray))
+}
+
+function reply(this: Watched, error: unknown, result?: unknown): void {
+  this.receiver!.onReply(error, result, this.columns)
+}
+
+/** As the driver does it. */
+const replyLater = (command: Watched): State => {
+  if (command.receiver !== undefined) process.nextTick(replyNow, command)
+  return null
+}
+
+const replyNow = (command: Watched): void => {
+  const { _resultIndex, _rows, columns, receiver } = command
+  receiver!.onReply(null, _resultIndex === 0 ? _rows[0] : _rows, columns)
 }
 
 /** What `writePacket` needs of a packet. */
@@ -145,21 +215,8 @@ class Packet {
   }
 }
 
-const watch = (
-  command: PreparedCommand | TextCommand,
-  decoding: Decoding,
-  binary: boolean,
-  rowsAsArray: boolean,
-  done: CommandDone | undefined
-): void => {
-  command.on("fields", (fields: ReadonlyArray<Field> | undefined) => {
-    command.columns.push(fields === undefined ? undefined : decoding.columns(fields, binary, rowsAsArray))
-  })
-  if (done !== undefined) command.onResult = (error, result) => done(error, result, command.columns)
-}
-
-const fail = (command: Command, error: unknown): void => {
-  if (command.onResult !== undefined) return command.onResult(error)
+const fail = (command: PreparedCommand, error: unknown): void => {
+  if (command.receiver !== undefined) return command.receiver.onReply(error, undefined, command.columns)
   // A statement that is prepared already may fail before anybody listens.
   if (command.listenerCount("error") > 0) command.emit("error", error)
   else queueMicrotask(() => command.emit("error", error))
@@ -178,25 +235,37 @@ const integer = (value: bigint): unknown =>
     ? Mysql.TypedParameter.LONGLONG.unsigned(value)
     : Mysql.TypedParameter.NEWDECIMAL(String(value))
 
-/**
- * Runs a statement that is prepared on the server, or already was. The driver keeps prepared statements by their text and by
- * its option `nestTables`, which means nothing to us.
- */
+/** Prepares the statement of a command, if it is not prepared yet. */
+class PreparingCommand extends PrepareClass {
+  readonly command: PreparedCommand
+  readonly variant: Variant | undefined
+
+  /** The driver keeps prepared statements by their text and by its option `nestTables`, which means nothing to us. */
+  constructor(sql: string, command: PreparedCommand, variant: Variant | undefined) {
+    super({ sql, nestTables: variant?.key }, prepared)
+    this.command = command
+    this.variant = variant
+  }
+}
+
+function prepared(this: PreparingCommand, error: unknown, statement: Prepared): void {
+  const { command, parameterCount, variant } = this
+  if (error) return fail(command, error)
+  statement.count ??= parameterCount
+  if (variant !== undefined) variant.parameters = statement.parameters
+  command.statement = statement
+}
+
+/** Runs a statement that is prepared on the server, or already was. */
 export const execute = (
   connection: DriverConnection,
   options: CommandOptions,
   decoding: Decoding,
   variant: Variant | undefined,
-  done?: CommandDone
+  receiver?: Receiver
 ): RunningCommand => {
-  const command = new PreparedCommand(options, decoding, done)
-  const prepare = new PrepareClass({ sql: options.sql, nestTables: variant?.key }, (error, statement) => {
-    if (error) return fail(command, error)
-    statement.count ??= prepare.parameterCount
-    if (variant !== undefined) variant.parameters = statement.parameters
-    command.statement = statement
-  })
-  connection.addCommand(prepare)
+  const command = new PreparedCommand(options, decoding, receiver)
+  connection.addCommand(new PreparingCommand(options.sql, command, variant))
   connection.addCommand(command)
   return command
 }
@@ -211,9 +280,9 @@ export const query = (
   connection: DriverConnection,
   options: CommandOptions,
   decoding: Decoding,
-  done?: CommandDone
+  receiver?: Receiver
 ): RunningCommand => {
-  const command = new TextCommand(options, decoding, done)
+  const command = new TextCommand(options, decoding, receiver)
   connection.addCommand(command)
   return command
 }

@@ -100,7 +100,7 @@ export class Connection {
   #session: Session | undefined
   /** A packet came out of its order: what looks like an answer may belong to something else. */
   #outOfOrder = false
-  #running: Done | undefined
+  #running: Running | undefined
   #afterReply: (() => void) | undefined
   #stopping: Array<(stopped: Stopped) => void> | undefined
   /** A KILL has been sent for the statement that is being stopped. */
@@ -192,14 +192,14 @@ export class Connection {
 
   /** Runs one statement. Must not be called while another one runs. */
   run(request: Request, done: Done): void {
-    const finish = this.#begin(this.#closesAfter(request) ? this.#closing(request, done) : done)
-    if (finish === undefined) return
+    const running = this.#begin(this.#closesAfter(request) ? this.#closing(request, done) : done)
+    if (running === undefined) return
     try {
       const refusal = this.#tooLarge(request)
-      if (refusal === undefined) this.#send(request, finish)
-      else finish(refusal, undefined)
+      if (refusal === undefined) this.#send(request, running)
+      else running.onReply(refusal)
     } catch (error) {
-      finish(error, undefined)
+      running.onReply(error)
     }
   }
 
@@ -216,14 +216,14 @@ export class Connection {
       stream.off("data", count)
       sink.onEnd(error)
     }
-    const finish = this.#begin(this.#closesAfter(request) ? this.#closing(request, ended) : ended)
-    if (finish === undefined) return
+    const running = this.#begin(this.#closesAfter(request) ? this.#closing(request, ended) : ended)
+    if (running === undefined) return
     this.#rowsAhead = 0
     this.#bytesAhead = 0
     stream.prependListener("data", count)
     try {
       const refusal = this.#tooLarge(request)
-      if (refusal !== undefined) return finish(refusal, undefined)
+      if (refusal !== undefined) return running.onReply(refusal)
       const command = this.#send(request)
       let failure: unknown = null
       command.on("result", (row, resultIndex) => {
@@ -243,11 +243,11 @@ export class Connection {
       command.on("error", (error) => {
         failure = error
         // A lost connection ends a command by its error alone: no "end" follows.
-        setImmediate(() => finish(failure, undefined))
+        setImmediate(() => running.onReply(failure))
       })
-      command.on("end", () => finish(failure, undefined))
+      command.on("end", () => running.onReply(failure))
     } catch (error) {
-      finish(error, undefined)
+      running.onReply(error)
     }
   }
 
@@ -349,12 +349,12 @@ export class Connection {
     this.run({ sql, values: [], rowsAsArray: false, prepared: false }, done)
   }
 
-  #send(request: Request, done?: Commands.CommandDone): Commands.RunningCommand {
+  #send(request: Request, receiver?: Commands.Receiver): Commands.RunningCommand {
     const { bigint, prepared, rowsAsArray, sql, text = sql, values } = request
     const decoding = bigint === undefined ? this.#decoding : this.#autoDecoding
     return prepared
-      ? Commands.execute(this.#driver, { sql, values, rowsAsArray }, decoding, this.#variant(sql, values), done)
-      : Commands.query(this.#driver, { sql: text, values: [], rowsAsArray }, decoding, done)
+      ? Commands.execute(this.#driver, { sql, values, rowsAsArray }, decoding, this.#variant(sql, values), receiver)
+      : Commands.query(this.#driver, { sql: text, values: [], rowsAsArray }, decoding, receiver)
   }
 
   #variant(sql: string, values: ReadonlyArray<unknown>): Variant | undefined {
@@ -437,35 +437,48 @@ export class Connection {
   }
 
   #command(send: (finish: (error?: unknown) => void) => void, done: (error: unknown) => void): void {
-    const finish = this.#begin(done)
-    if (finish === undefined) return
-    send((error) => finish(error ?? null, undefined))
+    const running = this.#begin(done)
+    if (running !== undefined) send((error) => running.onReply(error ?? null))
   }
 
-  /** Marks a command as running. Its end is reported once, by the first of: the server, the socket, ourselves. */
-  #begin(done: Done): Done | undefined {
-    if (this.dead) {
-      done(connectionLost(), undefined)
-      return undefined
-    }
-    const finish: Done = (error, result, columns) => {
-      if (this.#running !== finish) return
-      this.#running = undefined
-      const afterReply = this.#afterReply
-      this.#afterReply = undefined
-      if (error === null && (this.#outOfOrder || isGarbled(result))) done(garbled(), undefined)
-      else done(error, result, columns)
-      afterReply?.()
-    }
-    this.#running = finish
-    return finish
+  /** Marks a command as running. */
+  #begin(done: Done): Running | undefined {
+    if (!this.dead) return this.#running = new Running(this, done)
+    done(connectionLost(), undefined)
+    return undefined
+  }
+
+  /** The end of a command. It counts once, from the first of: the server, the socket, ourselves. */
+  ended(running: Running, error: unknown, result: unknown, columns: Commands.ResultColumns | undefined): void {
+    if (this.#running !== running) return
+    this.#running = undefined
+    const afterReply = this.#afterReply
+    this.#afterReply = undefined
+    if (error === null && (this.#outOfOrder || isGarbled(result))) running.done(garbled(), undefined)
+    else running.done(error, result, columns)
+    afterReply?.()
   }
 
   #die(error: unknown): void {
     if (this.dead && this.#running === undefined) return
     this.dead = true
-    if (this.#running !== undefined) return this.#running(error, undefined)
+    if (this.#running !== undefined) return this.#running.onReply(error)
     this.onIdleDeath?.()
+  }
+}
+
+/** A command that runs on a connection. */
+class Running implements Commands.Receiver {
+  readonly #connection: Connection
+  readonly done: Done
+
+  constructor(connection: Connection, done: Done) {
+    this.#connection = connection
+    this.done = done
+  }
+
+  onReply(error: unknown, result?: unknown, columns?: Commands.ResultColumns): void {
+    this.#connection.ended(this, error, result, columns)
   }
 }
 

@@ -54,6 +54,11 @@ export class Level implements Lender {
     onFailure: (error: DatabaseError) => void
   ): () => void {
     const { transaction } = this
+    // Nearly always so after the first statement.
+    if (this.#open && transaction.isUsable && this.lock.acquireNow()) {
+      onLease(this.#lease)
+      return ignore
+    }
     let takenBack = false
     let holdsLock = false
     const whenOpen = (failure: DatabaseError | undefined): void => {
@@ -172,3 +177,5 @@ class LevelLease implements Lease {
     this.#level.lock.release()
   }
 }
+
+const ignore = (): void => {}

@@ -17,8 +17,7 @@ export class Lock {
       refused("closed")
       return ignore
     }
-    if (!this.#held) {
-      this.#held = true
+    if (this.acquireNow()) {
       granted()
       return ignore
     }
@@ -30,6 +29,12 @@ export class Lock {
       cancelTimer()
       this.#waiting.leave(place)
     }
+  }
+
+  /** Whether the lock was free and is now acquired. */
+  acquireNow(): boolean {
+    if (this.#held || this.#onFree !== undefined) return false
+    return this.#held = true
   }
 
   release(): void {

@@ -38,6 +38,9 @@ export class WaitQueue<A> {
     else place.previous.next = place.next
     if (place.next === undefined) this.#last = place.previous
     else place.next.previous = place.previous
+    // A place that has grown old would keep the young ones behind it, dead or not, until the next collection of the old.
+    place.previous = undefined
+    place.next = undefined
     return true
   }
 
