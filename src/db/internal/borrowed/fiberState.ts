@@ -8,6 +8,7 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Request from "effect/Request"
@@ -20,27 +21,41 @@ type AnyFiber = Fiber.RuntimeFiber<any, any>
  * in an uninterruptible region; `body` itself must restore interruption.
  */
 export const exitWith = <A, E>(
-  fiber: AnyFiber,
   context: Context.Context<never>,
   body: Effect.Effect<A, E>
 ): Effect.Effect<Exit.Exit<A, E>> => {
-  const outerContext = fiber.currentContext
-  const outerCache = fiber.getFiberRef(FiberRef.currentRequestCache)
-  return Effect.zipRight(
-    set(context, ownRequestCache()),
-    Effect.zipLeft(Effect.exit(body), set(outerContext, outerCache))
-  )
+  let outerContext: Values | undefined
+  let outerCache: Values | undefined
+  const enter = Effect.updateFiberRefs((id, { locals }) => {
+    outerContext = locals.get(FiberRef.currentContext)
+    outerCache = locals.get(FiberRef.currentRequestCache)
+    return withBoth(locals, inside(id, outerContext, context), inside(id, outerCache, ownRequestCache()))
+  })
+  const leave = Effect.updateFiberRefs((_, { locals }) => withBoth(locals, outerContext, outerCache))
+  return Effect.zipRight(enter, Effect.zipLeft(Effect.exit(body), leave))
 }
 
-const set = (context: Context.Context<never>, cache: Request.Cache): Effect.Effect<void> =>
-  Effect.updateFiberRefs((fiberId, fiberRefs) =>
-    FiberRefs.updateManyAs(fiberRefs, {
-      entries: [
-        [FiberRef.currentContext, [[fiberId, context]]],
-        [FiberRef.currentRequestCache, [[fiberId, cache]]]
-      ]
-    })
-  )
+/** The values of one reference, each with the fiber that has set it, the last one first. */
+type Values = Locals extends Map<any, infer V> ? V : never
+
+type Locals = FiberRefs.FiberRefs["locals"]
+
+const inside = (id: FiberId.Single, outer: Values | undefined, value: unknown): Values =>
+  outer === undefined ? [[id, value]] : [[id, value], ...outer[0][0] === id ? outer.slice(1) : outer]
+
+/** `FiberRefs.updateManyAs` compares old and new contexts value by value, which costs as much as a short statement. */
+const withBoth = (locals: Locals, context: Values | undefined, cache: Values | undefined): FiberRefs.FiberRefs => {
+  const changed = new Map(locals)
+  put(changed, FiberRef.currentContext, context)
+  put(changed, FiberRef.currentRequestCache, cache)
+  return FiberRefs.unsafeMake(changed)
+}
+
+const put = (
+  locals: Map<FiberRef.FiberRef<any>, Values>,
+  ref: FiberRef.FiberRef<any>,
+  values: Values | undefined
+): void => void (values === undefined ? locals.delete(ref) : locals.set(ref, values))
 
 /**
  * A request cache for the body of a transaction. The default cache belongs to the whole process: the body would read

@@ -69,4 +69,4 @@ export const exitOf = <A, E, R>(
   transaction: Transaction,
   restore: Restore
 ): Effect.Effect<Exit.Exit<A, E>> =>
-  exitWith(fiber, add(fiber.currentContext, owner, transaction), restore(body as Effect.Effect<A, E>))
+  exitWith(add(fiber.currentContext, owner, transaction), restore(body as Effect.Effect<A, E>))

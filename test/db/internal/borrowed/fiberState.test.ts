@@ -14,7 +14,7 @@ class Here extends Context.Tag("test/Here")<Here, string>() {}
 const within = <A, E>(body: Effect.Effect<A, E, Here>) =>
   Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
     Effect.uninterruptibleMask((restore) =>
-      exitWith(fiber, Context.add(fiber.currentContext, Here, "inside"), restore(body as Effect.Effect<A, E>))
+      exitWith(Context.add(fiber.currentContext, Here, "inside"), restore(body as Effect.Effect<A, E>))
     )
   )
 
