@@ -237,7 +237,7 @@ export class Connection {
           return
         }
         this.#rowsAhead++
-        sink.onRow(row, command.columns[resultIndex])
+        sink.onRow(row, command.reply.columns[resultIndex])
         if (this.#rowsAhead >= MAX_ROWS_AHEAD || this.#bytesAhead >= MAX_BYTES_AHEAD) this.#driver.pause()
       })
       command.on("error", (error) => {
