@@ -24,38 +24,39 @@ export const exitWith = <A, E>(
   context: Context.Context<never>,
   body: Effect.Effect<A, E>
 ): Effect.Effect<Exit.Exit<A, E>> => {
-  let outerContext: Values | undefined
-  let outerCache: Values | undefined
-  const enter = Effect.updateFiberRefs((id, { locals }) => {
-    outerContext = locals.get(FiberRef.currentContext)
-    outerCache = locals.get(FiberRef.currentRequestCache)
-    return withBoth(locals, inside(id, outerContext, context), inside(id, outerCache, ownRequestCache()))
+  let outerContext: Values
+  let outerCache: Values
+  const enter = Effect.updateFiberRefs((id, fiberRefs) => {
+    outerContext = valuesOf(fiberRefs, FiberRef.currentContext, id)
+    outerCache = valuesOf(fiberRefs, FiberRef.currentRequestCache, id)
+    return withBoth(fiberRefs, inside(outerContext, context), inside(outerCache, ownRequestCache()))
   })
-  const leave = Effect.updateFiberRefs((_, { locals }) => withBoth(locals, outerContext, outerCache))
+  const leave = Effect.updateFiberRefs((_, fiberRefs) => withBoth(fiberRefs, outerContext, outerCache))
   return Effect.zipRight(enter, Effect.zipLeft(Effect.exit(body), leave))
 }
+
+type Locals = FiberRefs.FiberRefs["locals"]
 
 /** The values of one reference, each with the fiber that has set it, the last one first. */
 type Values = Locals extends Map<any, infer V> ? V : never
 
-type Locals = FiberRefs.FiberRefs["locals"]
-
-const inside = (id: FiberId.Single, outer: Values | undefined, value: unknown): Values =>
-  outer === undefined ? [[id, value]] : [[id, value], ...outer[0][0] === id ? outer.slice(1) : outer]
-
-/** `FiberRefs.updateManyAs` compares old and new contexts value by value, which costs as much as a short statement. */
-const withBoth = (locals: Locals, context: Values | undefined, cache: Values | undefined): FiberRefs.FiberRefs => {
-  const changed = new Map(locals)
-  put(changed, FiberRef.currentContext, context)
-  put(changed, FiberRef.currentRequestCache, cache)
-  return FiberRefs.unsafeMake(changed)
+/**
+ * The values of a reference, the first as set by this fiber even where it was inherited: a child that is joined after the
+ * body is compared with what this fiber has, and would bring the transaction along.
+ */
+const valuesOf = <A>(fiberRefs: FiberRefs.FiberRefs, ref: FiberRef.FiberRef<A>, id: FiberId.Single): Values => {
+  const values = fiberRefs.locals.get(ref)
+  if (values?.[0][0] === id) return values
+  return [[id, FiberRefs.getOrDefault(fiberRefs, ref)], ...values ?? []]
 }
 
-const put = (
-  locals: Map<FiberRef.FiberRef<any>, Values>,
-  ref: FiberRef.FiberRef<any>,
-  values: Values | undefined
-): void => void (values === undefined ? locals.delete(ref) : locals.set(ref, values))
+const inside = ([[id], ...outer]: Values, value: unknown): Values => [[id, value], ...outer]
+
+/** `FiberRefs.updateManyAs` compares old and new contexts value by value, which costs as much as a short statement. */
+const withBoth = ({ locals }: FiberRefs.FiberRefs, context: Values, cache: Values): FiberRefs.FiberRefs =>
+  FiberRefs.unsafeMake(
+    new Map(locals).set(FiberRef.currentContext, context).set(FiberRef.currentRequestCache, cache)
+  )
 
 /**
  * A request cache for the body of a transaction. The default cache belongs to the whole process: the body would read

@@ -54,10 +54,13 @@ export class Level implements Lender {
     onFailure: (error: DatabaseError) => void
   ): () => void {
     const { transaction } = this
-    // Nearly always so after the first statement.
-    if (this.#open && transaction.isUsable && this.lock.acquireNow()) {
-      onLease(this.#lease)
-      return ignore
+    // Nearly always so after the first statement. With the lock first: while a statement holds it, its outcome is not noted.
+    if (this.#open && this.lock.acquireNow()) {
+      if (transaction.isUsable) {
+        onLease(this.#lease)
+        return ignore
+      }
+      this.lock.release()
     }
     let takenBack = false
     let holdsLock = false

@@ -116,7 +116,7 @@ export class OpenTransaction {
       else if (classification.transaction === "unsure") this.#unsure = true
     } else if (status === undefined || isInTransaction(status)) {
       this.#recovered = true
-    } else if (this.connection?.dead === false) {
+    } else {
       this.aborted ??= this.#endedByStatement()
     }
     this.#noteDeath()

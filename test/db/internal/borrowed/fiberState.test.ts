@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
@@ -10,6 +11,8 @@ import * as Tracer from "effect/Tracer"
 import { exitWith, isTraced, ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
 
 class Here extends Context.Tag("test/Here")<Here, string>() {}
+
+class There extends Context.Tag("test/There")<There, string>() {}
 
 const within = <A, E>(body: Effect.Effect<A, E, Here>) =>
   Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
@@ -38,6 +41,18 @@ describe("a body with a context of its own", () => {
         expect(yield* observed).toEqual(before)
       }))
   }
+
+  // In a forked fiber, because the first fiber of a program has set its context itself.
+  it.effect("leaves nothing of it to a child that is joined later", () =>
+    Effect.gen(function*() {
+      const before = yield* observed
+      const child = Effect.yieldNow().pipe(
+        Effect.provideService(There, "there"),
+        Effect.withRequestCache(ownRequestCache())
+      )
+      yield* Fiber.join(yield* Effect.flatten(within(Effect.fork(child))))
+      expect(yield* observed).toEqual(before)
+    }).pipe(Effect.fork, Effect.flatMap(Fiber.join)))
 
   it.effect("has a request cache of its own", () =>
     Effect.gen(function*() {
