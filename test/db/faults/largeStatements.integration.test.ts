@@ -6,6 +6,7 @@ import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { fault, onPrivateServer } from "../../support/db/faults.ts"
 import { layerOf, type Options } from "../../support/db/stage.ts"
+import { prepares } from "../../support/db/throughProxy.ts"
 
 const one: Options = { poolSize: 1, maxOverflow: 0 }
 
@@ -33,7 +34,7 @@ const list = (placeholders: number, distinct: number) =>
     )
   )
 
-describe("46 prepared statements hold a bounded number of bytes", () => {
+describe.skipIf(!prepares)("46 prepared statements hold a bounded number of bytes", () => {
   fault(
     "46 one with many placeholders, or with a long text, is closed after its execution",
     one,
