@@ -14,10 +14,14 @@ const elsewhere = [
   ...["test/aws/**", "test/local/**", "test/examples/**", "test/support/**"]
 ]
 
-/** With connection sharing a client's thread id is 0: a statement cannot be stopped. And a new connection may be an old one. */
+/**
+ * With connection sharing a client's thread id is 0: a statement cannot be stopped. A new connection may be an old one. And
+ * users of a test's own may not log in.
+ */
 const notShared = [
   ...["Credentials", "StatementTimeout", "Streams", "Resolvers", "SqlClients"],
-  ...["connecting", "interruptedStatement", "recycling", "reservation"].map((file) => `faults/${file}`),
+  ...["connecting", "interruptedStatement", "killOverIdle", "recycling", "refusedLogin", "reservation"]
+    .map((file) => `faults/${file}`),
   ...["interruption", "lateFibers", "options", "savepoints"].map((file) => `transactions/${file}`)
 ].map((file) => `test/db/${file}.integration.test.ts`)
 

@@ -115,7 +115,7 @@ describe("connecting", () => {
 
   fault(
     "22 thundering herd: few dials at a time, also after an outage",
-    { poolSize: 20, maxOverflow: 0 },
+    { poolSize: 20, maxOverflow: 0, connectTimeout: "2 seconds" },
     ({ proxy }) =>
       Effect.gen(function*() {
         let most = 0

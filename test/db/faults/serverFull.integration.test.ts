@@ -39,7 +39,7 @@ onPrivateServer("a server that is full", ({ faultOnStage }) => {
             yield* Effect.promise(() => crowd.pop()!())
             expect(yield* Fiber.join(waiter)).toBeGreaterThan(0)
           })
-          yield* Effect.provide(body, layerOf(as(stage.url), { poolTimeout: "800 millis" }))
+          yield* Effect.provide(body, layerOf(as(stage.url), { poolTimeout: "1500 millis" }))
         }))
       })
   )

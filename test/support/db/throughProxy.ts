@@ -10,3 +10,12 @@ export const prepares = !proxy.startsWith("router")
 
 /** The values of `preparedStatements` to test with. */
 export const protocols: ReadonlyArray<boolean> = prepares ? [true, false] : [false]
+
+/**
+ * Whether users other than the server's first may log in: with connection sharing Router logs in for a client, whose
+ * password it sees over TLS only, unless there is none.
+ */
+export const passesUsers = proxy !== "router-sharing"
+
+/** Whether a statement can be stopped: with connection sharing a client's thread id is 0, and its connection is cut. */
+export const kills = proxy !== "router-sharing"
