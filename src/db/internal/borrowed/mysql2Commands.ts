@@ -10,7 +10,7 @@
  * The members used are those of the interface below. `addCommand` runs commands in the order in which they are added.
  */
 import Mysql from "mysql2"
-import { executePacket } from "../connection/executePacket.ts"
+import { executePacket, queryPacket } from "../connection/packets.ts"
 import type { Variant } from "../connection/preparedVariants.ts"
 import type { Column, Decoding, Field } from "../values/columns.ts"
 import { wrongCount } from "../values/placeholders.ts"
@@ -60,20 +60,26 @@ interface Prepare extends Command {
   readonly parameterCount: number
 }
 
+/** A command with a result. */
 interface Query extends Command {
+  options: unknown
+  _connection: unknown
   readonly _resultIndex: number
   readonly _rows: ReadonlyArray<unknown>
+  readonly resultsetHeader: State
+  start(packet: unknown, connection: any): State
   done(): State
+}
+
+interface Text extends Query {
+  readonly sql: string
+  readonly _queryOptions: unknown
 }
 
 interface Execute extends Query {
   statement: Prepared | undefined
   parameters: ReadonlyArray<unknown>
-  options: unknown
-  _connection: unknown
   readonly _executeOptions: unknown
-  readonly resultsetHeader: State
-  start(packet: unknown, connection: any): State
 }
 
 type CommandClass<C extends Command> = new(options: object, onResult: OnResult<any> | undefined) => C
@@ -92,7 +98,7 @@ const [PrepareClass, ExecuteClass, QueryClass] = (() => {
   return found.map((command) => command.constructor) as unknown as [
     CommandClass<Prepare>,
     CommandClass<Execute>,
-    CommandClass<Query>
+    CommandClass<Text>
   ]
 })()
 
@@ -126,20 +132,25 @@ class PreparedCommand extends ExecuteClass implements Watched {
       fail(this, Object.assign(new Error(wrongCount(expected, values.length)), { code: "WRONG_PARAMETER_COUNT" }))
       return null
     }
-    if (ENCODINGS[connection.config.charsetNumber] !== "utf8") {
+    if (!isUtf8(connection)) {
       this.parameters = values.map(typed)
       return super.start(packet, connection)
     }
     this._connection = connection
     this.options = this._executeOptions
-    const named = (connection.config.clientFlags & connection.serverCapabilityFlags & QUERY_ATTRIBUTES) !== 0
-    connection.writePacket(new Packet(executePacket(statement.id, values, connection.config.timezone, named)))
+    const attributes = takesAttributes(connection)
+    connection.writePacket(new Packet(executePacket(statement.id, values, connection.config.timezone, attributes)))
     return this.resultsetHeader
   }
 }
 
-/** CLIENT_QUERY_ATTRIBUTES: each parameter has a name, which is empty. */
+const isUtf8 = (connection: any): boolean => ENCODINGS[connection.config.charsetNumber] === "utf8"
+
+/** CLIENT_QUERY_ATTRIBUTES: a statement may have parameters of another kind, and all have names. We give none of either. */
 const QUERY_ATTRIBUTES = 1 << 27
+
+const takesAttributes = (connection: any): boolean =>
+  (connection.config.clientFlags & connection.serverCapabilityFlags & QUERY_ATTRIBUTES) !== 0
 
 class TextCommand extends QueryClass implements Watched {
   readonly reply: Reply
@@ -156,6 +167,15 @@ class TextCommand extends QueryClass implements Watched {
 
   override done(): State {
     return this.reply.endLater(this)
+  }
+
+  /** Sends the text. The driver copies all its settings for each, to read rows by a few that are the connection's anyway. */
+  override start(packet: unknown, connection: any): State {
+    if (!isUtf8(connection)) return super.start(packet, connection)
+    this._connection = connection
+    this.options = this._queryOptions
+    connection.writePacket(new Packet(queryPacket(this.sql, takesAttributes(connection))))
+    return this.resultsetHeader
   }
 }
 
@@ -243,14 +263,23 @@ const integer = (value: bigint): unknown =>
     ? Mysql.TypedParameter.LONGLONG.unsigned(value)
     : Mysql.TypedParameter.NEWDECIMAL(String(value))
 
-/** Prepares the statement of a command, if it is not prepared yet. */
+/** The driver keeps prepared statements by their text and by its option `nestTables`, which means nothing to us. */
+interface StatementKey {
+  readonly sql: string
+  readonly nestTables: string | undefined
+}
+
+const keyOf = (sql: string, variant: Variant | undefined): StatementKey => ({ sql, nestTables: variant?.key })
+
+const Statements = Mysql.Connection as unknown as { readonly statementKey: (key: StatementKey) => string }
+
+/** Prepares the statement of a command. */
 class PreparingCommand extends PrepareClass {
   readonly command: PreparedCommand
   readonly variant: Variant | undefined
 
-  /** The driver keeps prepared statements by their text and by its option `nestTables`, which means nothing to us. */
-  constructor(sql: string, command: PreparedCommand, variant: Variant | undefined) {
-    super({ sql, nestTables: variant?.key }, prepared)
+  constructor(key: StatementKey, command: PreparedCommand, variant: Variant | undefined) {
+    super(key, prepared)
     this.command = command
     this.variant = variant
   }
@@ -273,14 +302,18 @@ export const execute = (
   receiver?: Receiver
 ): RunningCommand => {
   const command = new PreparedCommand(options, new Reply(decoding, true, options.rowsAsArray, receiver))
-  connection.addCommand(new PreparingCommand(options.sql, command, variant))
+  const key = keyOf(options.sql, variant)
+  // Nothing else runs on the connection: what is prepared now still is when the command starts.
+  const statement = connection._statements.get(Statements.statementKey(key))
+  if (statement === undefined) connection.addCommand(new PreparingCommand(key, command, variant))
+  else command.statement = statement as Prepared
   connection.addCommand(command)
   return command
 }
 
 /** Closes that prepared statement of a text. */
 export const unprepare = (connection: DriverConnection, sql: string, variant: Variant | undefined): void => {
-  connection.unprepare({ sql, nestTables: variant?.key })
+  connection.unprepare(keyOf(sql, variant))
 }
 
 /** Runs a text as it is; it must hold its values. */

@@ -17,6 +17,8 @@ export type DriverConnection = Omit<Mysql.Connection, "unprepare"> & {
   readonly addCommand: (command: object) => void
   /** Closes the prepared statement with that key. The server does not answer. */
   readonly unprepare: (key: { readonly sql: string; readonly nestTables: string | undefined }) => void
+  /** The statements that are prepared. To look one up keeps it from being the next that is closed. */
+  readonly _statements: { readonly get: (key: string) => object | undefined }
   /** Known from the server's greeting. */
   readonly _isMariaDB: boolean
 }

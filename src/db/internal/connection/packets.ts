@@ -1,27 +1,43 @@
-/** The packet that runs a prepared statement (COM_STMT_EXECUTE), with its values in types that keep them exact. */
+/** The packets that run a statement. The first four bytes of each are left for the packet's header. */
 import { minutesAhead } from "../values/dates.ts"
 import * as Types from "./wireTypes.ts"
 
+const QUERY = 0x03
 const EXECUTE = 0x17
 /** PARAMETER_COUNT_AVAILABLE of the cursor flags: the count and the names of the parameters follow. */
 const WITH_COUNT = 8
 const UNSIGNED = 0x80
 const HEADER = 4
 
+/** COM_QUERY: a text in UTF-8. `attributes`: the server takes some, of which there are none. */
+export const queryPacket = (sql: string, attributes: boolean): Buffer => {
+  const at = HEADER + (attributes ? 3 : 1)
+  const length = Buffer.byteLength(sql)
+  const packet = Buffer.allocUnsafe(at + length)
+  packet[HEADER] = QUERY
+  if (attributes) {
+    packet[HEADER + 1] = 0
+    packet[HEADER + 2] = 1
+  }
+  packet.write(sql, at, length, "utf8")
+  return packet
+}
+
 /**
- * Integers are bound as BIGINT (beyond 64 bits as DECIMAL), other numbers as DOUBLE, booleans as TINYINT, dates as DATETIME
- * in `timezone` (`Z` or an offset), bytes as BLOB, texts in UTF-8. The first four bytes are left for the packet's header.
+ * COM_STMT_EXECUTE, with values in types that keep them exact: integers are bound as BIGINT (beyond 64 bits as
+ * DECIMAL), other numbers as DOUBLE, booleans as TINYINT, dates as DATETIME in `timezone` (`Z` or an offset), bytes as
+ * BLOB, texts in UTF-8. With `attributes`, the count and a name, which is empty, for each.
  */
 export const executePacket = (
   statementId: number,
   values: ReadonlyArray<unknown>,
   timezone: string,
-  named: boolean
+  attributes: boolean
 ): Buffer => {
   const { length: count } = values
   const nulls = (count + 7) >> 3
-  const names = named ? count : 0
-  let size = HEADER + 10 + (named ? sizeOfLength(count) : 0) + (count === 0 ? 0 : nulls + 1 + 2 * count + names)
+  const names = attributes ? count : 0
+  let size = HEADER + 10 + (attributes ? sizeOfLength(count) : 0) + (count === 0 ? 0 : nulls + 1 + 2 * count + names)
   const lengths: Array<number> = []
   for (let i = 0; i < count; i++) {
     lengths[i] = byteLength(values[i])
@@ -30,9 +46,9 @@ export const executePacket = (
   const packet = Buffer.allocUnsafe(size)
   packet[HEADER] = EXECUTE
   packet.writeUInt32LE(statementId, 5)
-  packet[9] = named ? WITH_COUNT : 0
+  packet[9] = attributes ? WITH_COUNT : 0
   packet.writeUInt32LE(1, 10)
-  let at = named ? writeLength(packet, count, 14) : 14
+  let at = attributes ? writeLength(packet, count, 14) : 14
   if (count === 0) return packet
   const bitmap = at
   packet.fill(0, bitmap, bitmap + nulls)
@@ -43,7 +59,7 @@ export const executePacket = (
     if (value === null) packet[bitmap + (i >> 3)]! |= 1 << (i & 7)
     packet[at++] = typeOf(value)
     packet[at++] = typeof value === "bigint" && isUnsigned(value) ? UNSIGNED : 0
-    if (named) packet[at++] = 0
+    if (attributes) packet[at++] = 0
   }
   const ahead = minutesAhead(timezone)
   for (let i = 0; i < count; i++) at = write(packet, values[i], lengths[i]!, at, ahead)
