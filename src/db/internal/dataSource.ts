@@ -14,7 +14,7 @@ import type { LoginSource } from "./connection/login.ts"
 import { loginSource } from "./connection/login.ts"
 import { SHUTDOWN } from "./deadlines.ts"
 import { classify, endsConnection, makeError, toDatabaseError } from "./errors/classify.ts"
-import type { Lease, Lender, PoolOwner } from "./lease.ts"
+import type { Applicant, Lease, Lender, PoolOwner } from "./lease.ts"
 import { PoolLease, unfailed } from "./lease.ts"
 import type { AcquireFailure, ConnectionFactory, Entry, Stats, Surroundings } from "./pool/model.ts"
 import { Pool } from "./pool/pool.ts"
@@ -70,12 +70,8 @@ export class DataSource implements Lender, PoolOwner, Owner {
     return this.pool.stats
   }
 
-  lend(
-    context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ): () => void {
-    return this.pool.acquire(new PoolLease(this, context, onLease, onFailure))
+  lend(context: Context.Context<never>, applicant: Applicant): () => void {
+    return this.pool.acquire(new PoolLease(this, context, applicant))
   }
 
   /** The connection that `what` must use, of a transaction or a reservation, did not become free in time. */
@@ -195,10 +191,13 @@ export const open = (settings: Settings): Effect.Effect<DataSource, DatabaseErro
 
 const verify = (dataSource: DataSource): Effect.Effect<void, DatabaseError> =>
   Effect.async<void, DatabaseError>((resume) => {
-    const takeBack = dataSource.lend(Context.empty(), (lease) => {
-      lease.end(unfailed(false))
-      resume(Effect.void)
-    }, (error) => resume(Effect.fail(error)))
+    const takeBack = dataSource.lend(Context.empty(), {
+      onLease: (lease) => {
+        lease.end(unfailed(false))
+        resume(Effect.void)
+      },
+      onRefusal: (error) => resume(Effect.fail(error))
+    })
     return Effect.sync(takeBack)
   })
 

@@ -34,14 +34,16 @@ export interface Lease {
   readonly end: (outcome: Outcome) => void
 }
 
+/** Who asks for a connection. Exactly one of the two is called, once, unless the request is taken back. */
+export interface Applicant {
+  readonly onLease: (lease: Lease) => void
+  readonly onRefusal: (error: DatabaseError) => void
+}
+
 /** Where a statement gets its connection: the pool, a reservation, or a level of a transaction. */
 export interface Lender {
-  /** Exactly one of the two callbacks is called, unless the request is taken back by the function returned. */
-  readonly lend: (
-    context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ) => () => void
+  /** The function returned takes the request back. */
+  readonly lend: (context: Context.Context<never>, applicant: Applicant) => () => void
 }
 
 /** What a lease of the pool needs of the database that it belongs to. */
@@ -54,24 +56,17 @@ export interface PoolOwner {
 /** A connection of the pool, asked for and lent for one statement or for a whole transaction. */
 export class PoolLease implements Borrower<Connection>, Lease {
   readonly #owner: PoolOwner
-  readonly #onLease: (lease: Lease) => void
-  readonly #onFailure: (error: DatabaseError) => void
+  readonly #applicant: Applicant
   readonly #askedAt = performance.now()
   readonly label: Context.Context<never>
   readonly inTransaction = false
   #entry: Entry<Connection> | undefined
   #connection: Connection | undefined
 
-  constructor(
-    owner: PoolOwner,
-    context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ) {
+  constructor(owner: PoolOwner, context: Context.Context<never>, applicant: Applicant) {
     this.#owner = owner
     this.label = context
-    this.#onLease = onLease
-    this.#onFailure = onFailure
+    this.#applicant = applicant
   }
 
   onEntry(entry: Entry<Connection>): void {
@@ -80,12 +75,12 @@ export class PoolLease implements Borrower<Connection>, Lease {
     this.#connection = entry.connection
     metrics.waited(entry.borrowedAt - this.#askedAt)
     metrics.update(pool)
-    this.#onLease(this)
+    this.#applicant.onLease(this)
   }
 
   onFailure(failure: AcquireFailure): void {
     this.#owner.metrics.update(this.#owner.pool)
-    this.#onFailure(this.#owner.acquireError(failure))
+    this.#applicant.onRefusal(this.#owner.acquireError(failure))
   }
 
   /** The connection that was lent. It can still be read after `end`. */

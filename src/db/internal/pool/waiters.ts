@@ -5,7 +5,6 @@ import type { AcquireFailure, Borrower, Surroundings } from "./model.ts"
 interface Waiter<C> {
   readonly borrower: Borrower<C>
   readonly arrivedAt: number
-  readonly deadline: number
 }
 
 export class Waiters<C> {
@@ -29,7 +28,7 @@ export class Waiters<C> {
 
   /** The returned function leaves the queue. After the borrower was taken or has failed, it does nothing. */
   join(borrower: Borrower<C>, now: number): () => void {
-    const place = this.#queue.join({ borrower, arrivedAt: now, deadline: now + this.#timeout })
+    const place = this.#queue.join({ borrower, arrivedAt: now })
     this.#arm()
     return () => {
       if (this.#queue.leave(place)) this.#arm()
@@ -72,12 +71,12 @@ export class Waiters<C> {
       return
     }
     if (this.#cancelTimer !== undefined) return
-    const { deadline } = this.#queue.first!
-    this.#cancelTimer = this.#around.schedule(deadline - this.#around.now(), () => {
+    const due = this.#queue.first!.arrivedAt + this.#timeout
+    this.#cancelTimer = this.#around.schedule(due - this.#around.now(), () => {
       this.#cancelTimer = undefined
       const now = this.#around.now()
       for (const place of this.#queue.places()) {
-        if (place.value.deadline > now) break
+        if (place.value.arrivedAt + this.#timeout > now) break
         // A borrower that failed before this one may have taken this one back.
         if (!place.waiting) continue
         const failure = this.#timedOut()

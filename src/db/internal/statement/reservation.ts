@@ -8,7 +8,7 @@ import { DatabaseError } from "../../../Errors.ts"
 import type { DataSource } from "../dataSource.ts"
 import { makeError } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { Lease, Lender, Outcome } from "../lease.ts"
+import type { Applicant, Lease, Lender, Outcome } from "../lease.ts"
 import { unfailed } from "../lease.ts"
 import { Level } from "../transaction/level.ts"
 import { lenderOf } from "../transaction/transaction.ts"
@@ -29,10 +29,13 @@ export const reserve = (
       let reservation: Reservation | undefined
       const release = Effect.suspend(() => reservation?.release() ?? Effect.void)
       const acquire = Effect.async<Reservation, SqlError>((resume) => {
-        const takeBack = dataSource.lend(fiber.currentContext, (lease) => {
-          reservation = new Reservation(dataSource, lease)
-          resume(Effect.succeed(reservation))
-        }, (error) => resume(Effect.fail(toSqlError(error))))
+        const takeBack = dataSource.lend(fiber.currentContext, {
+          onLease: (lease) => {
+            reservation = new Reservation(dataSource, lease)
+            resume(Effect.succeed(reservation))
+          },
+          onRefusal: (error) => resume(Effect.fail(toSqlError(error)))
+        })
         return Effect.sync(takeBack)
       })
       // If an interruption falls between the pool's answer and ours, the connection must still go back.
@@ -55,16 +58,15 @@ class Reservation implements Lender {
     this.#lease = lease
   }
 
-  lend(
-    _context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ): () => void {
+  lend(_context: Context.Context<never>, applicant: Applicant): () => void {
     const { connection } = this.#lease
     return this.#lock.acquire(
       this.#dataSource.settings.poolTimeout,
-      () => onLease({ connection, inTransaction: false, end: (outcome) => this.#end(outcome) }),
-      (why) => onFailure(why === "closed" ? this.#closedError() : this.#dataSource.busyError("the reserved connection"))
+      () => applicant.onLease({ connection, inTransaction: false, end: (outcome) => this.#end(outcome) }),
+      (why) =>
+        applicant.onRefusal(
+          why === "closed" ? this.#closedError() : this.#dataSource.busyError("the reserved connection")
+        )
     )
   }
 

@@ -113,14 +113,17 @@ class RowReader {
 
   #start(lender: Lender, context: Context.Context<never>): void {
     this.#started = true
-    this.#takeBack = lender.lend(context, (lease) => {
-      this.#lease = lease
-      this.#sent = !lease.connection.dead
-      this.#send(lease, this.#request)
-    }, (error) => {
-      this.#ended = true
-      this.#failure = toSqlError(error)
-      this.#wake?.()
+    this.#takeBack = lender.lend(context, {
+      onLease: (lease) => {
+        this.#lease = lease
+        this.#sent = !lease.connection.dead
+        this.#send(lease, this.#request)
+      },
+      onRefusal: (error) => {
+        this.#ended = true
+        this.#failure = toSqlError(error)
+        this.#wake?.()
+      }
     })
   }
 

@@ -3,7 +3,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { Lease, Lender, Outcome } from "../lease.ts"
+import type { Applicant, Lease, Lender, Outcome } from "../lease.ts"
 import { unfailed } from "../lease.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 
@@ -12,19 +12,19 @@ class SharedLease implements Lender {
   readonly #lease: Lease
   #outcome: Outcome = unfailed(false)
   /** The same for DDL: what it does is not undone with the transaction, and the end of that is no surprise. */
-  readonly ddl: Lender = { lend: (_context, onLease) => this.#lend(true, onLease) }
+  readonly ddl: Lender = { lend: (_context, applicant) => this.#lend(true, applicant) }
 
   constructor(lease: Lease) {
     this.#lease = lease
   }
 
-  lend(_context: Context.Context<never>, onLease: (lease: Lease) => void): () => void {
-    return this.#lend(false, onLease)
+  lend(_context: Context.Context<never>, applicant: Applicant): () => void {
+    return this.#lend(false, applicant)
   }
 
-  #lend(ddl: boolean, onLease: (lease: Lease) => void): () => void {
+  #lend(ddl: boolean, applicant: Applicant): () => void {
     const { connection, inTransaction } = this.#lease
-    onLease({
+    applicant.onLease({
       connection,
       inTransaction: inTransaction && !ddl,
       end: ({ changedSession, failure, mayCommit, status }) => {
@@ -54,16 +54,18 @@ export const withLease = <A>(
   Effect.uninterruptibleMask((restore) => {
     let lease: Lease | undefined
     let takeBack: (() => void) | undefined
-    const borrow = cancellable<Lease, SqlError>(
-      restore,
-      (resume) => {
-        takeBack = lender.lend(context, (granted) => {
-          lease = granted
-          resume(Effect.succeed(granted))
-        }, (error) => resume(Effect.fail(toSqlError(error))))
+    const borrow = cancellable<Lease, SqlError>(restore, {
+      start: (resume) => {
+        takeBack = lender.lend(context, {
+          onLease: (granted) => {
+            lease = granted
+            resume(Effect.succeed(granted))
+          },
+          onRefusal: (error) => resume(Effect.fail(toSqlError(error)))
+        })
       },
-      () => Effect.sync(() => lease === undefined ? takeBack?.() : lease.end(unfailed(false)))
-    )
+      cancel: () => Effect.sync(() => lease === undefined ? takeBack?.() : lease.end(unfailed(false)))
+    })
     return Effect.flatMap(borrow, (granted) => {
       const shared = new SharedLease(granted)
       return Effect.ensuring(restore(use(shared)), Effect.sync(() => shared.end()))

@@ -14,17 +14,19 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { DatabaseError } from "../../../Errors.ts"
 import type { Finding } from "../../../internal/valueChecks.ts"
+import { async, uninterruptibleMask } from "../borrowed/effectPrimitives.ts"
 import { isTraced } from "../borrowed/fiberState.ts"
 import type { ResultColumns } from "../borrowed/mysql2Commands.ts"
 import type { Request } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { isUnpreparable, makeError } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
-import type { Lease, Lender } from "../lease.ts"
+import type { Applicant, Lease, Lender } from "../lease.ts"
 import * as Spans from "../telemetry/spans.ts"
 import { Level } from "../transaction/level.ts"
 import { lenderOf } from "../transaction/transaction.ts"
 import { decodeReply } from "../values/result.ts"
+import type { Work } from "../waiting/cancellable.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 import type { InspectedSql } from "./inspectSql.ts"
 import { inspect } from "./inspectSql.ts"
@@ -81,14 +83,9 @@ export const runOn = <A>(
   if (lender instanceof DatabaseError) return Effect.fail(toSqlError(lender))
   const prepared = prepare(dataSource, lender instanceof Level, mode, sql, params, segments)
   if (prepared instanceof DatabaseError) return Effect.fail(toSqlError(prepared))
-  return Effect.uninterruptibleMask((restore) => {
-    const statementRun = new StatementRun(dataSource, prepared, select)
-    return cancellable<A, SqlError>(
-      restore,
-      (resume) => statementRun.start(lender, context, resume),
-      () => statementRun.cancel()
-    )
-  })
+  return uninterruptibleMask((restore) =>
+    cancellable(restore, new StatementRun(dataSource, lender, context, prepared, select))
+  )
 }
 
 type Rows = Stream.Stream<any, SqlError>
@@ -162,45 +159,60 @@ export const invalidParameter = (dataSource: DataSource, { detail, hint }: Findi
     ...(sql === undefined ? {} : { statement: sql })
   })
 
-class StatementRun<A> {
+/** One run of a statement. Its steps are methods, not closures: a thousand that wait for a connection are a thousand objects. */
+class StatementRun<A> implements Work<A, SqlError>, Applicant {
   readonly #dataSource: DataSource
+  readonly #lender: Lender
+  readonly #context: Context.Context<never>
   readonly #prepared: Prepared
   readonly #select: (result: unknown) => A
+  #resume!: (effect: Effect.Effect<A, SqlError>) => void
   #takeBack: (() => void) | undefined
   #lease: Lease | undefined
   #sent = false
   #cancelled = false
   #reply: { readonly error: unknown; readonly result: unknown } | undefined
 
-  constructor(dataSource: DataSource, prepared: Prepared, select: (result: unknown) => A) {
+  constructor(
+    dataSource: DataSource,
+    lender: Lender,
+    context: Context.Context<never>,
+    prepared: Prepared,
+    select: (result: unknown) => A
+  ) {
     this.#dataSource = dataSource
+    this.#lender = lender
+    this.#context = context
     this.#prepared = prepared
     this.#select = select
   }
 
-  start(
-    lender: Lender,
-    context: Context.Context<never>,
-    resume: (effect: Effect.Effect<A, SqlError>) => void
-  ): void {
-    this.#takeBack = lender.lend(context, (lease) => {
-      this.#lease = lease
-      this.#sent = !lease.connection.dead
-      this.#send(lease, this.#prepared.request, resume)
-    }, (error) => resume(Effect.fail(toSqlError(error))))
+  start(resume: (effect: Effect.Effect<A, SqlError>) => void): void {
+    this.#resume = resume
+    this.#takeBack = this.#lender.lend(this.#context, this)
   }
 
-  #send(lease: Lease, request: Request, resume: (effect: Effect.Effect<A, SqlError>) => void): void {
+  onLease(lease: Lease): void {
+    this.#lease = lease
+    this.#sent = !lease.connection.dead
+    this.#send(lease, this.#prepared.request)
+  }
+
+  onRefusal(error: DatabaseError): void {
+    this.#resume(Effect.fail(toSqlError(error)))
+  }
+
+  #send(lease: Lease, request: Request): void {
     runWithinLimit(this.#dataSource, lease.connection, request, (error, result, columns) => {
       const asText = this.#cancelled || !isUnpreparable(error)
         ? undefined
         : Requests.unprepared(this.#dataSource, request)
-      if (asText !== undefined) return this.#send(lease, asText, resume)
+      if (asText !== undefined) return this.#send(lease, asText)
       this.#reply = { error, result }
       // A cancelled statement keeps its connection until the KILL meant for it has been answered.
       if (this.#cancelled) return
       const failure = this.#end(lease, error, result) ?? this.#decode(result, columns)
-      resume(failure === undefined ? this.#selected(result) : Effect.fail(toSqlError(failure)))
+      this.#resume(failure === undefined ? this.#selected(result) : Effect.fail(toSqlError(failure)))
     })
   }
 
@@ -222,7 +234,7 @@ class StatementRun<A> {
     }
     if (this.#reply !== undefined) return Effect.void
     this.#cancelled = true
-    return Effect.flatten(Effect.async<Effect.Effect<void>>((resume) => {
+    return Effect.flatten(async<Effect.Effect<void>>((resume) => {
       lease.connection.stop(() => {
         const failure = this.#end(lease, this.#reply?.error ?? null, this.#reply?.result)
         resume(Effect.succeed(failure?.outcome === "unknown" ? warnOfUnknown(failure) : Effect.void))

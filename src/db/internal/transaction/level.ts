@@ -3,7 +3,7 @@ import type * as Context from "effect/Context"
 import type { DatabaseError } from "../../../Errors.ts"
 import type { Connection } from "../connection/connection.ts"
 import { ROLLBACK } from "../deadlines.ts"
-import type { Lease, Lender, Outcome } from "../lease.ts"
+import type { Applicant, Lease, Lender, Outcome } from "../lease.ts"
 import { Lock } from "../waiting/lock.ts"
 import { schedule } from "../waiting/schedule.ts"
 import { AfterCommit } from "./afterCommit.ts"
@@ -48,16 +48,12 @@ export class Level implements Lender {
     return [...this.#parent?.savepoints ?? [], ...this.#savepoint === undefined ? [] : [this.#savepoint]]
   }
 
-  lend(
-    _context: Context.Context<never>,
-    onLease: (lease: Lease) => void,
-    onFailure: (error: DatabaseError) => void
-  ): () => void {
+  lend(_context: Context.Context<never>, applicant: Applicant): () => void {
     const { transaction } = this
     // Nearly always so after the first statement. With the lock first: while a statement holds it, its outcome is not noted.
     if (this.#open && this.lock.acquireNow()) {
       if (transaction.isUsable) {
-        onLease(this.#lease)
+        applicant.onLease(this.#lease)
         return ignore
       }
       this.lock.release()
@@ -66,15 +62,15 @@ export class Level implements Lender {
     let holdsLock = false
     const whenOpen = (failure: DatabaseError | undefined): void => {
       if (takenBack) return this.lock.release()
-      if (failure === undefined && transaction.isUsable) return onLease(this.#lease)
+      if (failure === undefined && transaction.isUsable) return applicant.onLease(this.#lease)
       this.lock.release()
-      onFailure(failure ?? transaction.refusal())
+      applicant.onRefusal(failure ?? transaction.refusal())
     }
     const leave = this.#enter(() => {
       holdsLock = true
-      if (this.#open && transaction.isUsable) onLease(this.#lease)
+      if (this.#open && transaction.isUsable) applicant.onLease(this.#lease)
       else this.#whenOpen(whenOpen)
-    }, onFailure)
+    }, (error) => applicant.onRefusal(error))
     return () => {
       takenBack = true
       if (holdsLock) transaction.stopBorrowing()

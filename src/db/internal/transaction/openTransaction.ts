@@ -70,14 +70,17 @@ export class OpenTransaction {
       done(failure)
     }
     let answered = false
-    const takeBack = this.dataSource.lend(this.#context, (lease) => {
-      answered = true
-      this.#lease = lease
-      this.#stopBorrowing = undefined
-      this.#sendAll(opening(this.options), () => done(undefined))
-    }, (failure) => {
-      answered = true
-      answer(failure)
+    const takeBack = this.dataSource.lend(this.#context, {
+      onLease: (lease) => {
+        answered = true
+        this.#lease = lease
+        this.#stopBorrowing = undefined
+        this.#sendAll(opening(this.options), () => done(undefined))
+      },
+      onRefusal: (failure) => {
+        answered = true
+        answer(failure)
+      }
     })
     if (answered) return
     this.#stopBorrowing = () => {

@@ -11,6 +11,8 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import { DatabaseError } from "../../../Errors.ts"
 import { pauseAfter } from "../../../internal/backoff.ts"
+import type { Restore } from "../borrowed/effectPrimitives.ts"
+import { async, uninterruptibleMask } from "../borrowed/effectPrimitives.ts"
 import { isTraced } from "../borrowed/fiberState.ts"
 import { serverStatus } from "../borrowed/mysql2Connection.ts"
 import type { DataSource } from "../dataSource.ts"
@@ -19,7 +21,6 @@ import { classify, isRefusedCommit, makeError, toDatabaseError } from "../errors
 import { toSqlError } from "../errors/sqlError.ts"
 import type { Outcome } from "../lease.ts"
 import * as Spans from "../telemetry/spans.ts"
-import type { Restore } from "../waiting/cancellable.ts"
 import { cancellable } from "../waiting/cancellable.ts"
 import { Level } from "./level.ts"
 import { OpenTransaction } from "./openTransaction.ts"
@@ -109,7 +110,7 @@ const outermost = <A, E, R>(
   allowsDdl: boolean,
   onFailure: (mayRepeat: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
-  Effect.uninterruptibleMask((restore) => {
+  uninterruptibleMask((restore) => {
     const level = new Level(new OpenTransaction(dataSource, options, fiber.currentContext), undefined, allowsDdl)
     return Effect.flatMap(
       TransactionContext.exitOf(fiber, effect, dataSource, level, restore),
@@ -123,7 +124,7 @@ const finish = <A, E>(
   exit: Exit.Exit<A, E>,
   onFailure: (mayRepeat: boolean) => void
 ): Effect.Effect<A, E | SqlError> =>
-  Effect.async<A, E | SqlError>((resume) => {
+  async<A, E | SqlError>((resume) => {
     const { transaction } = level
     const fail = (result: Exit.Exit<A, E | SqlError>, status: number | undefined): void => {
       transaction.end(status)
@@ -193,7 +194,7 @@ const nested = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   allowsDdl: boolean
 ): Effect.Effect<A, E | SqlError, R> =>
-  Effect.uninterruptibleMask((restore) =>
+  uninterruptibleMask((restore) =>
     Effect.flatMap(
       enter(parent, restore),
       (leave) => Effect.ensuring(savepoint(fiber, parent, effect, allowsDdl, restore), Effect.sync(leave))
@@ -203,16 +204,15 @@ const nested = <A, E, R>(
 const enter = (parent: Level, restore: Restore): Effect.Effect<() => void, SqlError> => {
   let takeBack: (() => void) | undefined
   let leave: (() => void) | undefined
-  return cancellable<() => void, SqlError>(
-    restore,
-    (resume) => {
+  return cancellable<() => void, SqlError>(restore, {
+    start: (resume) => {
       takeBack = parent.enter((entered) => {
         leave = entered
         resume(Effect.succeed(entered))
       }, (error) => resume(Effect.fail(toSqlError(error))))
     },
-    () => Effect.sync(() => leave === undefined ? takeBack?.() : leave())
-  )
+    cancel: () => Effect.sync(() => leave === undefined ? takeBack?.() : leave())
+  })
 }
 
 const savepoint = <A, E, R>(
@@ -227,7 +227,7 @@ const savepoint = <A, E, R>(
   return Effect.flatMap(
     TransactionContext.exitOf(fiber, effect, transaction.dataSource, level, restore),
     (exit) =>
-      Effect.async<A, E | SqlError>((resume) =>
+      async<A, E | SqlError>((resume) =>
         level.close(Exit.isSuccess(exit), () => {
           const { savepoint } = level
           if (Exit.isFailure(exit)) {

@@ -4,11 +4,11 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { DatabaseError } from "../../../Errors.ts"
+import type { Restore } from "../borrowed/effectPrimitives.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
 import type { Owner } from "../borrowed/transactionSlot.ts"
 import { slotOf, transactionsOf, withSlot, withTransactions } from "../borrowed/transactionSlot.ts"
 import { makeError } from "../errors/classify.ts"
-import type { Restore } from "../waiting/cancellable.ts"
 import type { AfterCommit } from "./afterCommit.ts"
 
 /** What every open transaction has, of whatever client. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import type { Connection } from "../../../../src/db/internal/connection/connection.ts"
 import type { DataSource } from "../../../../src/db/internal/dataSource.ts"
-import { type Lease, type Outcome, unfailed } from "../../../../src/db/internal/lease.ts"
+import { type Applicant, type Lease, type Outcome, unfailed } from "../../../../src/db/internal/lease.ts"
 import { Level } from "../../../../src/db/internal/transaction/level.ts"
 import { OpenTransaction } from "../../../../src/db/internal/transaction/openTransaction.ts"
 import type { DatabaseError } from "../../../../src/Errors.ts"
@@ -26,7 +26,7 @@ const open = () => {
     name: "MainDb",
     settings: { poolTimeout: 1_000 },
     busyError: (what: string) => new Error(what),
-    lend: (_: unknown, onLease: (lease: Lease) => void) => {
+    lend: (_: unknown, { onLease }: Applicant) => {
       onLease({ connection: connection as unknown as Connection, inTransaction: false, end: () => {} })
       return () => {}
     }
@@ -35,15 +35,14 @@ const open = () => {
   const level = new Level(transaction, undefined, false)
   const lend = (): { lease?: Lease; refused?: DatabaseError } => {
     const answer: { lease?: Lease; refused?: DatabaseError } = {}
-    level.lend(
-      Context.empty(),
-      (lease) => {
+    level.lend(Context.empty(), {
+      onLease: (lease) => {
         answer.lease = lease
       },
-      (error) => {
+      onRefusal: (error) => {
         answer.refused = error
       }
-    )
+    })
     return answer
   }
   return { connection, lend, transaction }
