@@ -104,6 +104,12 @@ onPrivateServer("47 a packet that the server would not take", ({ faultOnStage })
             expect(yield* Effect.flip(MainDb.use((sql) => Stream.runDrain(sql.unsafe(text).stream)))).toMatchObject(
               tooLarge
             )
+            const atOnce = yield* Effect.forEach(
+              Array.from({ length: 1_000 }),
+              () => Effect.flip(MainDb.use((sql) => sql.unsafe(text).unprepared)),
+              { concurrency: "unbounded" }
+            )
+            for (const error of atOnce) expect(error).toMatchObject(tooLarge)
             // Every size around the limit either is refused by us, or arrives.
             let refused = 0
             for (let size = limit - 40; size < limit; size++) {
@@ -125,8 +131,41 @@ onPrivateServer("47 a packet that the server would not take", ({ faultOnStage })
             }))
             expect(yield* stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.t`)).toEqual([{ n: 2 }])
             expect(yield* connectionId).toBe(id)
-          }).pipe(Effect.provide(layerOf(stage.url, { ...one, preparedStatements, connectTimeout: "5 seconds" })))
+          }).pipe(
+            Effect.provide(
+              layerOf(stage.url, { ...one, preparedStatements, connectTimeout: "5 seconds", poolTimeout: "20 seconds" })
+            )
+          )
         })
     )
   }
+})
+
+onPrivateServer("60 a statement of about 16 MiB, where one packet is not enough", ({ faultOnStage }) => {
+  const PACKET = 2 ** 24 - 1
+
+  faultOnStage("60 is one statement at every length", (_, stage) =>
+    Effect.gen(function*() {
+      const [row] = yield* stage.admin("SELECT @@GLOBAL.max_allowed_packet AS size")
+      yield* Effect.acquireRelease(
+        stage.admin(`SET GLOBAL max_allowed_packet = ${4 * 2 ** 24}`),
+        () => stage.admin(`SET GLOBAL max_allowed_packet = ${row!["size"]}`)
+      )
+      yield* Effect.gen(function*() {
+        const id = yield* connectionId
+        // The header of a packet is followed by one byte for a text, or by three, and by some twenty for a prepared statement.
+        const frame = "SELECT LENGTH('') AS n".length
+        for (let size = PACKET - 7; size <= PACKET + 1; size++) {
+          const text = `SELECT LENGTH('${"x".repeat(size - frame)}') AS n`
+          const [found] = yield* MainDb.use((sql) => sql.unsafe<{ n: unknown }>(text).unprepared)
+          expect(Number(found!.n)).toBe(size - frame)
+        }
+        for (let size = PACKET - 26; size <= PACKET - 14; size++) {
+          const value = "x".repeat(size)
+          const [found] = yield* MainDb.use((sql) => sql<{ n: unknown }>`SELECT LENGTH(${value}) AS n`)
+          expect(Number(found!.n)).toBe(size)
+        }
+        expect(yield* connectionId).toBe(id)
+      }).pipe(Effect.provide(layerOf(stage.url, { ...one, connectTimeout: "5 seconds" })))
+    }))
 })

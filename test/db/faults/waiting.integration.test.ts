@@ -1,10 +1,12 @@
 /** Waiting for a connection: deadlines, order and interruption. */
 import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { vi } from "vitest"
 import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
+import { databaseError } from "../../support/db/errors.ts"
 import { fault, inUse, sleep } from "../../support/db/faults.ts"
 import type { Options } from "../../support/db/stage.ts"
 import { eventually } from "../../support/eventually.ts"
@@ -124,4 +126,21 @@ describe("waiting", () => {
       yield* Fiber.join(holder)
       expect(yield* connectionId).not.toBe(id)
     }))
+
+  fault(
+    "58 a refused statement of a transaction takes back nothing but its own request",
+    { ...one, poolTimeout: "1 second" },
+    () =>
+      Effect.gen(function*() {
+        const holder = yield* Effect.fork(sleep(1.3))
+        yield* inUse(1)
+        const [first, second] = yield* MainDb.withTransaction(Effect.all([
+          Effect.exit(connectionId),
+          Effect.delay(Effect.exit(connectionId), "700 millis")
+        ], { concurrency: 2 }))
+        expect(databaseError(first)).toMatchObject({ reason: "PoolTimeout" })
+        expect(Exit.isSuccess(second)).toBe(true)
+        yield* Fiber.join(holder)
+      })
+  )
 })

@@ -49,7 +49,7 @@ const primitive = <A, E, R>(op: string, first: unknown, second: unknown): Effect
   return made as unknown as Effect.Effect<A, E, R>
 }
 
-/** `Effect.async` for a `register` that returns no canceller. */
+/** `Effect.async` for a `register` that returns no canceller. What it throws after it has answered is lost; before, it is a defect. */
 export const async: <A, E = never>(
   register: (resume: (effect: Effect.Effect<A, E>) => void) => void
 ) => Effect.Effect<A, E> = isKnown

@@ -234,8 +234,9 @@ class Packet {
   constructor(buffer: Buffer) {
     this.buffer = buffer
   }
+  /** The driver's packets count their header too, for which it sends an empty packet after some texts of 16 MiB. */
   length(): number {
-    return this.buffer.length
+    return this.buffer.length - 3
   }
   writeHeader(sequenceId: number): void {
     this.buffer.writeUIntLE(this.buffer.length - 4, 0, 3)
@@ -244,11 +245,13 @@ class Packet {
 }
 
 const fail = (command: PreparedCommand, error: unknown): void => {
-  if (command.onResult !== undefined) return command.reply.end(error, undefined)
+  if (command.onResult !== undefined) return process.nextTick(failNow, command, error)
   // A statement that is prepared already may fail before anybody listens.
   if (command.listenerCount("error") > 0) command.emit("error", error)
   else queueMicrotask(() => command.emit("error", error))
 }
+
+const failNow = ({ reply }: PreparedCommand, error: unknown): void => reply.end(error, undefined)
 
 /** Integers as the driver's typed parameters: slow, but in any character set. */
 const typed = (value: unknown): unknown =>

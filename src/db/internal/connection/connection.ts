@@ -197,9 +197,9 @@ export class Connection {
     try {
       const refusal = this.#tooLarge(request)
       if (refusal === undefined) this.#send(request, running)
-      else running.onReply(refusal)
+      else running.fail(refusal)
     } catch (error) {
-      running.onReply(error)
+      running.fail(error)
     }
   }
 
@@ -223,7 +223,7 @@ export class Connection {
     stream.prependListener("data", count)
     try {
       const refusal = this.#tooLarge(request)
-      if (refusal !== undefined) return running.onReply(refusal)
+      if (refusal !== undefined) return running.fail(refusal)
       const command = this.#send(request)
       let failure: unknown = null
       command.on("result", (row, resultIndex) => {
@@ -247,7 +247,7 @@ export class Connection {
       })
       command.on("end", () => running.onReply(failure))
     } catch (error) {
-      running.onReply(error)
+      running.fail(error)
     }
   }
 
@@ -480,7 +480,17 @@ class Running implements Commands.Receiver {
   onReply(error: unknown, result?: unknown, columns?: Commands.ResultColumns): void {
     this.#connection.ended(this, error, result, columns)
   }
+
+  /**
+   * Ends it, although nothing was sent. Not at once: the next one that waits for the connection may fail in the same way, and
+   * thousands of them would be thousands of calls deep.
+   */
+  fail(error: unknown): void {
+    process.nextTick(replyWith, this, error)
+  }
 }
+
+const replyWith = (running: Running, error: unknown): void => running.onReply(error)
 
 const garbled = (): Error =>
   Object.assign(new Error("The server's reply makes no sense"), { code: "PROTOCOL_MALFORMED_REPLY" })

@@ -63,6 +63,8 @@ export class Level implements Lender {
     const whenOpen = (failure: DatabaseError | undefined): void => {
       if (takenBack) return this.lock.release()
       if (failure === undefined && transaction.isUsable) return applicant.onLease(this.#lease)
+      // From now on another one may hold it, whose request must not be taken back.
+      holdsLock = false
       this.lock.release()
       applicant.onRefusal(failure ?? transaction.refusal())
     }

@@ -4,6 +4,7 @@ import { WaitQueue } from "./waitQueue.ts"
 
 export class Lock {
   #held = false
+  #granting = false
   #onFree: (() => void) | undefined
   readonly #waiting = new WaitQueue<Waiter>()
 
@@ -38,6 +39,8 @@ export class Lock {
   }
 
   release(): void {
+    // What is refused in its turn releases at once: thousands that wait must not be thousands of calls deep.
+    if (this.#granting) return queueMicrotask(() => this.release())
     const next = this.#waiting.shift()
     if (next === undefined) {
       this.#held = false
@@ -45,7 +48,12 @@ export class Lock {
       return
     }
     next.cancelTimer()
-    next.granted()
+    this.#granting = true
+    try {
+      next.granted()
+    } finally {
+      this.#granting = false
+    }
   }
 
   /** Refuses all requests, waiting and future, and calls back once nobody holds the lock any more. */

@@ -1,4 +1,4 @@
-/** What a transaction makes of a connection that dies at the worst moment, which no server can be made to choose. */
+/** What a transaction makes of the order of events, which no server can be made to choose. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import type { Connection } from "../../../../src/db/internal/connection/connection.ts"
@@ -59,7 +59,7 @@ describe("a connection that dies in a transaction", () => {
     expect(lend().refused).toMatchObject({ reason: "TransactionAborted", retryable: true })
   })
 
-  it("is of unknown outcome after a CALL, also for a statement that was waiting while it ran", () => {
+  it("is of unknown outcome after a CALL, also for a statement that was waiting while it ran", async () => {
     const { connection, lend } = open()
     const procedure = lend()
     connection.dead = true
@@ -67,6 +67,7 @@ describe("a connection that dies in a transaction", () => {
     expect(waiting).toEqual({})
     procedure.lease!.end(called)
     expect(waiting.refused).toMatchObject({ retryable: false, outcome: "unknown" })
+    await Promise.resolve()
     expect(lend().refused).toMatchObject({ retryable: false, outcome: "unknown" })
   })
 
@@ -77,5 +78,38 @@ describe("a connection that dies in a transaction", () => {
     lease!.end({ ...unfailed(false), status: 0 })
     expect(transaction.aborted).toMatchObject({ reason: "ImplicitCommit", retryable: false, outcome: "unknown" })
     expect(lend().refused).toMatchObject({ retryable: false, outcome: "unknown" })
+  })
+})
+
+describe("a statement that is refused a connection", () => {
+  it("takes back nothing but its own request", () => {
+    const requests: Array<{ readonly applicant: Applicant; takenBack: boolean }> = []
+    const dataSource = {
+      name: "MainDb",
+      settings: { poolTimeout: 1_000 },
+      lend: (_: unknown, applicant: Applicant) => {
+        const request = { applicant, takenBack: false }
+        requests.push(request)
+        return () => {
+          request.takenBack = true
+        }
+      }
+    }
+    const transaction = new OpenTransaction(dataSource as unknown as DataSource, {}, Context.empty())
+    const level = new Level(transaction, undefined, false)
+    const told: Array<string> = []
+    const ask = (name: string) =>
+      level.lend(Context.empty(), {
+        onLease: () => told.push(`${name} has it`),
+        onRefusal: ({ reason }) => told.push(`${name}: ${reason}`)
+      })
+    const takeBackFirst = ask("first")
+    ask("second")
+    requests[0]!.applicant.onRefusal({ reason: "PoolTimeout" } as DatabaseError)
+    expect(told).toEqual(["first: PoolTimeout"])
+    // As after every failure.
+    takeBackFirst()
+    expect(requests.map(({ takenBack }) => takenBack)).toEqual([false, false])
+    expect(told).toEqual(["first: PoolTimeout"])
   })
 })

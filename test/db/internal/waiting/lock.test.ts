@@ -33,6 +33,23 @@ describe("Lock", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it("is released by thousands in turn, each at once when it is granted, also by one that throws", async () => {
+    const lock = new Lock()
+    let granted = 0
+    lock.acquire(1_000, () => {}, () => {})
+    for (let i = 0; i < 20_000; i++) {
+      lock.acquire(1_000, () => {
+        granted++
+        lock.release()
+        if (i === 0) throw new Error("thrown")
+      }, () => {})
+    }
+    expect(() => lock.release()).toThrow("thrown")
+    await vi.waitFor(() => expect(granted).toBe(20_000))
+    expect(lock.acquireNow()).toBe(true)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
   it("lets a waiter leave, and ignores one that leaves after its answer", () => {
     const { ask, lock, log } = setUp()
     const leave = ask("a")
