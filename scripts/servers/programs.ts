@@ -74,16 +74,16 @@ const settings = Config.all({
     ),
     Config.withDefault(join(homedir(), ".cache", "betterai-infrastructure"))
   ),
-  mirror: Config.option(Config.string("SERVERS_MIRROR"))
+  // A variable of a workflow that is not set arrives blank.
+  mirror: Config.map(Config.withDefault(Config.string("SERVERS_MIRROR"), ""), (mirror) => mirror.trim() || undefined)
 })
 
-/** Where this machine gets its own packages of Debian from. */
-const ownMirror = (): string => {
+/** Where this machine gets its own packages of Debian from, if it is one of Debian. */
+const ownMirror = (): string | undefined => {
   const sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]
     .map((file) => existsSync(file) ? readFileSync(file, "utf8") : "")
     .join("\n")
   return /^(?:URIs:|deb)\s+(?:\[.*\]\s+)?(https?:\/\/\S+\/debian)\/?(?:\s|$)/m.exec(sources)?.[1]
-    ?? "http://deb.debian.org/debian"
 }
 
 /** How long one run waits for another that installs the same program, and how long it may take by itself. */
@@ -95,7 +95,7 @@ const PATIENCE = 900_000
  */
 export const install = (name: ProgramName): Effect.Effect<string, Unavailable | ConfigError> =>
   Effect.gen(function*() {
-    const { cache, mirror } = yield* settings
+    const { cache, mirror = ownMirror() } = yield* settings
     const { commands, package: source, suite, title, version }: Program = programs[name]
     const folder = join(cache, name)
     const unavailable = (detail: string, hint = elsewhere) => new Unavailable({ program: title, detail, hint })
@@ -105,6 +105,12 @@ export const install = (name: ProgramName): Effect.Effect<string, Unavailable | 
         if (code !== 0) {
           return yield* unavailable(`it is unpacked from Debian's packages, and there is no ${needed} here`)
         }
+      }
+      if (mirror === undefined) {
+        return yield* unavailable(
+          "it is unpacked from Debian's packages, and the sources of this machine name no archive of Debian",
+          "name one in SERVERS_MIRROR"
+        )
       }
       yield* Effect.log(`Downloading ${title} from Debian's ${suite} into ${folder}`)
       yield* Effect.try({
@@ -116,7 +122,7 @@ export const install = (name: ProgramName): Effect.Effect<string, Unavailable | 
         command: "flock",
         args: [
           ...["--no-fork", "--timeout", String(PATIENCE / 1_000), `${folder}.lock`],
-          ...["/bin/sh", script, folder, suite, Option.getOrElse(mirror, ownMirror), source, ...commands]
+          ...["/bin/sh", script, folder, suite, mirror, source, ...commands]
         ]
       }, PATIENCE)
       if (code !== 0) {
