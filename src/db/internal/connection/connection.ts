@@ -14,11 +14,12 @@ import type { DialFailure, Dialled } from "../pool/model.ts"
 import { isUtf8, type Settings } from "../settings/settings.ts"
 import { type Column, Decoding } from "../values/columns.ts"
 import { schedule } from "../waiting/schedule.ts"
+import { connectionLost, connectTimeout, garbled, interrupted, tooLarge } from "./failures.ts"
 import { logIn } from "./handshake.ts"
 import { KillQuery, type Side } from "./killQuery.ts"
 import type { Login, LoginSource } from "./login.ts"
 import { lateCredentials } from "./login.ts"
-import { connectionLost, cut } from "./mysql2.ts"
+import { cut } from "./mysql2.ts"
 import { sizeNear } from "./packetSize.ts"
 import { PreparedVariants, type Variant } from "./preparedVariants.ts"
 import type { Session } from "./session.ts"
@@ -491,20 +492,6 @@ class Running implements Commands.Receiver {
 }
 
 const replyWith = (running: Running, error: unknown): void => running.onReply(error)
-
-const garbled = (): Error =>
-  Object.assign(new Error("The server's reply makes no sense"), { code: "PROTOCOL_MALFORMED_REPLY" })
-
-const interrupted = (): Error =>
-  Object.assign(new Error("Query execution was interrupted"), { errno: 1317, sqlState: "70100" })
-
-const connectTimeout = (after: number): Error =>
-  Object.assign(new Error(`The connection was not ready within ${after} ms`), { code: "CONNECT_TIMEOUT" })
-
-const tooLarge = (size: number, limit: number): Error =>
-  Object.assign(new Error(`the statement needs a packet of ${size} bytes, and the server takes less than ${limit}`), {
-    code: "REQUEST_TOO_LARGE"
-  })
 
 const kindOf = (cause: unknown): DialFailure =>
   isPermanent(cause) ? "permanent" : isTooManyConnections(cause) ? "full" : "transient"

@@ -3,8 +3,9 @@ import type { DriverConnection } from "../borrowed/mysql2Connection.ts"
 import { HANDSHAKE } from "../deadlines.ts"
 import type { Settings } from "../settings/settings.ts"
 import { schedule } from "../waiting/schedule.ts"
+import { connectionLost } from "./failures.ts"
 import type { Login } from "./login.ts"
-import { connectionLost, cut, open } from "./mysql2.ts"
+import { cut, open } from "./mysql2.ts"
 
 /** How often a server that makes progress gets more time. */
 const MAX_EXTENSIONS = 2

@@ -79,10 +79,6 @@ const tlsOf = (ssl: Ssl): Mysql.SslOptions => {
 
 const tlsOptions = new WeakMap<Ssl, Mysql.SslOptions>()
 
-/** What is wrong with a connection that was closed, by whichever side. */
-export const connectionLost = (): Error =>
-  Object.assign(new Error("The connection was closed"), { code: "PROTOCOL_CONNECTION_LOST" })
-
 /** Closes both directions of the socket at once: the driver's own `destroy` only half-closes it. */
 export const cut = (connection: DriverConnection): void => {
   connection.on("error", () => {})
