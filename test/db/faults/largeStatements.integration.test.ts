@@ -1,11 +1,12 @@
 /** Statements that are large: what is held for them, and what the server takes. */
 import { describe, expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { MainDb } from "../../../src/db/Database.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { fault, onPrivateServer } from "../../support/db/faults.ts"
-import { layerOf, type Options } from "../../support/db/stage.ts"
+import { layerOf, type Options, type Stage } from "../../support/db/stage.ts"
 import { prepares } from "../../support/db/throughProxy.ts"
 
 const one: Options = { poolSize: 1, maxOverflow: 0 }
@@ -70,6 +71,14 @@ describe.skipIf(!prepares)("46 prepared statements hold a bounded number of byte
     }))
 })
 
+/** Sets the server's limit for new sessions, and back in the end. */
+const maxAllowedPacket = ({ admin }: Stage, size: number): Effect.Effect<unknown, never, Scope.Scope> =>
+  Effect.flatMap(admin("SELECT @@GLOBAL.max_allowed_packet AS size"), ([row]) =>
+    Effect.acquireRelease(
+      admin(`SET GLOBAL max_allowed_packet = ${size}`),
+      () => admin(`SET GLOBAL max_allowed_packet = ${row!["size"]}`)
+    ))
+
 onPrivateServer("47 a packet that the server would not take", ({ faultOnStage }) => {
   const limit = 1_048_576
 
@@ -78,11 +87,7 @@ onPrivateServer("47 a packet that the server would not take", ({ faultOnStage })
       `47 is refused before it is sent, prepared statements ${preparedStatements}`,
       (_, stage) =>
         Effect.gen(function*() {
-          const [row] = yield* stage.admin("SELECT @@GLOBAL.max_allowed_packet AS size")
-          yield* Effect.acquireRelease(
-            stage.admin(`SET GLOBAL max_allowed_packet = ${limit}`),
-            () => stage.admin(`SET GLOBAL max_allowed_packet = ${row!["size"]}`)
-          )
+          yield* maxAllowedPacket(stage, limit)
           const length = (value: string | Uint8Array) =>
             MainDb.use((sql) =>
               Effect.map(sql<{ n: unknown }>`SELECT LENGTH(${value}) AS n`, ([row]) => Number(row!.n))
@@ -104,9 +109,8 @@ onPrivateServer("47 a packet that the server would not take", ({ faultOnStage })
             expect(yield* Effect.flip(MainDb.use((sql) => Stream.runDrain(sql.unsafe(text).stream)))).toMatchObject(
               tooLarge
             )
-            const atOnce = yield* Effect.forEach(
-              Array.from({ length: 1_000 }),
-              () => Effect.flip(MainDb.use((sql) => sql.unsafe(text).unprepared)),
+            const atOnce = yield* Effect.all(
+              Effect.replicate(Effect.flip(MainDb.use((sql) => sql.unsafe(text).unprepared)), 1_000),
               { concurrency: "unbounded" }
             )
             for (const error of atOnce) expect(error).toMatchObject(tooLarge)
@@ -146,11 +150,7 @@ onPrivateServer("60 a statement of about 16 MiB, where one packet is not enough"
 
   faultOnStage("60 is one statement at every length", (_, stage) =>
     Effect.gen(function*() {
-      const [row] = yield* stage.admin("SELECT @@GLOBAL.max_allowed_packet AS size")
-      yield* Effect.acquireRelease(
-        stage.admin(`SET GLOBAL max_allowed_packet = ${4 * 2 ** 24}`),
-        () => stage.admin(`SET GLOBAL max_allowed_packet = ${row!["size"]}`)
-      )
+      yield* maxAllowedPacket(stage, 4 * 2 ** 24)
       yield* Effect.gen(function*() {
         const id = yield* connectionId
         // The header of a packet is followed by one byte for a text, or by three, and by some twenty for a prepared statement.

@@ -12,7 +12,7 @@ import { kills } from "../../support/db/throughProxy.ts"
 const one: Options = { poolSize: 1, maxOverflow: 0, poolTimeout: "20 seconds" }
 
 const atOnce = <A>(count: number, effect: Effect.Effect<A, never, MainDb>) =>
-  Effect.forEach(Array.from({ length: count }), () => effect, { concurrency: "unbounded" })
+  Effect.all(Effect.replicate(effect, count), { concurrency: "unbounded" })
 
 if (kills) {
   fault(

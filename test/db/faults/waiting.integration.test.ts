@@ -15,13 +15,15 @@ import { timed } from "../../support/timed.ts"
 describe("waiting", () => {
   const one: Options = { poolSize: 1, maxOverflow: 0 }
 
+  /** A statement that keeps the only connection for so many seconds. */
+  const hold = (seconds: number) => Effect.zipLeft(Effect.fork(sleep(seconds)), inUse(1))
+
   fault(
     "12 exhaustion: the waiter fails at its deadline, with the pool's counts",
     { ...one, poolTimeout: "200 millis" },
     () =>
       Effect.gen(function*() {
-        const holder = yield* Effect.fork(sleep(0.6))
-        yield* inUse(1)
+        const holder = yield* hold(0.6)
         const [error, took] = yield* timed(Effect.flip(connectionId))
         expect(error).toMatchObject({ reason: "PoolTimeout", retryable: true })
         expect(error.message).toContain("200 ms (pool size 1, overflow 0; 1 active, 0 idle, 0 dialling, 1 waiting)")
@@ -36,8 +38,7 @@ describe("waiting", () => {
     poolTimeout: "200 millis"
   }, ({ proxy }) =>
     Effect.gen(function*() {
-      const holder = yield* Effect.fork(sleep(0.6))
-      yield* inUse(1)
+      const holder = yield* hold(0.6)
       yield* proxy.refuse
       const error = yield* Effect.flip(connectionId)
       expect(error).toMatchObject({ reason: "PoolTimeout", cause: { reason: "Unreachable" } })
@@ -51,8 +52,7 @@ describe("waiting", () => {
     () =>
       Effect.gen(function*() {
         const order: Array<number> = []
-        const holder = yield* Effect.fork(sleep(0.2))
-        yield* inUse(1)
+        const holder = yield* hold(0.2)
         const waiters: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
         for (let i = 0; i < 5; i++) {
           waiters.push(yield* Effect.fork(Effect.tap(connectionId, () => Effect.sync(() => order.push(i)))))
@@ -118,8 +118,7 @@ describe("waiting", () => {
         }),
         (spy) => Effect.sync(() => spy.mockRestore())
       )
-      const holder = yield* Effect.fork(sleep(0.4))
-      yield* inUse(1)
+      const holder = yield* hold(0.4)
       const [error, took] = yield* timed(Effect.flip(connectionId))
       expect(error).toMatchObject({ reason: "PoolTimeout" })
       expect(took).toBeLessThan(950)
@@ -132,8 +131,7 @@ describe("waiting", () => {
     { ...one, poolTimeout: "1 second" },
     () =>
       Effect.gen(function*() {
-        const holder = yield* Effect.fork(sleep(1.3))
-        yield* inUse(1)
+        const holder = yield* hold(1.3)
         const [first, second] = yield* MainDb.withTransaction(Effect.all([
           Effect.exit(connectionId),
           Effect.delay(Effect.exit(connectionId), "700 millis")

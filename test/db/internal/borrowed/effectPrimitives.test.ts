@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { async, uninterruptibleMask } from "../../../../src/db/internal/borrowed/effectPrimitives.ts"
+import { async, type Restore, uninterruptibleMask } from "../../../../src/db/internal/borrowed/effectPrimitives.ts"
 
 const op = (effect: unknown): string => (effect as { readonly _op: string })._op
 
@@ -50,10 +50,7 @@ describe("async", () => {
 describe("uninterruptibleMask", () => {
   /** What is left of an interruption that comes while the body waits for the gate. */
   const interrupted = (
-    body: (
-      wait: Effect.Effect<void>,
-      restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
-    ) => Effect.Effect<void>,
+    body: (wait: Effect.Effect<void>, restore: Restore) => Effect.Effect<void>,
     outer: (effect: Effect.Effect<void>) => Effect.Effect<void> = (effect) => effect
   ) =>
     Effect.gen(function*() {
