@@ -1,20 +1,15 @@
 /**
- * Borrowed from Effect: a fiber's context and request cache, set by hand, and the identity of Effect's default tracer.
+ * Borrowed from Effect: a fiber's context and request cache, set by hand.
  *
  * `Effect.locally` and `Effect.provide` do the same with a scope of their own, which costs as much as a statement.
  */
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Request from "effect/Request"
-import * as Tracer from "effect/Tracer"
-
-type AnyFiber = Fiber.RuntimeFiber<any, any>
 
 /**
  * Runs a body with that context and a request cache of its own, sets both back, and returns the body's exit. Must run
@@ -69,9 +64,3 @@ export const ownRequestCache = (): Request.Cache => {
     cache ??= Effect.runSync(Request.makeCache({ capacity: 65_536, timeToLive: "60 seconds" }))
   return new Proxy({} as Request.Cache, { get: (_, key) => Reflect.get(own(), key) })
 }
-
-const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-/** Whether a tracer is installed. The default tracer exports nothing, so no span is made for it. */
-export const isTraced = (fiber: AnyFiber): boolean =>
-  Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== nativeTracer

@@ -1,5 +1,5 @@
 /** The borrowers that wait for a connection, in the order of their arrival, each with the same time to wait. */
-import { WaitQueue } from "../waiting/waitQueue.ts"
+import { WaitQueue } from "../../../internal/waitQueue.ts"
 import type { AcquireFailure, Borrower, Surroundings } from "./model.ts"
 
 interface Waiter<C> {

@@ -1,6 +1,6 @@
 /** A lock for callbacks: first come, first served; a request can be taken back, and waits no longer than its deadline. */
+import { WaitQueue } from "../../../internal/waitQueue.ts"
 import { schedule } from "./schedule.ts"
-import { WaitQueue } from "./waitQueue.ts"
 
 export class Lock {
   #held = false

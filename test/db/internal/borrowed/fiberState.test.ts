@@ -7,8 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
-import * as Tracer from "effect/Tracer"
-import { exitWith, isTraced, ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
+import { exitWith, ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
 
 class Here extends Context.Tag("test/Here")<Here, string>() {}
 
@@ -78,21 +77,5 @@ describe("the request cache of a transaction", () => {
         1
       ])
       expect(asked).toBe(1)
-    }))
-})
-
-describe("an installed tracer", () => {
-  const traced = Effect.withFiberRuntime<boolean>((fiber) => Effect.succeed(isTraced(fiber)))
-
-  it.live("is told from the default one", () =>
-    Effect.gen(function*() {
-      expect(yield* traced).toBe(false)
-      const tracer = Tracer.make({
-        span: () => {
-          throw new Error("no span is made")
-        },
-        context: (run) => run()
-      })
-      expect(yield* Effect.withTracer(traced, tracer)).toBe(true)
     }))
 })
