@@ -24,6 +24,9 @@ export const shared: ViteUserConfig = {
 /** Starts the database servers of the run. */
 export const globalSetup = ["test/support/globalSetup.ts"]
 
+/** Starts the S3 server of TEST_S3. */
+const s3Setup = "test/support/aws/globalSetup.ts"
+
 const integration = "test/**/*.integration.test.ts"
 
 /** `npm test` runs both. Servers are started only where a file of the second one runs. */
@@ -33,7 +36,7 @@ export default defineConfig({
     ...shared.test,
     projects: [
       { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [integration] } },
-      { extends: true, test: { name: "integration", include: [integration], globalSetup } }
+      { extends: true, test: { name: "integration", include: [integration], globalSetup: [...globalSetup, s3Setup] } }
     ]
   }
 })

@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type Finished, inRealTime, run } from "../../src/local/internal/process.ts"
+import { inRealTime, run } from "../../src/local/internal/process.ts"
 
 interface Program {
   readonly title: string
@@ -19,8 +19,22 @@ interface Program {
   readonly package: string
   /** What install.sh makes commands of. The first is asked for its version. */
   readonly commands: readonly [string, ...ReadonlyArray<string>]
+  /** Asks for the version; `--version` by default. */
+  readonly askVersion?: ReadonlyArray<string>
   readonly version: RegExp
+  /** What there is instead where it cannot be had. */
+  readonly instead: string
 }
+
+const ownDatabase = "start a server yourself, in Docker for example, and set LOCAL_MYSQL_URL"
+
+/** Its servers are Python modules: see `test/support/aws/swiftServer.py`. */
+const swift = {
+  package: "python3-swift",
+  commands: ["python3=usr/bin/python3"],
+  askVersion: ["-I", "-c", "import swift; print(swift.__version__)"],
+  instead: "run npm test, whose S3 server checks no signature"
+} as const
 
 const programs = {
   "mysql-9.7": {
@@ -28,7 +42,8 @@ const programs = {
     suite: "sid",
     package: "mysql-server-core",
     commands: ["mysqld=usr/sbin/mysqld"],
-    version: /Ver 9\.7\./
+    version: /Ver 9\.7\./,
+    instead: ownDatabase
   },
   "mariadb-11.8": {
     title: "MariaDB 11.8",
@@ -36,22 +51,28 @@ const programs = {
     package: "mariadb-server-core",
     // Both names, as the package has them: neither then leads to another server of this machine.
     commands: ["mariadbd=usr/sbin/mariadbd", "mysqld"],
-    version: /Ver 11\.8\.\d+-MariaDB/
+    version: /Ver 11\.8\.\d+-MariaDB/,
+    instead: ownDatabase
   },
   "mysql-router": {
     title: "MySQL Router 9.7",
     suite: "sid",
     package: "mysql-router",
     commands: ["mysqlrouter=usr/bin/mysqlrouter"],
-    version: /Ver 9\.7\./
+    version: /Ver 9\.7\./,
+    instead: ownDatabase
   },
   haproxy: {
     title: "HAProxy 2.6",
     suite: "bookworm",
     package: "haproxy",
     commands: ["haproxy=usr/sbin/haproxy"],
-    version: /version 2\.6\./
-  }
+    askVersion: ["-v"],
+    version: /version 2\.6\./,
+    instead: ownDatabase
+  },
+  "swift-2.38": { title: "OpenStack Swift 2.38", suite: "sid", version: /^2\.38\./, ...swift },
+  "swift-2.35": { title: "OpenStack Swift 2.35", suite: "trixie", version: /^2\.35\./, ...swift }
 } satisfies Record<string, Program>
 
 export type ProgramName = keyof typeof programs
@@ -96,9 +117,13 @@ const PATIENCE = 900_000
 export const install = (name: ProgramName): Effect.Effect<string, Unavailable | ConfigError> =>
   Effect.gen(function*() {
     const { cache, mirror = ownMirror() } = yield* settings
-    const { commands, package: source, suite, title, version }: Program = programs[name]
+    const { askVersion = ["--version"], commands, instead, package: source, suite, title, version }: Program =
+      programs[name]
     const folder = join(cache, name)
-    const unavailable = (detail: string, hint = elsewhere) => new Unavailable({ program: title, detail, hint })
+    const unavailable = (
+      detail: string,
+      hint = `it needs Linux with apt-get, such as Debian or Ubuntu; elsewhere, ${instead}`
+    ) => new Unavailable({ program: title, detail, hint })
     if (!existsSync(folder)) {
       for (const needed of ["apt-get", "dpkg-deb", "flock"]) {
         const { code } = yield* run({ command: needed, args: ["--version"] }, PATIENCE)
@@ -128,13 +153,13 @@ export const install = (name: ProgramName): Effect.Effect<string, Unavailable | 
       if (code !== 0) {
         return yield* unavailable(
           `the installation failed: ${end(output)}`,
-          "check that the archive of Debian can be reached, or name another in SERVERS_MIRROR; or start a server yourself, and set LOCAL_MYSQL_URL"
+          `check that the archive of Debian can be reached, or name another in SERVERS_MIRROR; or ${instead}`
         )
       }
     }
     const commandsFolder = join(folder, "bin")
     const command = join(commandsFolder, commands[0].split("=")[0]!)
-    const found = yield* askVersion(command)
+    const found = yield* run({ command, args: askVersion }, "30 seconds")
     if (found.code !== 0) {
       return yield* unavailable(`it does not run: ${end(found.output)}`, `remove ${folder} and try again`)
     }
@@ -146,13 +171,6 @@ export const install = (name: ProgramName): Effect.Effect<string, Unavailable | 
     }
     return commandsFolder
   }).pipe(inRealTime)
-
-const askVersion = (command: string): Effect.Effect<Finished> =>
-  run({ command, args: command.endsWith("haproxy") ? ["-v"] : ["--version"] }, "30 seconds")
-
-const elsewhere =
-  "it needs Linux with apt-get, such as Debian or Ubuntu; elsewhere, start a server yourself, in Docker for "
-  + "example, and set LOCAL_MYSQL_URL"
 
 const end = (output: string): string => output.trim().split(/\s*\n\s*/).slice(-5).join(" | ")
 

@@ -3,7 +3,7 @@
  * that is interrupted or killed. With one server for all, the tests of one file would wait for those of another: while one
  * KILL waits, MariaDB may hold up every other KILL and every query of the list of threads.
  *
- * With TEST_PROXY, the code under test reaches them through a proxy.
+ * With TEST_PROXY, the code under test reaches them through a proxy. With TEST_S3 the run is about S3, and has none.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -33,6 +33,10 @@ declare module "vitest" {
 }
 
 export default async function({ config, provide }: TestProject): Promise<() => Promise<void>> {
+  if (process.env["TEST_S3"]) {
+    provide("mysql", [])
+    return () => Promise.resolve()
+  }
   const scope = Effect.runSync(Scope.make())
   const wanted = await Effect.runPromise(useTestServer)
   const proxy = process.env["TEST_PROXY"] as ProxyName | undefined

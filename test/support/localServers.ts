@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { connect } from "node:net"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { facts } from "../../src/local/internal/process.ts"
@@ -31,6 +31,15 @@ export const isListening = (port: number, host = "127.0.0.1"): Effect.Effect<boo
     socket.once("connect", () => done(true))
     socket.once("error", () => done(false))
   })
+
+/** A port on which nothing listened just now. */
+export const freePort: Effect.Effect<number> = Effect.async((resume) => {
+  const probe = createServer()
+  probe.listen(0, "127.0.0.1", () => {
+    const address = probe.address()
+    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
 
 /** What exists of a server: its process, its port, its folder. */
 export const traces = ({ datadir, pid, port }: Running) =>

@@ -51,13 +51,15 @@ const isOver = (child: ChildProcess): boolean =>
  * The watchdog is a shell in a session of its own, so that neither Ctrl-C nor the death of its owner reaches it. It
  * holds one end of a pipe (file descriptor 3); only the owner has the other end. When the pipe closes, because the
  * owner closed it or has died, the watchdog stops the server and removes the folder. A server that is still starting
- * ignores SIGTERM; it gets SIGKILL.
+ * ignores SIGTERM; it gets SIGKILL. The shell reports that on its stderr, which ends with the owner: without the trap
+ * that would be the watchdog's own end, before it has removed the folder.
  */
 const watchdog = `
 folder=$1
 shift
 "$@" <"$folder/stdin" 3<&- &
 server=$!
+trap "" PIPE
 echo "$server" >"$folder/server.pid"
 (
   read -r line <&3

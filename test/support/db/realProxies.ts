@@ -3,14 +3,14 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { join } from "node:path"
 import { install, type ProgramName, type Unavailable } from "../../../scripts/servers/programs.ts"
 import type { ConfigurationError } from "../../../src/Errors.ts"
 import { makeFolder } from "../../../src/local/internal/folder.ts"
 import { type Command, inRealTime, watch } from "../../../src/local/internal/process.ts"
 import { eventually } from "../eventually.ts"
-import { isListening } from "../localServers.ts"
+import { freePort, isListening } from "../localServers.ts"
 
 interface Address {
   readonly host: string
@@ -40,14 +40,6 @@ export const proxyNames = Object.keys(proxies) as ReadonlyArray<ProxyName>
 /** Starts that proxy in front of a server. */
 export const startProxy = (name: ProxyName, server: Address): Effect.Effect<RealProxy, unknown, Scope.Scope> =>
   proxies[name](server)
-
-const freePort: Effect.Effect<number> = Effect.async((resume) => {
-  const probe = createServer()
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** Runs a proxy with a configuration file, and waits until it listens. */
 const start = (
