@@ -57,9 +57,13 @@ export class ConfigurationError
  */
 export const ServiceReason = Schema.Literal(
   "InvalidInput",
+  "UnreadableData",
+  "NotConfigured",
+  "Closed",
   "MissingCredentials",
   "InvalidCredentials",
   "CredentialsExpired",
+  "ClockSkew",
   "Region",
   "WrongRegion",
   "Endpoint",
@@ -77,8 +81,10 @@ export const ServiceReason = Schema.Literal(
   "ReadTimeout",
   "Unavailable",
   "InvalidRequest",
+  "MalformedReply",
   "ConnectionLost",
   "Unreachable",
+  "Tls",
   "Unknown"
 )
 export type ServiceReason = typeof ServiceReason.Type

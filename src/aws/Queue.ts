@@ -73,7 +73,9 @@ export class Queue extends Context.Tag("@betterai/infrastructure/Queue")<Queue, 
     })
 
   /** From the environment: AWS_* (see {@link Sqs.layer}) and AWS_SQS_QUEUE_URL. */
-  static readonly layer: Layer.Layer<Queue, ConfigurationError> = Layer.suspend(() => withClient(AwsSettings.queue))
+  static readonly layer: Layer.Layer<Queue, ConfigurationError> = Layer.suspend(() =>
+    withClient(AwsSettings.queue, AwsSettings.QUEUE_URL)
+  )
 
   /** AWS_SQS_QUEUE_URL from the environment, over the client in the context. */
   static readonly layerNoDeps: Layer.Layer<Queue, ConfigurationError, Sqs> = Layer.effect(
@@ -85,7 +87,7 @@ export class Queue extends Context.Tag("@betterai/infrastructure/Queue")<Queue, 
   static readonly layerConfig = (
     config: Config.Config.Wrap<QueueConfig>
   ): Layer.Layer<Queue, ConfigurationError> =>
-    withClient(Config.mapOrFail(Config.unwrap(config), AwsSettings.checkedQueue))
+    withClient(Config.mapOrFail(Config.unwrap(config), AwsSettings.checkedQueue), "url")
 
   /**
    * In memory, for tests: the same refusals, and the order, delays and deduplication of SQS, by the Clock. It accepts
@@ -118,11 +120,11 @@ export class Queue extends Context.Tag("@betterai/infrastructure/Queue")<Queue, 
 }
 
 /** The client's settings are read along with the queue's own, so that the problems of both are reported at once. */
-const withClient = (config: Config.Config<QueueConfig>): Layer.Layer<Queue, ConfigurationError> =>
+const withClient = (config: Config.Config<QueueConfig>, setting: string): Layer.Layer<Queue, ConfigurationError> =>
   Layer.unwrapEffect(
     Effect.map(
-      Settings.load("Queue", Config.all({ own: config, client: AwsSettings.client("SQS") })),
-      ({ own }) => Layer.provide(Layer.effect(Queue, Queue.make(own)), Sqs.layer)
+      Settings.load("Queue", AwsSettings.queueAndClient(config, setting)),
+      (own) => Layer.provide(Layer.effect(Queue, Queue.make(own)), Sqs.layer)
     )
   )
 

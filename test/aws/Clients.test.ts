@@ -1,5 +1,5 @@
-import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3"
-import { GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs"
+import { S3Client } from "@aws-sdk/client-s3"
+import type { SQSClient } from "@aws-sdk/client-sqs"
 import { afterEach, describe, expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -9,6 +9,7 @@ import { S3, Sqs } from "../../src/aws/Clients.ts"
 import { Queue } from "../../src/aws/Queue.ts"
 import { Storage } from "../../src/aws/Storage.ts"
 import type { ConfigurationError } from "../../src/Errors.ts"
+import { capturedRequest } from "../support/aws/capturedRequest.ts"
 import { Faults } from "../support/aws/faultServer.ts"
 
 const good = {
@@ -134,21 +135,7 @@ describe("clients", () => {
     process.env = { ...saved }
   })
 
-  const host = (client: S3Client | SQSClient) =>
-    Effect.promise(async () => {
-      let seen = ""
-      const stack = client.middlewareStack as {
-        add: (middleware: unknown, options: { readonly step: "finalizeRequest"; readonly priority: "low" }) => void
-      }
-      stack.add(() => (args: { readonly request: { readonly hostname: string } }) => {
-        seen = args.request.hostname
-        return Promise.reject(Object.assign(new Error("enough"), { name: "Enough" }))
-      }, { step: "finalizeRequest", priority: "low" })
-      await (client instanceof S3Client
-        ? client.send(new HeadBucketCommand({ Bucket: "clinic-uploads" }))
-        : client.send(new GetQueueAttributesCommand({ QueueUrl: good.AWS_SQS_QUEUE_URL }))).catch(() => {})
-      return seen
-    })
+  const host = (client: S3Client | SQSClient) => Effect.map(capturedRequest(client), ({ hostname }) => hostname)
 
   it.effect("follow our settings, whatever the SDK's own settings say", () =>
     Effect.gen(function*() {

@@ -3,14 +3,23 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { ConfigurationError, ServiceError } from "../../../Errors.ts"
 import { AWS_MESSAGE, truncate } from "../../../internal/textLimits.ts"
-import { type AwsService, type Facts, mayHaveHappened, rowOf } from "./errorTable.ts"
+import { type AwsService, type Facts, isDelivery, mayHaveHappened, rowOf } from "./errorTable.ts"
 
-/** The error of a method. `consumed`: the body came from a stream, so the call cannot be repeated. */
+export interface Circumstances {
+  /** The body came from a stream, so the call cannot be repeated. */
+  readonly consumed?: boolean | undefined
+  /** False if no attempt came so far that the service can have carried it out. */
+  readonly delivered?: boolean | undefined
+  /** Whether an earlier attempt may have been carried out, whatever the last one says. Not known: if there was one. */
+  readonly doubtful?: boolean | undefined
+}
+
+/** The error of a method. */
 export const toServiceError = (
   service: AwsService,
   operation: string,
   cause: unknown,
-  options?: { readonly consumed?: boolean | undefined }
+  { consumed, delivered, doubtful }: Circumstances = {}
 ): ServiceError => {
   const facts = factsOf(service, operation, cause)
   const row = rowOf(facts)
@@ -18,18 +27,24 @@ export const toServiceError = (
   const requestId = textOf(property(metadata, "requestId"))
   const clean = cleaned(cause, facts)
   const configuration = "setting" in row
+  const hint = configuration
+    ? [`check ${row.setting(service)}`, row.hint(facts)].filter((part) => part !== undefined).join(": ")
+    : row.hint(facts)
   // The SDK counts an attempt that failed before anything was sent, and gives no count for some that failed later.
   const attempts = configuration && facts.status === undefined ? 0 : numberOf(property(metadata, "attempts")) ?? 1
+  const unknown = isDelivery(operation) && delivered !== false
+    && ((doubtful ?? attempts > 1) || mayHaveHappened(facts, row.reason))
   return new ServiceError({
     service,
     operation,
     reason: row.reason,
-    retryable: !configuration && row.retryable(facts) && options?.consumed !== true,
+    retryable: !configuration && row.retryable(facts) && consumed !== true,
     attempts,
-    ...(configuration ? { detail: clean.message, hint: `check ${row.setting(service)}` } : {}),
+    ...(configuration ? { detail: clean.message } : {}),
+    ...(hint === undefined ? {} : { hint }),
     ...(facts.status === undefined ? {} : { status: facts.status }),
     ...(requestId === undefined ? {} : { requestId }),
-    ...(mayHaveHappened(facts, row.reason) ? { outcome: "unknown" as const } : {}),
+    ...(unknown ? { outcome: "unknown" as const } : {}),
     cause: clean
   })
 }
@@ -40,44 +55,95 @@ export const toConfigurationError = (service: AwsService, cause: unknown): Optio
   const row = rowOf(facts)
   if (!("setting" in row)) return Option.none()
   const clean = cleaned(cause, facts)
+  const hint = row.hint(facts)
   return Option.some(
     new ConfigurationError({
       service,
       reason: row.reason,
-      problems: [{ setting: row.setting(service), detail: clean.message }],
+      problems: [{
+        setting: row.setting(service),
+        detail: clean.message,
+        ...(hint === undefined ? {} : { hint })
+      }],
       cause: clean
     })
   )
 }
-
-/** Whether the SDK stopped because we aborted the call: an interruption, not an error. */
-export const isAbort = (cause: unknown): boolean => property(cause, "name") === "AbortError"
 
 const property = (value: unknown, key: string): unknown => Predicate.hasProperty(value, key) ? value[key] : undefined
 const textOf = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
 const numberOf = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
 
 /** Only the first line: if a signature is refused, the rest repeats the canonical request, session token included. */
-const firstLine = (message: string): string =>
-  truncate(
-    (message.split(/\r?\n/, 1)[0] ?? "").replace(/(x-amz-security-token\s*[:=]\s*)\S+/gi, "$1<redacted>"),
-    AWS_MESSAGE
-  )
+const firstLine = (message: string): string => truncate(redacted(message.split(/\r?\n/, 1)[0] ?? ""), AWS_MESSAGE)
 
-const factsOf = (service: AwsService, operation: string, cause: unknown): Facts => ({
-  service,
-  operation,
-  names: ["name", "Code", "code"].flatMap((key) => textOf(property(cause, key)) ?? []),
-  message: firstLine(textOf(property(cause, "message")) ?? ""),
-  status: numberOf(property(property(cause, "$metadata"), "httpStatusCode"))
-})
+/** Without what signs a request: an Authorization header, the session token, the query of a presigned URL. */
+const redacted = (line: string): string =>
+  line
+    .replace(/(authorization["']?\s*(?:[:=]|%3d)).*/i, "$1 <redacted>")
+    .replace(
+      /\b((?:x-amz-(?:security-token|signature|credential)|signature|credential)["']?\s*(?:[:=]|%3d)\s*["']?)[^\s&,;"'<>]+/gi,
+      "$1<redacted>"
+    )
+
+const factsOf = (service: AwsService, operation: string, cause: unknown): Facts => {
+  const message = textOf(property(cause, "message")) ?? ""
+  const name = textOf(property(cause, "name"))
+  const coded = withCode(cause)
+  const code = textOf(property(coded, "code"))
+  const unreadable = DESERIALIZATION.test(message) && code === undefined && name !== "TimeoutError"
+  const inner = coded === cause ? undefined : textOf(property(coded, "message"))
+  return {
+    service,
+    operation,
+    names: [name, textOf(property(cause, "Code")), code].filter((known) => known !== undefined),
+    message: unreadable
+      ? `the reply is not one of ${service}${contentType(cause)}`
+      : message === NAMELESS
+      ? "the service gave no reason"
+      : firstLine(inner === undefined ? message : `${message}: ${inner}`),
+    status: numberOf(property(property(cause, "$metadata"), "httpStatusCode")),
+    unreadable,
+    bucketRegion: bucketRegion(cause, message)
+  }
+}
+
+/** What the SDK appends to the message of any error in reading a reply. The message before it quotes the reply. */
+const DESERIALIZATION = /Deserialization error: to see the raw response/
+
+/** What the SDK writes where a reply has no message. */
+const NAMELESS = "UnknownError"
+
+/** The error with a code of Node or undici: this one, or what caused it. `fetch` wraps twice. */
+const withCode = (cause: unknown, depth = 0): unknown =>
+  cause === undefined || depth > 4
+    ? undefined
+    : textOf(property(cause, "code")) !== undefined
+    ? cause
+    : withCode(property(cause, "cause"), depth + 1)
+
+const headerOf = (cause: unknown, name: string): string =>
+  textOf(property(property(property(cause, "$response"), "headers"), name)) ?? ""
+
+const contentType = (cause: unknown): string => {
+  const type = /^[\w.+-]{1,40}\/[\w.+-]{1,80}/.exec(headerOf(cause, "content-type"))?.[0]
+  return type === undefined ? "" : ` (its type is ${type})`
+}
+
+/** S3 says where a bucket is: in a header, in the error, or in its message. */
+const bucketRegion = (cause: unknown, message: string): string | undefined =>
+  [
+    headerOf(cause, "x-amz-bucket-region"),
+    textOf(property(cause, "Region")) ?? "",
+    /; expecting '([^']*)'/.exec(message)?.[1] ?? ""
+  ].find((region) => /^[a-z0-9-]{1,63}$/.test(region))
 
 /** Keeps name, message and codes, and drops response, headers and the stack through the SDK. */
 const cleaned = (cause: unknown, facts: Facts): Error => {
   const error = new Error(facts.message === "" ? facts.names[0] ?? "no message" : facts.message)
   error.name = textOf(property(cause, "name")) ?? "Error"
   error.stack = `${error.name}: ${error.message}`
-  const code = textOf(property(cause, "Code")) ?? textOf(property(cause, "code"))
+  const code = textOf(property(cause, "Code")) ?? textOf(property(withCode(cause), "code"))
   return Object.assign(
     error,
     code === undefined ? {} : { code },

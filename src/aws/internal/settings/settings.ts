@@ -7,13 +7,16 @@ import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Settings from "../../../internal/settings.ts"
-import { type Check, type Finding, httpUrl, oneOf } from "../../../internal/valueChecks.ts"
+import { boolean, type Check, type Finding, httpUrl, oneOf, wholeNumber } from "../../../internal/valueChecks.ts"
+import { bucketName, queueElsewhere, queueUrl, regionName } from "./names.ts"
 
 /** The bucket, and how the public URLs of its files begin. */
 export interface StorageConfig {
   readonly bucket: string
-  /** Replaces `https://{bucket}.s3.{region}.amazonaws.com` in public URLs, for a CDN in front of the bucket. */
+  /** Replaces the bucket's address at AWS in public URLs, for a CDN in front of the bucket. */
   readonly publicBaseUrl?: string | undefined
+  /** The most memory that all uploads together use for what they read from streams, in MiB. Default: 256. */
+  readonly uploadMemoryMiB?: number | undefined
 }
 
 /** The queue. A URL that ends in `.fifo` is that of a FIFO queue. */
@@ -27,6 +30,10 @@ export interface ClientSettings {
   readonly region: string
   /** Where requests go instead of AWS: the service's own setting, or else the common one. */
   readonly endpoint: string | undefined
+  /** AWS's endpoints with FIPS 140 modules. Only without an endpoint of ours, as the next one. */
+  readonly fips: boolean
+  /** AWS's endpoints that IPv6 reaches, too. */
+  readonly dualStack: boolean
 }
 
 export interface Credentials {
@@ -39,37 +46,24 @@ export interface S3Settings {
   readonly client: ClientSettings
   /** `required` is for S3-compatible servers that do not know the newer checksums. */
   readonly checksums: "supported" | "required"
+  /** The bucket is the first segment of the path, and not a part of the host name. */
+  readonly forcePathStyle: boolean
 }
 
 // Checks.
 
-/** Bucket names as S3 accepts them for new buckets (S3 user guide, "General purpose bucket naming rules"). */
-const bucketName: Check<string> = (value) =>
-  typeof value === "string" && /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value) && !value.includes("..")
-    ? Either.right(value)
-    : Either.left({ detail: "must be 3-63 lower-case letters, digits, dots and hyphens" })
-
-const regionName: Check<string> = (value) =>
-  typeof value === "string" && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)
-    ? Either.right(value)
-    : Either.left({ detail: "must be the name of a region such as eu-west-1" })
-
-/** A queue's URL ends in its account and its name (1-80 letters, digits, `-` and `_`, `.fifo` included). */
-const queueUrl: Check<string> = (value) =>
-  Either.flatMap(httpUrl(value), (url) => {
-    const name = url.pathname.split("/").at(-1) ?? ""
-    return /^[A-Za-z0-9_-]{1,80}$/.test(name.replace(/\.fifo$/, "")) && name.length <= 80
-      ? Either.right(String(value))
-      : Either.left({
-        detail: "must end in the queue's name, as in https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
-      })
-  })
+/** A part of an upload has 8 MiB. */
+const mebibytes: Check<number> = (value) =>
+  Either.mapLeft(wholeNumber(8, 65_536)(value), () => ({ detail: "must be a whole number of MiB from 8 to 65536" }))
 
 const publicBaseUrl: Check<string> = (value) => Either.map(httpUrl(value), (url) => url.href.replace(/\/+$/, ""))
 
 /** Like `oneOf`, but the value is not quoted: it may be a key, by mistake. */
 const oneOfUnquoted = <const A extends string>(names: ReadonlyArray<A>): Check<A> => (value) =>
   Either.mapLeft(oneOf(names)(value), () => ({ detail: `must be one of ${names.join(", ")}` }))
+
+/** Like `boolean`, but the value is not quoted. */
+const flag: Check<boolean> = (value) => Either.mapLeft(boolean(value), () => ({ detail: "must be true or false" }))
 
 const asList = <A>(check: Check<A>) => (value: unknown): Either.Either<A, ReadonlyArray<Finding>> =>
   Either.mapLeft(check(value), (finding) => [finding])
@@ -122,15 +116,39 @@ const noKey: Finding = {
   hint: "set it, or set AWS_CREDENTIALS=chain to use the SDK's own sources"
 }
 
+/** Which server is spoken to. An endpoint of ours has no variants of AWS's endpoints. */
+const target = (service: "S3" | "SQS"): Config.Config<Pick<ClientSettings, "endpoint" | "fips" | "dualStack">> =>
+  Config.all({
+    own: optional(`AWS_ENDPOINT_URL_${service}`, httpUrl),
+    common: optional("AWS_ENDPOINT_URL", httpUrl),
+    fips: switchedOn(FIPS),
+    dualStack: switchedOn(DUAL_STACK)
+  }).pipe(
+    Config.mapOrFail(({ common, dualStack, fips, own }) => {
+      const endpoint = (own ?? common)?.href
+      const setting = own === undefined ? "AWS_ENDPOINT_URL" : `AWS_ENDPOINT_URL_${service}`
+      const finding: Finding = {
+        detail: `must not be true while ${setting} is set`,
+        hint: "it chooses among the endpoints of AWS: unset one of the two"
+      }
+      const variants = [...(fips ? [FIPS] : []), ...(dualStack ? [DUAL_STACK] : [])]
+      return allOrNothing(
+        { endpoint, fips, dualStack },
+        endpoint === undefined ? [] : variants.map((variant) => Settings.invalid(variant, [finding]))
+      )
+    })
+  )
+
+const FIPS = "AWS_USE_FIPS_ENDPOINT"
+const DUAL_STACK = "AWS_USE_DUALSTACK_ENDPOINT"
+
+const switchedOn = (setting: string): Config.Config<boolean> =>
+  Config.map(optional(setting, flag), (value) => value ?? false)
+
 /** What the layer of a client reads. */
 export const client = (service: "S3" | "SQS"): Config.Config<ClientSettings> =>
-  Config.all({
-    credentials,
-    region: required("AWS_REGION", regionName),
-    own: optional(`AWS_ENDPOINT_URL_${service}`, httpUrl),
-    common: optional("AWS_ENDPOINT_URL", httpUrl)
-  }).pipe(
-    Config.map(({ common, credentials, own, region }) => ({ credentials, region, endpoint: (own ?? common)?.href }))
+  Config.all({ credentials, region: required("AWS_REGION", regionName), target: target(service) }).pipe(
+    Config.map(({ credentials, region, target }) => ({ credentials, region, ...target }))
   )
 
 /** What the layer of the S3 client reads. */
@@ -139,22 +157,44 @@ export const s3: Config.Config<S3Settings> = Config.all({
   checksums: Config.map(
     optional("AWS_S3_CHECKSUMS", oneOfUnquoted(["supported", "required"])),
     (checksums) => checksums ?? "supported"
-  )
-})
+  ),
+  pathStyle: optional("AWS_S3_FORCE_PATH_STYLE", flag)
+}).pipe(
+  Config.map(({ checksums, client, pathStyle }) => ({
+    client,
+    checksums,
+    // Servers other than AWS rarely have a host name for each bucket.
+    forcePathStyle: pathStyle ?? client.endpoint !== undefined
+  }))
+)
 
 export const storage: Config.Config<StorageConfig> = Config.all({
   bucket: required("IMAGE_S3_BUCKET", bucketName),
-  publicBaseUrl: optional("STORAGE_PUBLIC_BASE_URL", publicBaseUrl)
+  publicBaseUrl: optional("STORAGE_PUBLIC_BASE_URL", publicBaseUrl),
+  uploadMemoryMiB: optional("STORAGE_UPLOAD_MEMORY_MIB", mebibytes)
 })
 
-export const queue: Config.Config<QueueConfig> = Config.all({ url: required("AWS_SQS_QUEUE_URL", queueUrl) })
+/** The name of the URL of {@link queue}. */
+export const QUEUE_URL = "AWS_SQS_QUEUE_URL"
+
+export const queue: Config.Config<QueueConfig> = Config.all({ url: required(QUEUE_URL, queueUrl) })
+
+/** A queue, with what the layer of its client reads. `setting` is the name of the URL in problems. */
+export const queueAndClient = (config: Config.Config<QueueConfig>, setting: string): Config.Config<QueueConfig> =>
+  Config.all({ own: config, client: client("SQS") }).pipe(
+    Config.mapOrFail(({ client, own }) => {
+      const finding = client.endpoint === undefined ? queueElsewhere(own.url, client.region) : undefined
+      return allOrNothing(own, finding === undefined ? [] : [Settings.invalid(setting, [finding])])
+    })
+  )
 
 // Settings that the caller gives.
 
 export const checkedStorage = (config: StorageConfig): Either.Either<StorageConfig, ConfigError.ConfigError> =>
   together({
     bucket: bucketName(config.bucket),
-    publicBaseUrl: config.publicBaseUrl === undefined ? Either.right(undefined) : publicBaseUrl(config.publicBaseUrl)
+    publicBaseUrl: config.publicBaseUrl === undefined ? Either.right(undefined) : publicBaseUrl(config.publicBaseUrl),
+    uploadMemoryMiB: config.uploadMemoryMiB === undefined ? Either.right(undefined) : mebibytes(config.uploadMemoryMiB)
   })
 
 export const checkedQueue = (config: QueueConfig): Either.Either<QueueConfig, ConfigError.ConfigError> =>
@@ -171,3 +211,13 @@ const together = <A extends Record<string, unknown>>(
         .flatMap(([name, field]) => Either.isLeft(field) ? [Settings.invalid(name, [field.left])] : [])
         .reduce((left, right) => ConfigError.And(left, right))
   )
+
+const allOrNothing = <A>(
+  value: A,
+  problems: ReadonlyArray<ConfigError.ConfigError>
+): Either.Either<A, ConfigError.ConfigError> => {
+  const [first, ...more] = problems
+  return first === undefined
+    ? Either.right(value)
+    : Either.left(more.reduce((left, right) => ConfigError.And(left, right), first))
+}
