@@ -3,20 +3,20 @@
  * takes some hundred milliseconds.
  *
  * Both clients make up to three attempts in the SDK's standard mode. An attempt fails after 10 s without a connection,
- * and after 30 s of silence while it waits for the reply. Only our own settings change the endpoint: endpoints in the
- * SDK's other environment variables and in the profiles on the machine are ignored.
+ * and after 30 s of silence while it waits for the reply. Only our own settings change a request: the SDK's other
+ * environment variables and the profiles on the machine are ignored, but for the keys of AWS_CREDENTIALS=chain.
  */
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3"
 import type { SQSClient, SQSClientConfig } from "@aws-sdk/client-sqs"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { constVoid } from "effect/Function"
-import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
 import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
+import * as ContentMd5 from "./internal/client/contentMd5.ts"
+import * as OwnClient from "./internal/client/ownClient.ts"
+import { pinned } from "./internal/client/pinned.ts"
 import { loadS3, loadSqs } from "./internal/client/sdk.ts"
 import { CONNECT, READ } from "./internal/deadlines.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
@@ -25,25 +25,28 @@ import * as AwsSettings from "./internal/settings/settings.ts"
 export class S3 extends Context.Tag("@betterai/infrastructure/S3")<S3, S3Client>() {
   /**
    * A client from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_CREDENTIALS,
-   * AWS_ENDPOINT_URL(_S3) and AWS_S3_CHECKSUMS; its sockets close with the scope.
+   * AWS_ENDPOINT_URL(_S3), AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_S3_CHECKSUMS and
+   * AWS_S3_FORCE_PATH_STYLE; its sockets close with the scope.
    */
   static readonly layer: Layer.Layer<S3, ConfigurationError> = Layer.scoped(
     this,
     Effect.gen(function*() {
-      const { checksums, client } = yield* Settings.load("S3", AwsSettings.s3)
+      const { checksums, client, forcePathStyle } = yield* Settings.load("S3", AwsSettings.s3)
       const { S3Client } = yield* loadS3("S3")
       const checksumMode = checksums === "required" ? "WHEN_REQUIRED" : "WHEN_SUPPORTED"
-      return yield* closing(() =>
-        new S3Client({
+      return yield* OwnClient.make("S3", S3_TURNS, deadlines, (own) => {
+        const made = new S3Client({
+          ...own,
           ...common(client),
-          // Servers other than AWS rarely have a host name for each bucket.
-          forcePathStyle: client.endpoint !== undefined,
+          forcePathStyle,
           // With "Expect: 100-continue" each part of an upload opens its own connection and waits one more round trip.
           expectContinueHeader: false,
           requestChecksumCalculation: checksumMode,
           responseChecksumValidation: checksumMode
         })
-      )
+        if (checksums === "required") made.middlewareStack.add(ContentMd5.middleware.run, ContentMd5.middleware.options)
+        return made
+      })
     })
   )
 
@@ -59,13 +62,14 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
     Effect.gen(function*() {
       const client = yield* Settings.load("SQS", AwsSettings.client("SQS"))
       const { SQSClient } = yield* loadSqs("SQS")
-      return yield* closing(() =>
+      return yield* OwnClient.make("SQS", SQS_TURNS, deadlines, (own) =>
         new SQSClient({
+          ...own,
           ...common(client),
-          // The host names in the queue URLs of local servers often do not resolve.
-          useQueueUrlAsEndpoint: client.endpoint === undefined
-        })
-      )
+          // The host names in the queue URLs of local servers often do not resolve, and the URL of a queue names
+          // neither its FIPS nor its dual-stack endpoint.
+          useQueueUrlAsEndpoint: client.endpoint === undefined && !client.fips && !client.dualStack
+        }))
     })
   )
 
@@ -73,22 +77,19 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
   static readonly fromClient = (client: SQSClient): Layer.Layer<Sqs> => Layer.succeed(this, client)
 }
 
-const closing = <Client extends { readonly destroy: () => void }>(
-  make: () => Client
-): Effect.Effect<Client, never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.map(Effect.sync(make), opaque), (client) => Effect.sync(() => client.destroy()))
+/** The most requests at a time, each on a connection of its own; and the most downloads. */
+const S3_TURNS: OwnClient.Turns = { requests: 50, downloads: 100 }
+const SQS_TURNS: OwnClient.Turns = { requests: 50, downloads: 1 }
 
-/** The sockets of a client keep the headers that they sent, session token included, so inspection shows only its name. */
-const opaque = <Client extends object>(client: Client): Client =>
-  Object.defineProperties(client, {
-    [NodeInspectSymbol]: { value: () => client.constructor.name },
-    toJSON: { value: () => client.constructor.name }
-  })
+const deadlines = { connectTimeout: CONNECT, readTimeout: READ }
 
 const common = (
-  { credentials, endpoint, region }: AwsSettings.ClientSettings
+  { credentials, dualStack, endpoint, fips, region }: AwsSettings.ClientSettings
 ): S3ClientConfig & SQSClientConfig => ({
+  ...pinned,
   region,
+  useFipsEndpoint: fips,
+  useDualstackEndpoint: dualStack,
   // A function, so that no field of the client holds the secret.
   ...(credentials === undefined ? {} : {
     credentials: () =>
@@ -98,11 +99,5 @@ const common = (
         ...(credentials.sessionToken === undefined ? {} : { sessionToken: Redacted.value(credentials.sessionToken) })
       })
   }),
-  ...(endpoint === undefined ? {} : { endpoint }),
-  ignoreConfiguredEndpointUrls: true,
-  maxAttempts: 3,
-  retryMode: "standard",
-  requestHandler: { connectionTimeout: CONNECT, socketTimeout: READ },
-  // Without a logger the SDK writes to the console.
-  logger: { trace: constVoid, debug: constVoid, info: constVoid, warn: constVoid, error: constVoid }
+  ...(endpoint === undefined ? {} : { endpoint })
 })

@@ -12,5 +12,17 @@ export const READ = 30_000
  */
 export const CLEAN_UP = 10_000
 
-/** How long an aborted call may take to release its socket. It takes milliseconds; this only bounds a fault. */
-export const RELEASE = 5_000
+/** How long an upload that has failed or was interrupted waits for its clean-up, which then goes on by itself. */
+export const PATIENCE = 2_000
+
+/** How long S3 is asked what became of an upload whose reply was lost. */
+export const LOOK_UP = 10_000
+
+/** To tell the type of a file by its first bytes takes about a millisecond; it may inflate them, up to 16 MiB. */
+export const DETECT_TYPE = 5_000
+
+/** How long a source may give nothing while other uploads wait for the memory that it holds. */
+export const SOURCE_IDLE = 30_000
+
+/** How long a reader may pause while others wait for their turn to download. */
+export const PAUSED = 2_000

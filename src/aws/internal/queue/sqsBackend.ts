@@ -1,42 +1,52 @@
 /** Messages in an SQS queue. */
-import type { SQSClient } from "@aws-sdk/client-sqs"
+import type { GetQueueAttributesCommandOutput, SendMessageCommandOutput, SQSClient } from "@aws-sdk/client-sqs"
 import * as Effect from "effect/Effect"
 import * as Record from "effect/Record"
+import { ServiceError } from "../../../Errors.ts"
 import type { SqsSdk } from "../client/sdk.ts"
-import { sendTo } from "../client/send.ts"
+import * as Transport from "../client/transport.ts"
 import type { QueueBackend } from "./backend.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
 
-const send = sendTo("SQS")
+export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBackend => {
+  const transport = Transport.of("SQS", client)
+  return {
+    kind: queueUrl.endsWith(".fifo") ? "fifo" : "standard",
 
-export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBackend => ({
-  kind: queueUrl.endsWith(".fifo") ? "fifo" : "standard",
-
-  send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
-    const command = new sdk.SendMessageCommand({
-      QueueUrl: queueUrl,
-      MessageBody: body,
-      ...(messageGroupId === undefined ? {} : { MessageGroupId: messageGroupId }),
-      ...(messageDeduplicationId === undefined ? {} : { MessageDeduplicationId: messageDeduplicationId }),
-      ...(delaySeconds === 0 ? {} : { DelaySeconds: delaySeconds }),
-      ...(Record.isEmptyReadonlyRecord(attributes) ? {} : { MessageAttributes: MessageAttributes.toSqs(attributes) })
-    })
-    return Effect.map(
-      send("SendMessage", (abortSignal) => client.send(command, { abortSignal })),
-      (reply) => ({
-        messageId: reply.MessageId ?? "",
-        ...(reply.SequenceNumber === undefined ? {} : { sequenceNumber: reply.SequenceNumber })
+    send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
+      const command = new sdk.SendMessageCommand({
+        QueueUrl: queueUrl,
+        MessageBody: body,
+        ...(messageGroupId === undefined ? {} : { MessageGroupId: messageGroupId }),
+        ...(messageDeduplicationId === undefined ? {} : { MessageDeduplicationId: messageDeduplicationId }),
+        ...(delaySeconds === 0 ? {} : { DelaySeconds: delaySeconds }),
+        ...(Record.isEmptyReadonlyRecord(attributes) ? {} : { MessageAttributes: MessageAttributes.toSqs(attributes) })
       })
-    )
-  },
-
-  check: Effect.asVoid(
-    send(
-      "GetQueueAttributes",
-      (abortSignal) =>
-        client.send(new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] }), {
-          abortSignal
+      return Effect.map(
+        transport.send<SendMessageCommandOutput>("SendMessage", command),
+        (reply) => ({
+          messageId: reply.MessageId ?? "",
+          ...(reply.SequenceNumber === undefined ? {} : { sequenceNumber: reply.SequenceNumber })
         })
+      )
+    },
+
+    check: Effect.flatMap(
+      transport.send<GetQueueAttributesCommandOutput>(
+        "GetQueueAttributes",
+        new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] })
+      ),
+      ({ Attributes }) => Attributes?.["QueueArn"] === undefined ? Effect.fail(notSqs) : Effect.void
     )
-  )
+  }
+}
+
+const notSqs = new ServiceError({
+  service: "SQS",
+  operation: "GetQueueAttributes",
+  reason: "MalformedReply",
+  retryable: false,
+  attempts: 1,
+  detail: "without the ARN of the queue",
+  hint: "check that AWS_ENDPOINT_URL_SQS names a server that speaks SQS"
 })

@@ -1,0 +1,68 @@
+/**
+ * One call of a client, as the request handler sees it. It travels as a property of the command's input, under a symbol
+ * that nothing else looks at: the SDK's middleware is made once for all calls of a command, so nothing can be passed
+ * beside the command.
+ */
+import { constVoid } from "effect/Function"
+
+const CallId: unique symbol = Symbol("@betterai/infrastructure/Call")
+
+export interface Call {
+  /** Told how many bytes of the body were handed to the socket, by each attempt from 0. */
+  readonly onSent: ((bytes: number) => void) | undefined
+  /** Whether the reply's body is read as it arrives. Otherwise it is whole before the SDK looks at it. */
+  readonly streams: boolean
+  /** Ends the attempt that is under way; undefined while there is none. */
+  abort: (() => void) | undefined
+  /** No attempt may begin any more. */
+  over: boolean
+  /** Called when it is over. */
+  readonly onOver: Set<() => void>
+  /** Whether the request handler has seen it. */
+  met: boolean
+  /** Ends the call, if it has not ended: the attempt under way is aborted. */
+  end: () => void
+  /** Whether an attempt came so far that the service may have carried it out: its last byte was handed to the socket. */
+  delivered: boolean
+  /** Whether such an attempt ended without a reply that says what became of it, whatever the later ones say. */
+  doubtful: boolean
+  /** The headers of the last reply. */
+  headers: Readonly<Record<string, string>>
+}
+
+export const make = (options?: { readonly onSent?: Call["onSent"]; readonly streams?: boolean }): Call => ({
+  onSent: options?.onSent,
+  streams: options?.streams === true,
+  abort: undefined,
+  over: false,
+  onOver: new Set(),
+  met: false,
+  end: constVoid,
+  delivered: false,
+  doubtful: false,
+  headers: {}
+})
+
+export const attach = (command: { readonly input: object }, call: Call): void => {
+  Object.defineProperty(command.input, CallId, { value: call, enumerable: true, configurable: true })
+}
+
+const of = (value: object): Call | undefined => (value as { readonly [CallId]?: Call })[CallId]
+
+/** The call of a request; none if somebody uses the client directly. */
+export const ofRequest: (request: object) => Call | undefined = of
+
+interface Arguments {
+  readonly input: object
+  readonly request: unknown
+}
+
+/** The last step before the request handler: the call goes from the input to the request. */
+export const middleware = {
+  options: { step: "deserialize", name: "betteraiCall", priority: "low" },
+  run: <Args extends Arguments, Result>(next: (args: Args) => Promise<Result>) => (args: Args): Promise<Result> => {
+    const call = of(args.input)
+    if (call !== undefined) Object.defineProperty(args.request, CallId, { value: call, configurable: true })
+    return next(args)
+  }
+} as const

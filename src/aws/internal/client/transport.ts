@@ -1,0 +1,381 @@
+/**
+ * How calls reach a client: each waits for its turn, is sent, and can be ended at any time. One for each client, so that
+ * everything that uses a client shares its turns.
+ */
+import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
+import { Readable } from "node:stream"
+import type { ReadableStream as WebStream } from "node:stream/web"
+import { ServiceError } from "../../../Errors.ts"
+import { CLEAN_UP, PAUSED } from "../deadlines.ts"
+import { toServiceError } from "../errors/classify.ts"
+import { type AwsService, isDelivery } from "../errors/errorTable.ts"
+import * as Call from "./call.ts"
+import * as Metrics from "./metrics.ts"
+import { Permits } from "./permits.ts"
+
+/** An SDK client, as far as it matters here. */
+export interface Client {
+  readonly send: unknown
+}
+
+export interface Command {
+  readonly input: object
+}
+
+export interface SendOptions {
+  /** The body came from a stream that cannot be read again, so the failure is not retryable. */
+  readonly consumed?: boolean | undefined
+  /** To look at the call while it is under way and afterwards; one for each. */
+  readonly call?: Call.Call | undefined
+  /**
+   * An interruption does not end the call once it is delivered, which would not undo it: `call` tells when it is over,
+   * and can end it.
+   */
+  readonly outlives?: boolean | undefined
+  /** Part of a clean-up: it may be sent while the client closes. */
+  readonly cleanUp?: boolean | undefined
+}
+
+interface Sent<Reply> {
+  readonly reply: Reply
+  /** As the server sent them; none from an injected client. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Readable | undefined
+}
+
+/** A reply whose body is read as it arrives. Its turn lasts until the body is closed. */
+export interface Download<Reply> extends Sent<Reply> {
+  readonly body: Readable
+}
+
+export interface Transport {
+  /** `operation` is the name of the SDK's command. Interruption aborts the request. */
+  readonly send: <Reply>(
+    operation: string,
+    command: Command,
+    options?: SendOptions
+  ) => Effect.Effect<Reply, ServiceError>
+  readonly download: <Reply extends { readonly Body?: unknown }>(
+    operation: string,
+    command: Command
+  ) => Effect.Effect<Download<Reply>, ServiceError>
+  /**
+   * Work that may end with a clean-up: closing the client waits until it is over. `cleanUp`: it may begin while the
+   * client closes.
+   */
+  readonly job: <A, E, R>(
+    operation: string,
+    work: Effect.Effect<A, E, R>,
+    cleanUp?: boolean
+  ) => Effect.Effect<A, ServiceError | E, R>
+  /** Tells work that waits for something else than its own calls that the client closes. Returns how to stop that. */
+  readonly onClose: (operation: string, listener: (error: ServiceError) => void) => () => void
+  /** Ends everything that is under way, waits for its clean-up, and sends nothing afterwards. */
+  readonly close: Effect.Effect<void>
+}
+
+/** The turns of one kind of requests. */
+interface Turns {
+  readonly permits: Permits
+  readonly metrics: Metrics.RequestMetrics
+}
+
+/** What `send` of an SDK client does: it lets the command make its handler, and runs it. */
+type Handler = (command: Command) => Promise<{ readonly output: unknown }>
+
+interface OwnClient extends Client {
+  readonly middlewareStack: unknown
+  readonly config: unknown
+}
+
+interface OwnCommand extends Command {
+  readonly resolveMiddleware: (stack: unknown, config: unknown, options: object) => Handler
+}
+
+type SendCommand = (command: Command, options?: { readonly abortSignal: AbortSignal }) => Promise<unknown>
+
+const transports = new WeakMap<object, Transport>()
+
+/** The transport of a client: that of our own, or one that is made for an injected client. */
+export const of = (service: AwsService, client: Client): Transport => {
+  const known = transports.get(client)
+  if (known !== undefined) return known
+  const made = make(service, client, injected)
+  transports.set(client, made)
+  return made
+}
+
+/** As many requests at a time as the SDK's own handler has sockets by default. */
+const injected: TransportOptions = { own: false, requests: 50, downloads: 50 }
+
+export interface TransportOptions {
+  /** Whether the client has our request handler, which knows calls. */
+  readonly own: boolean
+  /** The most requests at a time, and the most downloads. */
+  readonly requests: number
+  readonly downloads: number
+}
+
+/** Makes the transport of a client of ours. */
+export const own = (service: AwsService, client: Client, options: Omit<TransportOptions, "own">): Transport => {
+  const made = make(service, client, { ...options, own: true })
+  transports.set(client, made)
+  return made
+}
+
+const make = (service: AwsService, client: Client, options: TransportOptions): Transport => {
+  const turns = (kind: string, most: number): Turns => ({
+    permits: new Permits(most),
+    metrics: Metrics.make(service, kind)
+  })
+  const requests = turns("request", options.requests)
+  const downloads = turns("download", options.downloads)
+  // The client's own method, whose overloads say nothing of commands in general.
+  const sendCommand = client.send as SendCommand
+  let state: "open" | "closing" | "closed" = "open"
+  /** How to end whatever waits or is under way; clean-ups apart. */
+  const endings = new Set<() => void>()
+  const cleanUps = new Set<() => void>()
+  let jobs = 0
+  let onIdle: (() => void) | undefined
+
+  const admits = (cleanUp: boolean): boolean => state === "open" || (state === "closing" && cleanUp)
+
+  const closed = (operation: string, outcome?: "unknown"): ServiceError =>
+    new ServiceError({
+      service,
+      operation,
+      reason: "Closed",
+      retryable: false,
+      attempts: 0,
+      detail: "the layer of the client is closed",
+      ...(outcome === undefined ? {} : { outcome })
+    })
+
+  /**
+   * The middleware of our clients is made once for each command and each bucket or queue, and not for each call, which
+   * costs a quarter of a call. The SDK's own cache (`cacheMiddleware`) is for each command only, and what its middleware
+   * knows of the address is shared by all who use the same one: of two calls at once for different buckets, one goes to
+   * the other's.
+   */
+  const handlers = new Map<string, Map<unknown, Handler>>()
+  const handlerOf = (command: Command): Handler => {
+    const { Bucket, QueueUrl } = command.input as { readonly Bucket?: string; readonly QueueUrl?: string }
+    const resource = Bucket ?? QueueUrl ?? ""
+    let ofResource = handlers.get(resource)
+    if (ofResource === undefined) handlers.set(resource, ofResource = new Map())
+    let handler = ofResource.get(command.constructor)
+    if (handler === undefined) {
+      const { config, middlewareStack } = client as OwnClient
+      handler = (command as OwnCommand).resolveMiddleware(middlewareStack, config, {})
+      ofResource.set(command.constructor, handler)
+    }
+    return handler
+  }
+
+  /** An injected client does not know calls: it gets a signal, and may have delivered whatever was sent. */
+  const transmit = (command: Command, call: Call.Call): Promise<unknown> => {
+    // Until the request handler knows better.
+    call.delivered = true
+    try {
+      if (options.own) {
+        Call.attach(command, call)
+        return handlerOf(command)(command).then(({ output }) => output)
+      }
+      const controller = new AbortController()
+      call.abort = () => controller.abort()
+      return sendCommand.call(client, command, { abortSignal: controller.signal })
+    } catch (cause) {
+      return Promise.reject(cause)
+    }
+  }
+
+  /** `bodyOf` gives the body that has to be closed before the turn is over. */
+  const run = <Reply>(
+    operation: string,
+    command: Command,
+    { metrics, permits }: Turns,
+    { call: given, cleanUp = false, consumed, outlives = false }: SendOptions,
+    bodyOf?: (reply: Reply) => Readable | null
+  ): Effect.Effect<Sent<Reply>, ServiceError> =>
+    Effect.async<Sent<Reply>, ServiceError>((resume) => {
+      if (!admits(cleanUp)) return resume(Effect.fail(closed(operation)))
+      const call = given ?? Call.make({ streams: bodyOf !== undefined })
+      const set = cleanUp ? cleanUps : endings
+      let leave = (): boolean => false
+      /** A reply that comes together with the interruption has no reader. */
+      let unread: Readable | undefined
+      const giveBack = (): void => {
+        permits.give(1)
+        metrics.levels(permits.taken, permits.waiting)
+      }
+      const finish = (): void => {
+        call.over = true
+        set.delete(ending)
+        for (const listener of call.onOver) listener()
+      }
+      call.end = () => {
+        if (call.over) return
+        finish()
+        if (leave()) return metrics.levels(permits.taken, permits.waiting)
+        call.abort?.()
+        giveBack()
+      }
+      const ending = (): void => {
+        call.end()
+        resume(Effect.fail(closed(operation, call.delivered && isDelivery(operation) ? "unknown" : undefined)))
+      }
+      const fail = (error: ServiceError): void => {
+        if (call.over) return
+        finish()
+        // Of a reply that cannot be read, the body is still open.
+        call.abort?.()
+        giveBack()
+        resume(Effect.fail(error))
+      }
+      set.add(ending)
+      const asked = performance.now()
+      leave = permits.take(1, () => {
+        metrics.levels(permits.taken, permits.waiting)
+        metrics.waited(performance.now() - asked)
+        transmit(command, call).then(
+          (value) => {
+            const reply = value as Reply
+            const body = bodyOf?.(reply)
+            if (body === null) return fail(notReadable(service, operation))
+            if (call.over) return void body?.destroy()
+            finish()
+            if (body === undefined) {
+              giveBack()
+            } else {
+              untilClosed(operation, body, isResumable(reply), giveBack)
+              unread = body
+            }
+            resume(Effect.succeed({ reply, headers: call.headers, body }))
+          },
+          (cause: unknown) => {
+            const { delivered, doubtful } = call
+            const circumstances = { consumed, delivered, doubtful: options.own ? doubtful : undefined }
+            fail(toServiceError(service, operation, cause, circumstances))
+          }
+        )
+      })
+      if (permits.waiting > 0) {
+        metrics.levels(permits.taken, permits.waiting)
+        watchPaused()
+      }
+      return Effect.sync(() => {
+        if (!(outlives && call.delivered)) call.end()
+        unread?.destroy()
+      })
+    })
+
+  /** A download that is open when the client closes fails. */
+  const untilClosed = (operation: string, body: Readable, resumable: boolean, giveBack: () => void): void => {
+    const ending = (): void => void body.destroy(closed(operation))
+    endings.add(ending)
+    // What it fails with reaches its reader, if it has one.
+    body.on("error", constVoid)
+    if (resumable) {
+      body.on("pause", () => pausedSince.set(body, performance.now()))
+      body.on("resume", () => pausedSince.delete(body))
+    }
+    body.once("close", () => {
+      endings.delete(ending)
+      pausedSince.delete(body)
+      giveBack()
+    })
+  }
+
+  /** Downloads whose reader does not read on. */
+  const pausedSince = new Map<Readable, number>()
+  let watch: NodeJS.Timeout | undefined
+
+  /** While others wait for their turn, they lose their connection. The reader opens another one when it reads on. */
+  const watchPaused = (): void => {
+    if (watch !== undefined || downloads.permits.waiting === 0) return
+    watch = setInterval(() => {
+      if (downloads.permits.waiting === 0) {
+        clearInterval(watch)
+        watch = undefined
+        return
+      }
+      const latest = performance.now() - PAUSED
+      for (const [body, since] of [...pausedSince].slice(0, downloads.permits.waiting)) {
+        if (since <= latest) body.destroy(gaveWay())
+      }
+    }, PAUSED / 5)
+    watch.unref()
+  }
+
+  const endAll = (set: ReadonlySet<() => void>): void => {
+    for (const ending of [...set]) ending()
+  }
+
+  return {
+    send: (operation, command, sendOptions = {}) =>
+      Effect.map(run<never>(operation, command, requests, sendOptions), ({ reply }) => reply),
+
+    download: (operation, command) =>
+      run(operation, command, downloads, {}, ({ Body }: { readonly Body?: unknown }) => readableOf(Body)) as never,
+
+    job: <A, E, R>(operation: string, work: Effect.Effect<A, E, R>, cleanUp = false) =>
+      Effect.suspend((): Effect.Effect<A, ServiceError | E, R> => {
+        if (!admits(cleanUp)) return Effect.fail(closed(operation))
+        jobs++
+        return Effect.onExit(work, () =>
+          Effect.sync(() => {
+            jobs--
+            if (jobs === 0) onIdle?.()
+          }))
+      }),
+
+    onClose: (operation, listener) => {
+      const ending = (): void => listener(closed(operation))
+      if (!admits(false)) ending()
+      endings.add(ending)
+      return () => void endings.delete(ending)
+    },
+
+    close: Effect.async<void>((resume) => {
+      const finish = (): void => {
+        clearTimeout(timer)
+        state = "closed"
+        endAll(cleanUps)
+        resume(Effect.void)
+      }
+      const timer = setTimeout(finish, CLEAN_UP)
+      state = "closing"
+      onIdle = finish
+      endAll(endings)
+      if (jobs === 0) finish()
+    })
+  }
+}
+
+/** Whether the rest of a download can be asked for: its end is known, and what it is a part of. */
+const isResumable = (reply: unknown): boolean => {
+  const { ContentLength, ETag } = reply as { readonly ContentLength?: number; readonly ETag?: string }
+  return ContentLength !== undefined && ETag !== undefined && !ETag.startsWith("W/")
+}
+
+/** The body of a reply as a stream of Node; null if it is nothing of the kind. Injected clients may have other handlers. */
+const readableOf = (body: unknown): Readable | null => {
+  if (body instanceof Readable) return body
+  if (body instanceof Uint8Array) return Readable.from([body])
+  return body instanceof ReadableStream ? Readable.fromWeb(body as WebStream) : null
+}
+
+const notReadable = (service: AwsService, operation: string): ServiceError =>
+  new ServiceError({
+    service,
+    operation,
+    reason: "MalformedReply",
+    retryable: false,
+    attempts: 1,
+    detail: "the client gave a reply without a body that can be read"
+  })
+
+const gaveWay = (): Error =>
+  Object.assign(new Error("the connection of a reader that paused was given to another"), { code: "ECONNRESET" })
