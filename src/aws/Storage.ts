@@ -1,70 +1,45 @@
 /** Files of customers in S3: images, videos, sound and attachments of chats. */
 import type { S3Client } from "@aws-sdk/client-s3"
+import type { PlatformError } from "@effect/platform/Error"
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
-import { ConfigurationError, type ServiceError } from "../Errors.ts"
+import type * as Stream from "effect/Stream"
+import { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import { S3 } from "./Clients.ts"
 import { loadS3 } from "./internal/client/sdk.ts"
 import { toConfigurationError } from "./internal/errors/classify.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
 import type { StorageConfig } from "./internal/settings/settings.ts"
-import type { StorageBackend } from "./internal/storage/backend.ts"
+import * as FileSystemBackend from "./internal/storage/fileSystemBackend.ts"
 import * as MemoryBackend from "./internal/storage/memoryBackend.ts"
 import type { MemoryObject } from "./internal/storage/memoryBackend.ts"
-import * as S3Backend from "./internal/storage/s3Backend.ts"
-import { check, checkKey, type UploadInput } from "./internal/storage/uploadInput.ts"
-import * as StorageKey from "./StorageKey.ts"
+import { type Source, SourceTypeId, type StoredObject } from "./internal/storage/model.ts"
+import * as Progress from "./internal/storage/progress.ts"
+import type { UploadProgress } from "./internal/storage/progress.ts"
+import { publicUrl } from "./internal/storage/publicUrl.ts"
+import * as S3Backend from "./internal/storage/s3/s3Backend.ts"
+import { make as service, type StorageService, type UploadMethod } from "./internal/storage/service.ts"
 
 export type { StorageConfig } from "./internal/settings/settings.ts"
+export type { FileInput, PresignInput, UploadInput } from "./internal/storage/input/uploadInput.ts"
 export type { MemoryObject } from "./internal/storage/memoryBackend.ts"
-export type { UploadInput } from "./internal/storage/uploadInput.ts"
-
-/** A file that is stored. */
-export interface StoredObject {
-  readonly key: string
-  /** The public URL. It can be read if the bucket or the CDN permits public access. */
-  readonly url: string
-  readonly bucket: string
-  readonly contentType: string
-  /** Bytes. */
-  readonly size: number
-  /** In double quotes. The MD5 of the bytes after a single request without KMS encryption; otherwise opaque. */
-  readonly etag: string
-}
+export type * from "./internal/storage/model.ts"
+export type { UploadProgress } from "./internal/storage/progress.ts"
 
 const objectsOf: unique symbol = Symbol.for("@betterai/infrastructure/Storage/objects")
 
 export declare namespace Storage {
-  /**
-   * An upload is refused with the reason `InvalidInput`, before anything is sent, if an argument is not as
-   * {@link UploadInput} says, or if its content type is an image, video or audio type of another method. The extensions
-   * webm, mp4, ogg, 3gp and 3g2 can mean video or audio: without a `contentType` they get the type of the method.
-   *
-   * A failure of the stream is passed on unchanged. Up to 8 MiB of a stream are sent as one request, more by parts. An
-   * upload that fails or is interrupted leaves no parts. After a stream has been read, a failure is not `retryable`.
-   */
-  interface Service {
-    readonly uploadImage: Upload
-    readonly uploadVideo: Upload
-    readonly uploadAudio: Upload
-    /** Any type of file. */
-    readonly uploadChatAttachment: Upload
-    /** The bytes of a stored file; `ObjectNotFound` if there is none. */
-    readonly read: (key: string) => Stream.Stream<Uint8Array, ServiceError>
-    /** Also succeeds if there is no such file. */
-    readonly delete: (key: string) => Effect.Effect<void, ServiceError>
-    /** Succeeds if the bucket exists and may be used. */
-    readonly check: Effect.Effect<void, ServiceError>
+  interface Service extends StorageService {
     /** @internal */
     readonly [objectsOf]?: Effect.Effect<ReadonlyArray<MemoryObject>>
   }
 
-  type Upload = <E = never, R = never>(input: UploadInput<E, R>) => Effect.Effect<StoredObject, ServiceError | E, R>
+  type Upload = UploadMethod
 }
 
 /** The files of customers. */
@@ -81,13 +56,17 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
       const client = yield* S3
       const sdk = yield* loadS3("Storage")
       const region = yield* regionOf(client)
-      return service(S3Backend.make(client, sdk, checked.bucket), checked, region)
+      const { bucket, publicBaseUrl = yield* bucketUrl(client, region, bucket), uploadMemoryMiB = 256 } = checked
+      return service(S3Backend.make(client, sdk, { bucket, uploadMemory: uploadMemoryMiB * 1024 * 1024 }), {
+        bucket,
+        urlOf: publicUrl(publicBaseUrl)
+      })
     })
 
-  /** From the environment: AWS_* (see {@link S3.layer}), IMAGE_S3_BUCKET, STORAGE_PUBLIC_BASE_URL. */
+  /** From the environment: AWS_* (see {@link S3.layer}), IMAGE_S3_BUCKET, STORAGE_*. */
   static readonly layer: Layer.Layer<Storage, ConfigurationError> = Layer.suspend(() => withClient(AwsSettings.storage))
 
-  /** IMAGE_S3_BUCKET and STORAGE_PUBLIC_BASE_URL from the environment, over the client in the context. */
+  /** IMAGE_S3_BUCKET and STORAGE_* from the environment, over the client in the context. */
   static readonly layerNoDeps: Layer.Layer<Storage, ConfigurationError, S3> = Layer.effect(
     this,
     Effect.suspend(() => Effect.flatMap(Settings.load("Storage", AwsSettings.storage), Storage.make))
@@ -101,9 +80,47 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
 
   /** In memory, for tests: the same refusals, keys and URLs, in a bucket named `memory`. {@link objects} shows it. */
   static readonly layerMemory: Layer.Layer<Storage> = Layer.sync(this, () => {
-    const backend = MemoryBackend.make()
-    return { ...service(backend, { bucket: "memory" }, "us-east-1"), [objectsOf]: backend.objects }
+    const urlOf = publicUrl("https://memory.s3.us-east-1.amazonaws.com")
+    const backend = MemoryBackend.make(urlOf)
+    return { ...service(backend, { bucket: "memory", urlOf }), [objectsOf]: backend.objects }
   })
+
+  /**
+   * In a folder, for development: the files of a former run are there again. One process at a time. What it needs of
+   * S3 it does, in a bucket named `files`; it is not made for production.
+   */
+  static readonly layerFileSystem = (
+    directory: string
+  ): Layer.Layer<Storage, ConfigurationError, FileSystem> =>
+    Layer.effect(
+      this,
+      Effect.map(FileSystemBackend.make(directory, publicUrl("http://files.invalid")), (backend) =>
+        service(backend, { bucket: "files", urlOf: publicUrl("http://files.invalid") }))
+    )
+
+  /** The data of a file, for an upload: its size is known, and it is read while it is sent. */
+  static readonly file = (path: string): Source<PlatformError, FileSystem> => ({
+    [SourceTypeId]: true,
+    open: Effect.flatMap(
+      Effect.promise(() => import("@effect/platform/FileSystem")),
+      ({ FileSystem }) =>
+        Effect.flatMap(FileSystem, (fs) =>
+          Effect.map(fs.stat(path), ({ size }) => ({
+            size: Number(size),
+            stream: fs.stream(path, { chunkSize: FILE_CHUNK })
+          })))
+    )
+  })
+
+  /**
+   * An upload as a stream: how many bytes were sent so far, and at last the file that is stored. Ending the stream early
+   * interrupts the upload. A reader who is slow misses numbers, and does not slow the upload.
+   *
+   * @param upload the call of a method, with this `onProgress` among its options
+   */
+  static readonly progress = <E, R>(
+    upload: (onProgress: (bytes: number) => Effect.Effect<void>) => Effect.Effect<StoredObject, E, R>
+  ): Stream.Stream<UploadProgress, E, R> => Progress.streamed(upload)
 
   /** What a {@link layerMemory} holds, in the order of storing. Dies (a defect) with any other storage. */
   static readonly objects: Effect.Effect<ReadonlyArray<MemoryObject>, never, Storage> = Effect.flatMap(
@@ -113,6 +130,9 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
         Effect.dieMessage("Storage.objects shows what Storage.layerMemory holds, and this is another storage")
   )
 }
+
+/** Bytes that are read from a file at a time. */
+const FILE_CHUNK = 256 * 1024
 
 /** The client's settings are read along with the storage's own, so that the problems of both are reported at once. */
 const withClient = (config: Config.Config<StorageConfig>): Layer.Layer<Storage, ConfigurationError> =>
@@ -124,59 +144,23 @@ const withClient = (config: Config.Config<StorageConfig>): Layer.Layer<Storage, 
   )
 
 const regionOf = (client: S3Client): Effect.Effect<string, ConfigurationError> =>
-  Effect.tryPromise({
-    try: () => client.config.region(),
-    catch: (cause) =>
-      Option.getOrElse(toConfigurationError("S3", cause), () =>
-        new ConfigurationError({
-          service: "S3",
-          reason: "Region",
-          problems: [{ setting: "AWS_REGION", detail: "is not known to the client" }]
-        }))
+  Effect.tryPromise({ try: () => client.config.region(), catch: notKnown("Region", "AWS_REGION") })
+
+/**
+ * Where AWS serves the bucket, as the SDK's own table of partitions says: whatever endpoint the client has, and neither
+ * FIPS nor dual-stack. A certificate of `*.s3.{region}` does not match a name with more dots, so such a bucket is in the path.
+ */
+const bucketUrl = (client: S3Client, region: string, bucket: string): Effect.Effect<string, ConfigurationError> =>
+  Effect.try({
+    try: () =>
+      client.config.endpointProvider({ Bucket: bucket, Region: region, ForcePathStyle: bucket.includes(".") })
+        .url.href.replace(/\/$/, ""),
+    catch: notKnown("Endpoint", "AWS_REGION")
   })
 
-const service = (
-  backend: StorageBackend,
-  { bucket, publicBaseUrl }: StorageConfig,
-  region: string
-): Storage.Service => {
-  const base = publicBaseUrl ?? `https://${bucket}.s3.${region}.amazonaws.com`
-
-  const upload = (method: Method, category: StorageKey.Category): Storage.Upload =>
-    Effect.fn(spanName(method))(function*<E, R>(input: UploadInput<E, R>) {
-      const checked = yield* check(method, category, input)
-      const key = yield* StorageKey.make(checked.key)
-      const { contentType } = checked
-      const { cacheControl, contentDisposition, data, metadata } = input
-      const stored = yield* backend.put({
-        operation: method,
-        head: { key, contentType, cacheControl, contentDisposition, metadata },
-        data,
-        onProgress: input.onProgress ?? (() => Effect.void)
-      })
-      return { key, url: `${base}/${encodeKey(key)}`, bucket, contentType, ...stored }
-    })
-
-  return {
-    uploadImage: upload("uploadImage", "image"),
-    uploadVideo: upload("uploadVideo", "video"),
-    uploadAudio: upload("uploadAudio", "audio"),
-    uploadChatAttachment: upload("uploadChatAttachment", "attachment"),
-    read: (key) =>
-      Stream.unwrap(Effect.map(checkKey("read", key), backend.read)).pipe(Stream.withSpan(spanName("read"))),
-    delete: Effect.fn(spanName("delete"))(function*(key: string) {
-      yield* backend.remove(yield* checkKey("delete", key))
-    }),
-    check: Effect.withSpan(backend.check, spanName("check"))
-  }
-}
-
-type Method = Extract<keyof Storage.Service, string>
-
-const spanName = (method: Method): string => `Storage.${method}`
-
-/** RFC 3986: all but letters, digits and `-._~`, segment by segment. */
-const encodeKey = (key: string): string =>
-  key.split("/").map((segment) =>
-    encodeURIComponent(segment).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
-  ).join("/")
+const notKnown = (reason: "Region" | "Endpoint", setting: string) => (cause: unknown): ConfigurationError =>
+  Option.getOrElse(
+    toConfigurationError("S3", cause),
+    () =>
+      new ConfigurationError({ service: "S3", reason, problems: [{ setting, detail: "is not known to the client" }] })
+  )

@@ -101,6 +101,7 @@ const partsOf = (match: RegExpExecArray): Option.Option<StorageKey> => {
   )
 }
 
-const isParts = (value: unknown): value is StorageKey =>
+/** Whether the value is the valid parts of a key. */
+export const isParts = (value: unknown): value is StorageKey =>
   typeof value === "object" && value !== null && "timestamp" in value && DateTime.isDateTime(value.timestamp)
   && Option.isSome(parse(format(value as StorageKey)))

@@ -59,7 +59,10 @@ const answers: ReadonlyArray<Answer> = [
   s3Error(403, "SignatureDoesNotMatch", canonical),
   sqsError(403, "InvalidSignatureException", canonical),
   s3Error(403, "AccessDenied", `x-amz-security-token: ${sessionToken} is not allowed`),
+  s3Error(400, "IncompleteSignature", `Authorization=AWS4-HMAC-SHA256 Credential=A, Signature=${sessionToken}`),
+  s3Error(403, "AccessDenied", `GET /k?X-Amz-Security-Token=${sessionToken}&X-Amz-Signature=${sessionToken}`),
   { status: 500, body: `<html>${sessionToken}</html>` },
+  { status: 500, body: sessionToken },
   { status: 400, body: `{"__type":"X","message":` },
   "reset"
 ]

@@ -1,5 +1,6 @@
 import type { S3Client } from "@aws-sdk/client-s3"
 import type { SQSClient } from "@aws-sdk/client-sqs"
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -29,6 +30,9 @@ describe("types", () => {
     expectTypeOf(Storage.layer).toEqualTypeOf<Layer.Layer<Storage, ConfigurationError>>()
     expectTypeOf(Storage.layerNoDeps).toEqualTypeOf<Layer.Layer<Storage, ConfigurationError, S3>>()
     expectTypeOf(Storage.layerMemory).toEqualTypeOf<Layer.Layer<Storage>>()
+    expectTypeOf(Storage.layerFileSystem).toEqualTypeOf<
+      (directory: string) => Layer.Layer<Storage, ConfigurationError, FileSystem>
+    >()
     expectTypeOf(Queue.layer).toEqualTypeOf<Layer.Layer<Queue, ConfigurationError>>()
     expectTypeOf(Queue.layerNoDeps).toEqualTypeOf<Layer.Layer<Queue, ConfigurationError, Sqs>>()
     expectTypeOf(Queue.layerMemory).toEqualTypeOf<Layer.Layer<Queue>>()

@@ -8,7 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import { S3 } from "../../../src/aws/Clients.ts"
-import * as S3Backend from "../../../src/aws/internal/storage/s3Backend.ts"
+import * as S3Backend from "../../../src/aws/internal/storage/s3/s3Backend.ts"
+import { defaultLimits } from "../../../src/aws/internal/storage/s3/uploadLimits.ts"
 import type { Storage, UploadInput } from "../../../src/aws/Storage.ts"
 import { fakeS3, type Operation } from "../../support/aws/fakeS3.ts"
 import { type Answer, Faults, type FaultServer, s3Error } from "../../support/aws/faultServer.ts"
@@ -192,23 +193,34 @@ describe("an upload by parts", () => {
     Effect.gen(function*() {
       const server = yield* Faults
       const s3 = fakeS3(server)
-      const backend = S3Backend.make(yield* S3, sdk, "clinic-uploads", {
-        partSize: mebibyte,
-        maxParts: 3,
-        singleRequest: mebibyte,
-        concurrency: 4
+      const backend = S3Backend.make(yield* S3, sdk, {
+        bucket: "clinic-uploads",
+        uploadMemory: 64 * mebibyte,
+        limits: { ...defaultLimits, partSize: mebibyte, maxParts: 3, singleRequest: mebibyte }
       })
       const head = {
         key: "k",
         contentType: "video/mp4",
         cacheControl: undefined,
         contentDisposition: undefined,
-        metadata: undefined
+        metadata: undefined,
+        tags: undefined,
+        storageClass: undefined,
+        encryption: undefined,
+        checksum: undefined
       }
       const put = (count: number) =>
-        backend.put({ operation: "uploadVideo", head, data: chunks(count), onProgress: () => Effect.void })
-      expect(yield* put(3)).toMatchObject({ size: 3 * mebibyte })
-      expect(yield* Effect.flip(put(4))).toMatchObject({ reason: "PayloadTooLarge", retryable: false, attempts: 0 })
+        backend.put({
+          operation: "uploadVideo",
+          head,
+          body: { _tag: "Stream", stream: chunks(count), size: undefined },
+          condition: {},
+          ownKey: true,
+          onProgress: undefined
+        })
+      // Parts of 1, 4 and 16 MiB.
+      expect(yield* put(21)).toMatchObject({ size: 21 * mebibyte })
+      expect(yield* Effect.flip(put(22))).toMatchObject({ reason: "PayloadTooLarge", retryable: false, attempts: 0 })
       leavesNothing(server, s3.open, s3.operations())
     }).pipe(
       Effect.provide(

@@ -50,7 +50,7 @@ describe("one request", () => {
       Effect.gen(function*() {
         server.answer(() => "reset")
         expect(yield* Effect.flip(storage.uploadImage(input))).toMatchObject({ reason: "ConnectionLost", attempts: 3 })
-        expect(server.seen).toHaveLength(3)
+        expect(server.seen.filter(({ method }) => method === "PUT")).toHaveLength(3)
       })
     ))
 
@@ -89,19 +89,6 @@ describe("one request", () => {
       })
     ))
 
-  it.live("reports that no connection was free in time", () =>
-    impatient((storage, server) =>
-      Effect.gen(function*() {
-        server.answer(() => "stall")
-        const first = yield* Effect.fork(Effect.flip(storage.uploadImage(input)))
-        yield* Effect.promise(() => server.arrived(1))
-        expect(yield* Effect.flip(storage.uploadImage(input))).toMatchObject({
-          reason: "ConnectTimeout",
-          retryable: true
-        })
-        yield* Fiber.join(first)
-      }), 1))
-
   it.live("reports that nothing listens there", () =>
     Effect.gen(function*() {
       const storage = yield* Storage
@@ -116,12 +103,11 @@ describe("one request", () => {
     withStorage((storage, server) =>
       Effect.gen(function*() {
         server.answer(() => "stall")
-        const fiber = yield* Effect.fork(storage.uploadImage({ ...input, data: new Uint8Array(8 * mebibyte) }))
+        const fiber = yield* Effect.fork(storage.put("report.pdf", new Uint8Array(8 * mebibyte)))
         yield* Effect.promise(() => server.arrived(1))
         const [time] = yield* Effect.timed(Fiber.interrupt(fiber))
         expect(Duration.toMillis(time)).toBeLessThan(1000)
         while ((yield* Effect.promise(server.connections)) > 0) yield* Effect.sleep("5 millis")
-        expect(server.seen).toHaveLength(1)
         expect(server.seen[0]?.aborted()).toBe(true)
       })
     ))
@@ -131,7 +117,7 @@ describe("read", () => {
   it.live("reports a connection that is lost in the middle", () =>
     impatient((storage, server) =>
       Effect.gen(function*() {
-        server.answer(() => "truncate")
+        server.answer((_, index) => index === 0 ? "truncate" : "reset")
         expect(yield* Effect.flip(Stream.runDrain(storage.read("k")))).toMatchObject({
           reason: "ConnectionLost",
           operation: "GetObject",
@@ -143,7 +129,11 @@ describe("read", () => {
   it.live("notices bytes other than those that were stored", () =>
     impatient((storage, server) =>
       Effect.gen(function*() {
-        server.answer(() => ({ status: 200, body: "other", headers: { "x-amz-checksum-crc32": "AAAAAA==" } }))
+        server.answer(() => ({
+          status: 200,
+          body: "other",
+          headers: { etag: "\"x\"", "x-amz-checksum-crc32": "AAAAAA==" }
+        }))
         expect(yield* Effect.flip(Stream.runDrain(storage.read("k")))).toMatchObject({ reason: "Checksum" })
       })
     ))
@@ -151,7 +141,7 @@ describe("read", () => {
   it.live("closes the connection when it is ended early or interrupted", () =>
     withStorage((storage, server) =>
       Effect.gen(function*() {
-        server.answer(() => ({ status: 200, body: Buffer.alloc(20 * mebibyte) }))
+        server.answer(() => ({ status: 200, body: Buffer.alloc(20 * mebibyte), headers: { etag: "\"x\"" } }))
         const head = yield* Stream.runHead(storage.read("k"))
         expect(head._tag).toBe("Some")
         while ((yield* Effect.promise(server.connections)) > 0) yield* Effect.sleep("5 millis")

@@ -8,13 +8,15 @@ export interface FakeS3 {
   readonly operations: () => ReadonlyArray<Operation>
 }
 
-export type Operation = "Put" | "Create" | "Part" | "Complete" | "Abort"
+export type Operation = "Put" | "Create" | "Part" | "Complete" | "Abort" | "Delete" | "Get" | "Head"
 
 export const operationOf = ({ method, path }: Seen): Operation => {
   const query = new URL(path, "http://s3").searchParams
   if (query.has("uploads")) return "Create"
   if (query.has("partNumber")) return "Part"
-  if (!query.has("uploadId")) return "Put"
+  if (!query.has("uploadId")) {
+    return method === "DELETE" ? "Delete" : method === "GET" ? "Get" : method === "HEAD" ? "Head" : "Put"
+  }
   return method === "DELETE" ? "Abort" : "Complete"
 }
 
@@ -31,6 +33,11 @@ export const fakeS3 = (
     const query = new URL(request.path, "http://s3").searchParams
     const uploadId = query.get("uploadId") ?? ""
     switch (operation) {
+      case "Delete":
+        return { status: 204 }
+      case "Get":
+      case "Head":
+        return { status: 404 }
       case "Put":
         return { status: 200, headers: { etag: "\"put\"" } }
       case "Create": {

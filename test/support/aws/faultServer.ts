@@ -19,6 +19,10 @@ export type Answer =
     readonly status: number
     readonly body?: string | Uint8Array
     readonly headers?: Readonly<Record<string, string>>
+    /** Milliseconds until the answer. */
+    readonly delay?: number
+    /** The connection is destroyed after that many bytes of the body. */
+    readonly cutAfter?: number
   }
   | "reset"
   | "stall"
@@ -70,12 +74,21 @@ async function start(): Promise<{ readonly server: FaultServer; readonly stop: (
       if (answer === "stall") return
       if (answer === "reset") return void request.socket.resetAndDestroy()
       if (answer === "truncate") {
-        response.writeHead(200, { "content-length": "1000000" })
+        response.writeHead(200, { "content-length": "1000000", etag: "\"x\"" })
         response.write("the beginning", () => request.socket.destroy())
         return
       }
-      response.writeHead(answer.status, { "x-amz-request-id": "REQ-1", "x-amzn-requestid": "REQ-1", ...answer.headers })
-      response.end(answer.body ?? "")
+      setTimeout(() => {
+        const body = Buffer.from(answer.body ?? "")
+        response.writeHead(answer.status, {
+          "x-amz-request-id": "REQ-1",
+          "x-amzn-requestid": "REQ-1",
+          ...(answer.cutAfter === undefined ? {} : { "content-length": String(body.byteLength) }),
+          ...answer.headers
+        })
+        if (answer.cutAfter === undefined) return void response.end(body)
+        response.write(body.subarray(0, answer.cutAfter), () => request.socket.destroy())
+      }, answer.delay ?? 0)
     })
   })
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve))

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { S3, Sqs } from "../../../src/aws/Clients.ts"
+import * as OwnClient from "../../../src/aws/internal/client/ownClient.ts"
 import { Queue } from "../../../src/aws/Queue.ts"
 import { Storage, type UploadInput } from "../../../src/aws/Storage.ts"
 import { Faults, type FaultServer } from "./faultServer.ts"
@@ -41,38 +42,52 @@ export const withQueue: Run<Queue.Service> = (run) =>
     )
   }).pipe(Effect.provide(Faults.layer))
 
-/** Storage with a client that makes one attempt, with short deadlines. */
-export const impatientStorage = <A, E>(
-  run: (storage: Storage.Service, server: FaultServer) => Effect.Effect<A, E>,
-  maxSockets = 50
+const oneAttempt = ({ endpoint }: FaultServer) => ({
+  region: "eu-west-1",
+  endpoint,
+  credentials: { accessKeyId, secretAccessKey },
+  maxAttempts: 1
+})
+
+const onClient = <A, E>(
+  client: (server: FaultServer) => Effect.Effect<S3Client, never, Scope.Scope>,
+  run: (storage: Storage.Service, server: FaultServer) => Effect.Effect<A, E>
 ): Effect.Effect<A, E> =>
   Effect.scoped(Effect.gen(function*() {
     const server = yield* Faults
-    const client = yield* closing(() => new S3Client({ ...impatience(server, maxSockets), forcePathStyle: true }))
-    return yield* Effect.orDie(Storage.make({ bucket })).pipe(
-      Effect.flatMap((storage) => run(storage, server)),
-      Effect.provide(S3.fromClient(client))
-    )
+    const storage = yield* Effect.provide(Effect.orDie(Storage.make({ bucket })), S3.fromClient(yield* client(server)))
+    return yield* run(storage, server)
   })).pipe(Effect.provide(Faults.layer))
+
+/** Storage with a client of ours that makes one attempt, with short deadlines. */
+export const impatientStorage: Run<Storage.Service> = (run) =>
+  onClient((server) =>
+    Effect.orDie(OwnClient.make(
+      "S3",
+      { requests: 50, downloads: 100 },
+      { connectTimeout: 300, readTimeout: 600 },
+      (own) => new S3Client({ ...own, ...oneAttempt(server), forcePathStyle: true })
+    )), run)
+
+/** Storage with an injected client, which has the SDK's own request handler, and makes one attempt. */
+export const injectedStorage: Run<Storage.Service> = (run) =>
+  onClient((server) => closing(() => new S3Client({ ...oneAttempt(server), forcePathStyle: true })), run)
 
 /** Queue with a client that makes one attempt, with short deadlines. */
 export const impatientQueue: Run<Queue.Service> = (run) =>
   Effect.scoped(Effect.gen(function*() {
     const server = yield* Faults
-    const client = yield* closing(() => new SQSClient(impatience(server)))
+    const client = yield* closing(() =>
+      new SQSClient({
+        ...oneAttempt(server),
+        requestHandler: { connectionTimeout: 300, socketTimeout: 600 }
+      })
+    )
     return yield* Effect.orDie(Queue.make({ url: queueUrl })).pipe(
       Effect.flatMap((queue) => run(queue, server)),
       Effect.provide(Sqs.fromClient(client))
     )
   })).pipe(Effect.provide(Faults.layer))
-
-const impatience = ({ endpoint }: FaultServer, maxSockets = 50) => ({
-  region: "eu-west-1",
-  endpoint,
-  credentials: { accessKeyId, secretAccessKey },
-  maxAttempts: 1,
-  requestHandler: { connectionTimeout: 300, socketTimeout: 600, httpAgent: { maxSockets } }
-})
 
 const closing = <Client extends { readonly destroy: () => void }>(
   make: () => Client

@@ -1,40 +1,74 @@
-/** The content type of an upload, and whether it fits the category of the upload. */
+/**
+ * The content type of an upload, and whether it fits the category of the upload.
+ *
+ * A type fits an image, a video or an audio file if
+ * - it is of that family (`image/…`). That includes SVG, which is an image that can run: see `isActive`;
+ * - or it is one of the few application types of such files, DICOM among them;
+ * - or it is `application/octet-stream`, which says nothing: the formats of instruments are many.
+ *
+ * An attachment may have any type. The extension has to fit along with a type that is given, because it decides what a
+ * saved file is opened with.
+ */
 import * as Either from "effect/Either"
 import mime from "mime"
-import { categories, type Category } from "../../StorageKey.ts"
+import type { Category } from "../../StorageKey.ts"
 import { type Refusal, refuse } from "../errors/invalidInput.ts"
+import { essence } from "./content/essence.ts"
 
-/** The categories that media types begin with (image, video, audio). An attachment may have any type. */
-const media: ReadonlySet<string> = new Set(categories.filter((category) => category !== "attachment"))
+/** The given type, or the one that belongs to the extension. */
+export const contentType = (
+  category: Category,
+  fileExtension: string,
+  given: unknown
+): Either.Either<string, Refusal> => {
+  const byExtension = ofExtension(category, fileExtension)
+  const checked = given === undefined ? Either.right(undefined) : mediaType(given)
+  if (Either.isLeft(checked)) return Either.left(checked.left)
+  if (byExtension !== undefined && !fits(category, byExtension)) {
+    return refuse("fileExtension", `stands for ${byExtension}, which is not ${category}`, asAttachment)
+  }
+  const type = checked.right
+  if (type === undefined) return Either.right(byExtension ?? octets)
+  return fits(category, essence(type)) || essence(type) === octets
+    ? Either.right(type)
+    : refuse("contentType", `is not ${category}`, asAttachment)
+}
+
+export const mediaType = (value: unknown): Either.Either<string, Refusal> =>
+  typeof value === "string" && contentTypeSyntax.test(value)
+    ? Either.right(value)
+    : refuse("contentType", "must be a media type such as image/png or text/plain; charset=utf-8")
+
+/** The type that belongs to the extension of a key. */
+export const ofKey = (key: string): string => mime.getType(key) ?? octets
+
+const octets = "application/octet-stream"
+
+const asAttachment = "upload it as an attachment"
+
+/** Application types of files that are nothing but images, video or audio. A DICOM file holds one image or many. */
+const alsoFits: Readonly<Record<Category, ReadonlyArray<string>>> = {
+  image: ["application/dicom"],
+  video: ["application/dicom", "application/ogg", "application/mxf"],
+  audio: ["application/ogg"],
+  attachment: []
+}
+
+const fits = (category: Category, type: string): boolean =>
+  category === "attachment" || type.startsWith(`${category}/`) || alsoFits[category].includes(type)
 
 /** These formats hold sound as well as pictures; browsers record voice as webm and mp4. */
 const containers: ReadonlySet<string> = new Set(["webm", "mp4", "ogg", "3gp", "3g2"])
 
-export const ofExtension = (category: Category, fileExtension: string): Either.Either<string, Refusal> => {
-  const type = mime.getType(fileExtension) ?? "application/octet-stream"
-  if ((category === "audio" || category === "video") && containers.has(fileExtension)) {
-    return Either.right(type.replace(/^(audio|video)\//, `${category}/`))
-  }
-  return fits(category, type)
-    ? Either.right(type)
-    : refuse("fileExtension", `stands for ${type}, which is not ${category}`, asAttachment)
-}
+/** Extensions of data of any kind; `img` is the image of the Analyze and NIfTI formats. */
+const anyData: ReadonlySet<string> = new Set(["bin", "img"])
 
-export const explicit = (category: Category, value: unknown): Either.Either<string, Refusal> => {
-  if (typeof value !== "string" || !contentTypeSyntax.test(value)) {
-    return refuse("contentType", "must be a media type such as image/png or text/plain; charset=utf-8")
-  }
-  return fits(category, value.toLowerCase())
-    ? Either.right(value)
-    : refuse("contentType", `is not ${category}`, asAttachment)
-}
-
-const asAttachment = "upload it as an attachment"
-
-/** Refuses only the media types of another category: medical images, for example, often have application types. */
-const fits = (category: Category, type: string): boolean => {
-  const main = type.slice(0, type.indexOf("/"))
-  return category === "attachment" || main === category || !media.has(main)
+/** None for an extension that stands for no type. */
+const ofExtension = (category: Category, fileExtension: string): string | undefined => {
+  const type = anyData.has(fileExtension) ? null : mime.getType(fileExtension)
+  return (category === "audio" || category === "video") && containers.has(fileExtension)
+    ? type?.replace(/^(audio|video)\//, `${category}/`)
+    : type ?? undefined
 }
 
 /** RFC 9110, section 8.3.1, in at most 255 characters. */

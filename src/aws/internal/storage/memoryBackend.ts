@@ -1,20 +1,16 @@
-/** Objects in memory, for the tests of features. It answers as S3 does, without limits and faults. */
+/** Objects in memory, for the tests of features. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
-import { ServiceError } from "../../../Errors.ts"
-import type { StorageBackend } from "./backend.ts"
-import { emptyBody } from "./uploadInput.ts"
+import type { ObjectHead, StorageBackend } from "./backend.ts"
+import * as LocalBackend from "./local/localBackend.ts"
+import type { Kept, ObjectStore } from "./local/store.ts"
 
 /** An object as the storage in memory keeps it. */
-export interface MemoryObject {
-  readonly key: string
-  readonly contentType: string
-  readonly cacheControl: string | undefined
-  readonly contentDisposition: string | undefined
-  readonly metadata: Readonly<Record<string, string>> | undefined
+export interface MemoryObject extends ObjectHead {
   readonly bytes: Uint8Array
   readonly etag: string
+  readonly lastModified: Date
 }
 
 export interface MemoryBackend extends StorageBackend {
@@ -22,46 +18,49 @@ export interface MemoryBackend extends StorageBackend {
   readonly objects: Effect.Effect<ReadonlyArray<MemoryObject>>
 }
 
-export const make = (): MemoryBackend => {
+export const make = (urlOf: (key: string) => string): MemoryBackend => {
   const objects = new Map<string, MemoryObject>()
   return {
-    objects: Effect.sync(() => Array.from(objects.values())),
-
-    put: ({ data, head, onProgress, operation }) =>
-      Effect.gen(function*() {
-        const bytes = data instanceof Uint8Array
-          ? data.slice()
-          : yield* Stream.runFold(data, [] as Array<Uint8Array>, (chunks, chunk) => {
-            chunks.push(chunk.slice())
-            return chunks
-          }).pipe(Effect.map((chunks) => new Uint8Array(Buffer.concat(chunks))))
-        if (bytes.byteLength === 0) return yield* emptyBody(operation)
-        const etag = `"${createHash("md5").update(bytes).digest("hex")}"`
-        objects.set(head.key, { ...head, bytes, etag })
-        yield* onProgress(bytes.byteLength)
-        return { etag, size: bytes.byteLength }
-      }),
-
-    read: (key) =>
-      Stream.suspend(() => {
-        const object = objects.get(key)
-        return object === undefined
-          ? Stream.fail(
-            new ServiceError({
-              service: "S3",
-              operation: "GetObject",
-              reason: "ObjectNotFound",
-              retryable: false,
-              attempts: 1,
-              status: 404,
-              detail: "The specified key does not exist."
-            })
-          )
-          : Stream.succeed(object.bytes.slice())
-      }),
-
-    remove: (key) => Effect.sync(() => void objects.delete(key)),
-
-    check: Effect.void
+    ...LocalBackend.make(storeOf(objects), urlOf),
+    objects: Effect.sync(() => Array.from(objects.values()))
   }
 }
+
+const storeOf = (objects: Map<string, MemoryObject>): ObjectStore => ({
+  find: (_, key) =>
+    Effect.sync(() =>
+      Option.map(Option.fromNullable(objects.get(key)), (object) => ({
+        ...keptOf(object),
+        bytes: (start: number, end: number) => Stream.sync(() => object.bytes.slice(start, end))
+      }))
+    ),
+
+  draft: () =>
+    Effect.sync(() => {
+      const chunks: Array<Uint8Array> = []
+      return {
+        append: (bytes) => Effect.sync(() => void chunks.push(new Uint8Array(bytes))),
+        publish: ({ etag, head, lastModified }) =>
+          Effect.sync(() => {
+            const [first, ...others] = chunks
+            const bytes = first !== undefined && others.length === 0 ? first : new Uint8Array(Buffer.concat(chunks))
+            // An object that is replaced becomes the last one.
+            objects.delete(head.key)
+            objects.set(head.key, { ...head, bytes, etag, lastModified })
+          })
+      }
+    }),
+
+  remove: (_, key) => Effect.sync(() => void objects.delete(key)),
+
+  all: () => Effect.sync(() => Array.from(objects.values(), keptOf)),
+
+  check: Effect.void
+})
+
+const keptOf = ({ bytes, etag, lastModified, ...head }: MemoryObject): Kept => ({
+  head,
+  size: bytes.byteLength,
+  etag,
+  lastModified
+})
