@@ -1,85 +1,153 @@
-/** An upload and a message: ours against the bare SDK clients, on the same local server. */
-import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
+/** Files and messages: ours against the bare SDK clients, on a server in another process that keeps nothing. */
+import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs"
+import { Upload } from "@aws-sdk/lib-storage"
 import { Queue } from "@betterai/infrastructure/aws/Queue"
 import { Storage } from "@betterai/infrastructure/aws/Storage"
-import type { LocalStack } from "@betterai/infrastructure/local"
-import type * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Redacted from "effect/Redacted"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Stream from "effect/Stream"
+import { fork } from "node:child_process"
+import { Readable } from "node:stream"
+import { fileURLToPath } from "node:url"
 import { compare, onFibers, onLoops } from "./harness.ts"
 
-const CONCURRENCY = 8
+const KIBIBYTE = 1024
+const MEBIBYTE = 1024 * KIBIBYTE
+const CONCURRENCY = 20
+const BURST = 1000
 
-export const run = async (
-  settings: LocalStack.Settings,
-  runtime: ManagedRuntime.ManagedRuntime<Storage | Queue, unknown>
-): Promise<void> => {
-  const options = {
-    region: settings.AWS_REGION,
-    endpoint: settings.AWS_ENDPOINT_URL,
-    credentials: {
-      accessKeyId: settings.AWS_ACCESS_KEY_ID,
-      secretAccessKey: Redacted.value(settings.AWS_SECRET_ACCESS_KEY)
-    }
-  }
+export const run = async (): Promise<void> => {
+  const server = fork(fileURLToPath(new URL("./nullAws.ts", import.meta.url)))
+  const port = await new Promise<number>((resolve) => server.once("message", (port) => resolve(port as number)))
+  const endpoint = `http://127.0.0.1:${port}`
+  const options = { region: "eu-west-1", endpoint, credentials: { accessKeyId: "AKID", secretAccessKey: "secret" } }
   const s3 = new S3Client({ ...options, forcePathStyle: true })
   const sqs = new SQSClient({ ...options, useQueueUrlAsEndpoint: false })
-  const storage = await runtime.runPromise(Storage)
-  const queue = await runtime.runPromise(Queue)
+  const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
+  const runtime = ManagedRuntime.make(
+    Layer.merge(Storage.layer, Queue.layer).pipe(
+      Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(
+        new Map([
+          ["AWS_ACCESS_KEY_ID", "AKID"],
+          ["AWS_SECRET_ACCESS_KEY", "secret"],
+          ["AWS_REGION", "eu-west-1"],
+          ["AWS_ENDPOINT_URL", endpoint],
+          ["AWS_SQS_QUEUE_URL", queueUrl],
+          ["IMAGE_S3_BUCKET", "bench"]
+        ])
+      )))
+    )
+  )
+  try {
+    const storage = await runtime.runPromise(Storage)
+    const queue = await runtime.runPromise(Queue)
+    const bucket = { Bucket: "bench" }
+    const file = { customerId: 1, fileExtension: "png" }
+    let number = 0
 
-  const data = new Uint8Array(64 * 1024).fill(7)
-  let number = 0
-  await compare({
-    work: `upload of 64 KiB, ${CONCURRENCY} at a time`,
-    count: 200,
-    contenders: [
-      {
-        name: "PutObjectCommand",
-        run: (count) =>
-          onLoops(
-            () =>
-              s3.send(
-                new PutObjectCommand({
-                  Bucket: settings.IMAGE_S3_BUCKET,
-                  Key: `bench/${++number}.png`,
-                  Body: data,
-                  ContentType: "image/png"
-                })
-              ),
-            count,
-            CONCURRENCY
-          )
-      },
-      {
-        name: "ours",
-        run: (count) =>
-          runtime.runPromise(
-            onFibers(storage.uploadImage({ data, customerId: 1, fileExtension: "png" }), count, CONCURRENCY)
-          )
-      }
-    ]
-  })
+    const data = new Uint8Array(64 * KIBIBYTE).fill(7)
+    const put = () =>
+      s3.send(
+        new PutObjectCommand({ ...bucket, Key: `bench/${++number}.png`, Body: data, ContentType: "image/png" })
+      )
+    await compare({
+      work: `upload of 64 KiB, ${CONCURRENCY} at a time`,
+      count: 1000,
+      contenders: [
+        { name: "PutObjectCommand", run: (count) => onLoops(put, count, CONCURRENCY) },
+        {
+          name: "ours, bytes",
+          run: (count) => runtime.runPromise(onFibers(storage.uploadImage({ ...file, data }), count, CONCURRENCY))
+        },
+        {
+          name: "ours, a stream of one chunk",
+          run: (count) =>
+            runtime.runPromise(
+              onFibers(storage.uploadImage({ ...file, data: Stream.succeed(data) }), count, CONCURRENCY)
+            )
+        }
+      ]
+    })
 
-  const payload = { text: "x".repeat(1000) }
-  await compare({
-    work: `enqueue of 1 KiB, ${CONCURRENCY} at a time`,
-    count: 400,
-    contenders: [
-      {
-        name: "SendMessageCommand",
-        run: (count) =>
-          onLoops(
-            () =>
-              sqs.send(
-                new SendMessageCommand({ QueueUrl: settings.AWS_SQS_QUEUE_URL, MessageBody: JSON.stringify(payload) })
-              ),
-            count,
-            CONCURRENCY
-          )
-      },
-      { name: "ours", run: (count) => runtime.runPromise(onFibers(queue.enqueue(payload), count, CONCURRENCY)) }
-    ]
-  })
-  s3.destroy()
-  sqs.destroy()
+    await compare({
+      work: `uploads of 64 KiB by ours, ${BURST} at once`,
+      count: BURST,
+      contenders: [CONCURRENCY, BURST].map((fibers) => ({
+        name: `${fibers} at a time`,
+        run: (count) => runtime.runPromise(onFibers(storage.uploadImage({ ...file, data }), count, fibers))
+      }))
+    })
+
+    const chunk = new Uint8Array(64 * KIBIBYTE).fill(7)
+    const chunks = (size: number) => Array.from({ length: size / chunk.byteLength }, () => chunk)
+    await compare({
+      work: "upload of 1 GiB as a stream of unknown length, MiB",
+      count: KIBIBYTE,
+      rounds: 5,
+      contenders: [
+        {
+          name: "lib-storage, its defaults",
+          run: async (count) => {
+            const Body = Readable.from(chunks(count * MEBIBYTE))
+            await new Upload({ client: s3, params: { ...bucket, Key: "large", Body } }).done()
+          }
+        },
+        {
+          name: "ours",
+          run: async (count) => {
+            const data = Stream.fromIterable(chunks(count * MEBIBYTE))
+            await runtime.runPromise(storage.uploadVideo({ ...file, fileExtension: "mp4", data }))
+          }
+        }
+      ]
+    })
+
+    await compare({
+      work: "download of 1 GiB, MiB",
+      count: KIBIBYTE,
+      rounds: 5,
+      contenders: [
+        {
+          name: "GetObjectCommand's body",
+          run: async (count) => {
+            const reply = await s3.send(new GetObjectCommand({ ...bucket, Key: `zeros-${count * MEBIBYTE}` }))
+            let size = 0
+            for await (const chunk of reply.Body as AsyncIterable<Uint8Array>) size += chunk.byteLength
+            if (size !== count * MEBIBYTE) throw new Error("bytes are missing")
+          }
+        },
+        {
+          name: "ours",
+          run: async (count) => {
+            const size = await runtime.runPromise(
+              Stream.runFold(storage.read(`zeros-${count * MEBIBYTE}`), 0, (sum, chunk) => sum + chunk.byteLength)
+            )
+            if (size !== count * MEBIBYTE) throw new Error("bytes are missing")
+          }
+        }
+      ]
+    })
+
+    const payload = { text: "x".repeat(1000) }
+    const send = () => sqs.send(new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: JSON.stringify(payload) }))
+    await compare({
+      work: `enqueue of 1 KiB, ${CONCURRENCY} at a time`,
+      count: 2000,
+      contenders: [
+        { name: "SendMessageCommand", run: (count) => onLoops(send, count, CONCURRENCY) },
+        {
+          name: "ours",
+          run: (count) => runtime.runPromise(Effect.asVoid(onFibers(queue.enqueue(payload), count, CONCURRENCY)))
+        }
+      ]
+    })
+  } finally {
+    await runtime.dispose()
+    s3.destroy()
+    sqs.destroy()
+    server.disconnect()
+  }
 }

@@ -23,7 +23,7 @@ try {
   const { databaseServer, settings } = await runtime.runPromise(LocalStack)
   console.log(`on ${databaseServer.kind} ${databaseServer.version}`)
   if (wanted("database")) await Database.run(Redacted.value(settings.MAIN_DB_URL))
-  if (wanted("aws")) await Aws.run(settings, runtime)
+  if (wanted("aws")) await Aws.run()
   if (wanted("imports")) Imports.run()
 } finally {
   await runtime.dispose()
