@@ -230,6 +230,50 @@ describe("an upload by parts", () => {
       )
     ))
 
+  for (
+    const [name, answers] of [
+      ["fails in the end", () => "reset"],
+      ["is begun again", (index: number) => index === 0 ? "reset" : undefined]
+    ] as const satisfies ReadonlyArray<readonly [string, (index: number) => Answer | undefined]>
+  ) {
+    it.live(`logs its key if the reply to its beginning is lost, and it ${name}`, () =>
+      Effect.suspend(() => {
+        const logged: Array<unknown> = []
+        return withStorage((storage, server) =>
+          Effect.gen(function*() {
+            fakeS3(server, (operation, index) => operation === "Create" ? answers(index) : undefined)
+            yield* Effect.exit(upload(storage))
+          }).pipe(
+            Effect.provide(Logger.replace(
+              Logger.defaultLogger,
+              Logger.make(({ annotations, message }) => void logged.push(message, ...annotations))
+            ))
+          )
+        ).pipe(Effect.tap(Effect.sync(() => expect(String(logged)).toContain("key,1/assets/chat/"))))
+      }))
+  }
+
+  it.live("succeeds if a part's reply is lost: the part is sent again", () =>
+    withStorage((storage, server) =>
+      Effect.gen(function*() {
+        const s3 = fakeS3(server, (operation, index) => operation === "Part" && index === 1 ? "reset" : undefined)
+        expect((yield* upload(storage)).size).toBe(34 * mebibyte)
+        expect(s3.completed[0]?.body.byteLength).toBe(34 * mebibyte)
+      })
+    ))
+
+  it.live("keeps its error if the reply to its abort is lost, and the abort is sent again", () =>
+    withStorage((storage, server) =>
+      Effect.gen(function*() {
+        const s3 = fakeS3(server, (operation, index) => {
+          if (operation === "Part" && index === 2) return s3Error(403, "AccessDenied")
+          return operation === "Abort" && index === 0 ? "reset" : undefined
+        })
+        expect(yield* Effect.flip(upload(storage))).toMatchObject({ operation: "UploadPart", reason: "AccessDenied" })
+        expect(s3.open.size).toBe(0)
+      })
+    ))
+
   it.live("leaves no parts when its stream fails or dies", () =>
     withStorage((storage, server) =>
       Effect.gen(function*() {

@@ -288,8 +288,10 @@ describe("an injected client", () => {
 
   it.live("that gives nothing to read fails, and keeps no turn", () =>
     Effect.gen(function*() {
+      const replies = [{ ETag: "\"x\"" }, undefined, { ETag: "\"x\"", Body: "text" }]
+      let calls = 0
       const client = {
-        send: () => Promise.resolve({ ETag: "\"x\"" }),
+        send: () => Promise.resolve(replies[calls++ % replies.length]),
         config: { region: () => Promise.resolve("eu-west-1") }
       }
       const storage = yield* Storage.make({ bucket: "clinic-uploads", publicBaseUrl: "https://cdn.example.com" }).pipe(

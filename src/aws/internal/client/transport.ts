@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
+import * as Predicate from "effect/Predicate"
 import { Readable } from "node:stream"
 import type { ReadableStream as WebStream } from "node:stream/web"
 import { ServiceError } from "../../../Errors.ts"
@@ -317,8 +318,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     send: (operation, command, sendOptions = {}) =>
       Effect.map(run<never>(operation, command, requests, sendOptions), ({ reply }) => reply),
 
-    download: (operation, command) =>
-      run(operation, command, downloads, {}, ({ Body }: { readonly Body?: unknown }) => readableOf(Body)) as never,
+    download: (operation, command) => run(operation, command, downloads, {}, readableOf) as never,
 
     job: <A, E, R>(operation: string, work: Effect.Effect<A, E, R>, cleanUp = false) =>
       Effect.suspend((): Effect.Effect<A, ServiceError | E, R> => {
@@ -361,7 +361,8 @@ const isResumable = (reply: unknown): boolean => {
 }
 
 /** The body of a reply as a stream of Node; null if it is nothing of the kind. Injected clients may have other handlers. */
-const readableOf = (body: unknown): Readable | null => {
+const readableOf = (reply: unknown): Readable | null => {
+  const body = Predicate.hasProperty(reply, "Body") ? reply.Body : undefined
   if (body instanceof Readable) return body
   if (body instanceof Uint8Array) return Readable.from([body])
   return body instanceof ReadableStream ? Readable.fromWeb(body as WebStream) : null
