@@ -159,21 +159,6 @@ describe("Storage.layerFileSystem", () => {
       )
     }))
 
-  it.scopedLive("says that its folder is gone", () =>
-    Effect.gen(function*() {
-      const folder = Path.join(yield* temporaryFolder, "storage")
-      yield* run(
-        folder,
-        Effect.gen(function*() {
-          const storage = yield* Storage
-          yield* storage.check
-          yield* Effect.promise(() => fs.rm(folder, { recursive: true }))
-          expect(yield* Effect.flip(storage.check)).toMatchObject({ reason: "ResourceNotFound" })
-          expect(yield* Effect.flip(putText("a", "hello"))).toMatchObject({ reason: "ResourceNotFound" })
-        })
-      )
-    }))
-
   it.scopedLive("stores nothing of an upload that is interrupted at any time", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder

@@ -3,7 +3,7 @@
  * are short, and may not tell upper from lower case. `unfinished` has those that are being written.
  */
 import type { PlatformError } from "@effect/platform/Error"
-import type { File, FileSystem } from "@effect/platform/FileSystem"
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,10 +13,13 @@ import { createHash } from "node:crypto"
 import { dirname } from "node:path"
 import { ConfigurationError, type ServiceError } from "../../../Errors.ts"
 import type { StorageBackend } from "./backend.ts"
-import { fileError, isNotFound } from "./local/fileError.ts"
+import * as DraftFile from "./local/draftFile.ts"
+import { fileError, isNotFound, isTaken, whenFree } from "./local/fileError.ts"
 import * as LocalBackend from "./local/localBackend.ts"
 import * as ObjectFile from "./local/objectFile.ts"
+import { preconditionFailed } from "./local/refusals.ts"
 import type { Found, ObjectStore } from "./local/store.ts"
+import * as Turns from "./local/turns.ts"
 
 /** Makes the folder if it is not there. */
 export const make = (
@@ -53,7 +56,7 @@ const makeFolder = (fs: FileSystem, path: string): Effect.Effect<void, PlatformE
   // The files may be those of patients.
   const make = Effect.catchIf(
     fs.makeDirectory(path, { mode: 0o700 }),
-    (error) => error._tag === "SystemError" && error.reason === "AlreadyExists",
+    isTaken,
     () => Effect.void
   )
   const parent = dirname(path)
@@ -107,17 +110,33 @@ const unusable = (directory: string, cause: PlatformError): ConfigurationError =
 const nameOf = (key: string): string => `${createHash("sha256").update(key).digest("hex")}.object`
 const isObject = (name: string): boolean => /^[0-9a-f]{64}\.object$/.test(name)
 
+/** Of each folder of this process, by its path: several layers may use one. */
+const changesOf = new Map<string, Turns.InTurn>()
+
 const storeOf = (fs: FileSystem, { objects, unfinished }: Folder): ObjectStore => {
+  const changing = changesOf.get(objects) ?? Turns.make(1)
+  changesOf.set(objects, changing)
+  const writing = Turns.make(OPEN_FILES)
+
+  /** What is not there may be missing because the folder is. */
+  const folderThere = (operation: string): Effect.Effect<void, ServiceError> =>
+    Effect.mapError(fs.access(objects), fileError(operation))
+
   const find = (
     operation: string,
     name: string
   ): Effect.Effect<Option.Option<Found>, ServiceError, Scope.Scope> =>
-    Effect.matchEffect(fs.open(`${objects}/${name}`, { flag: "r" }), {
-      onFailure: (error) => isNotFound(error) ? Effect.succeedNone : Effect.fail(fileError(operation)(error)),
+    Effect.matchEffect(whenFree(fs.open(`${objects}/${name}`, { flag: "r" })), {
+      onFailure: (error) =>
+        isNotFound(error)
+          ? Effect.as(folderThere(operation), Option.none())
+          : Effect.fail(fileError(operation)(error)),
       onSuccess: (file) => Effect.asSome(ObjectFile.open(operation, name, file))
     })
 
   return {
+    changing,
+
     find: (operation, key) => find(operation, nameOf(key)),
 
     draft: (operation) =>
@@ -125,30 +144,38 @@ const storeOf = (fs: FileSystem, { objects, unfinished }: Folder): ObjectStore =
         const path = `${unfinished}/${newName()}`
         let published = false
         yield* Effect.addFinalizer(() => published ? Effect.void : Effect.ignore(fs.remove(path)))
-        const file = yield* Effect.mapError(fs.open(path, { flag: "wx", mode: 0o600 }), fileError(operation))
-        const write = buffered(file)
+        const draft = yield* DraftFile.make(fs, path, writing)
         return {
-          append: (bytes) => Effect.mapError(write(bytes), fileError(operation)),
-          publish: (kept) =>
-            write(ObjectFile.trailer(kept), true).pipe(
-              Effect.zipRight(file.sync),
-              Effect.zipRight(fs.rename(path, `${objects}/${nameOf(kept.head.key)}`)),
-              Effect.mapError(fileError(operation)),
-              Effect.zipRight(Effect.sync(() => {
+          append: (bytes) => Effect.mapError(draft.append(bytes), fileError(operation)),
+          finish: (kept) => Effect.mapError(draft.finish(ObjectFile.trailer(kept)), fileError(operation)),
+          publish: ({ head }, ifAbsent) => {
+            const target = `${objects}/${nameOf(head.key)}`
+            const rename = Effect.mapError(
+              Effect.map(fs.rename(path, target), () => {
                 published = true
-              }))
+              }),
+              fileError(operation)
             )
+            // A link, unlike a rename, does not replace a file. Some disks have no links.
+            return ifAbsent
+              ? Effect.catchAll(
+                fs.link(path, target),
+                (error) => isTaken(error) ? Effect.fail(preconditionFailed(operation)) : rename
+              )
+              : rename
+          }
         }
       }),
 
     remove: (operation, key) =>
       fs.remove(`${objects}/${nameOf(key)}`).pipe(
-        Effect.catchIf(isNotFound, () => Effect.void),
-        Effect.mapError(fileError(operation))
+        Effect.catchAll((error) =>
+          isNotFound(error) ? folderThere(operation) : Effect.fail(fileError(operation)(error))
+        )
       ),
 
     all: (operation) =>
-      Effect.mapError(fs.readDirectory(objects), fileError(operation)).pipe(
+      Effect.mapError(whenFree(fs.readDirectory(objects)), fileError(operation)).pipe(
         Effect.flatMap((names) =>
           Effect.forEach(
             Array.filter(names, isObject),
@@ -168,33 +195,5 @@ const storeOf = (fs: FileSystem, { objects, unfinished }: Folder): ObjectStore =
   }
 }
 
-/** Files that a list has open at a time. */
+/** Files that a list has open at a time, and that are written at a time. */
 const OPEN_FILES = 16
-
-/** Bytes that are collected for a write. */
-const BUFFER = 256 * 1024
-
-/**
- * Writes to the end of the file, small chunks together; with `flush`, all that was given. A write under way is waited for:
- * an interruption would close the file, and the write could go to another one that was given the same number.
- */
-const buffered = (file: File): (bytes: Uint8Array, flush?: boolean) => Effect.Effect<void, PlatformError> => {
-  let buffer: Buffer | undefined
-  let used = 0
-  const writeBuffer = Effect.suspend(() => {
-    if (buffer === undefined || used === 0) return Effect.void
-    const bytes = buffer.subarray(0, used)
-    used = 0
-    return file.writeAll(bytes)
-  })
-  return (bytes, flush = false) =>
-    Effect.uninterruptible(Effect.suspend(() => {
-      if (!flush && used + bytes.byteLength <= BUFFER) {
-        buffer ??= Buffer.allocUnsafe(BUFFER)
-        buffer.set(bytes, used)
-        used += bytes.byteLength
-        return Effect.void
-      }
-      return Effect.zipRight(writeBuffer, file.writeAll(bytes))
-    }))
-}

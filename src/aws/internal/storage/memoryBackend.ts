@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import type { ObjectHead, StorageBackend } from "./backend.ts"
 import * as LocalBackend from "./local/localBackend.ts"
 import type { Kept, ObjectStore } from "./local/store.ts"
+import * as Turns from "./local/turns.ts"
 
 /** An object as the storage in memory keeps it. */
 export interface MemoryObject extends ObjectHead {
@@ -27,6 +28,8 @@ export const make = (urlOf: (key: string) => string): MemoryBackend => {
 }
 
 const storeOf = (objects: Map<string, MemoryObject>): ObjectStore => ({
+  changing: Turns.make(1),
+
   find: (_, key) =>
     Effect.sync(() =>
       Option.map(Option.fromNullable(objects.get(key)), (object) => ({
@@ -40,6 +43,7 @@ const storeOf = (objects: Map<string, MemoryObject>): ObjectStore => ({
       const chunks: Array<Uint8Array> = []
       return {
         append: (bytes) => Effect.sync(() => void chunks.push(new Uint8Array(bytes))),
+        finish: () => Effect.void,
         publish: ({ etag, head, lastModified }) =>
           Effect.sync(() => {
             const [first, ...others] = chunks

@@ -15,9 +15,6 @@ import { notFound, outOfRange, preconditionFailed } from "./refusals.ts"
 import type { Draft, Found, Kept, ObjectStore } from "./store.ts"
 
 export const make = (store: ObjectStore, urlOf: (key: string) => string): StorageBackend => {
-  // Between the check of a condition and the change that depends on it, there is no other change.
-  const changes = Effect.unsafeMakeSemaphore(1)
-
   const find = (
     operation: string,
     key: string,
@@ -56,11 +53,12 @@ export const make = (store: ObjectStore, urlOf: (key: string) => string): Storag
       Effect.gen(function*() {
         const draft = yield* store.draft(operation)
         const stored = yield* restore(fill(draft))
-        yield* changes.withPermits(1)(Effect.gen(function*() {
-          yield* permitted(operation, head.key, condition)
-          const lastModified = new Date(yield* Clock.currentTimeMillis)
-          yield* draft.publish({ head, ...stored, lastModified })
-        }))
+        const kept = { head, ...stored, lastModified: new Date(yield* Clock.currentTimeMillis) }
+        yield* restore(draft.finish(kept))
+        yield* store.changing(Effect.zipRight(
+          permitted(operation, head.key, condition),
+          draft.publish(kept, condition.ifNoneMatch !== undefined)
+        ))
         // Here an interruption shows that came in the meantime.
         yield* Effect.onError(restore(after.tell(stored)), () => after.undo)
         return stored
@@ -68,7 +66,7 @@ export const make = (store: ObjectStore, urlOf: (key: string) => string): Storag
     ))
 
   const remove = (operation: string, key: string): Effect.Effect<void, ServiceError> =>
-    changes.withPermits(1)(store.remove(operation, key))
+    store.changing(store.remove(operation, key))
 
   return {
     put: (upload) =>

@@ -9,6 +9,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
 import { ServiceError } from "../../../../Errors.ts"
 import { fileError } from "./fileError.ts"
 import type { Found, Kept } from "./store.ts"
@@ -70,13 +71,33 @@ export const open = (operation: string, name: string, file: File): Effect.Effect
       ? tail.subarray(inTail, tail.byteLength - FOOTER)
       : yield* readAll(file, start, end)
     const kept = decode(json.toString())
-    return Either.isRight(kept) && kept.right.size === start
-      ? { ...kept.right, bytes: (from: number, to: number) => bytes(operation, name, file, from, to) }
-      : yield* damaged(operation, name)
+    if (Either.isLeft(kept) || kept.right.size !== start) return yield* damaged(operation, name)
+    const { etag, size } = kept.right
+    return {
+      ...kept.right,
+      bytes: (from: number, to: number) => {
+        const some = bytes(operation, name, file, from, to)
+        return from === 0 && to === size ? verified(some, etag, damaged(operation, name)) : some
+      }
+    }
   }).pipe(Effect.catchTags({
     SystemError: (error) => Effect.fail(fileError(operation)(error)),
     BadArgument: (error) => Effect.fail(fileError(operation)(error))
   }))
+
+/** All of the bytes, failing at their end if they are not those that were stored. */
+const verified = (
+  all: Stream.Stream<Uint8Array, ServiceError>,
+  etag: string,
+  otherwise: Effect.Effect<never, ServiceError>
+): Stream.Stream<Uint8Array, ServiceError> =>
+  Stream.suspend(() => {
+    const hash = createHash("md5")
+    return Stream.concat(
+      Stream.tap(all, (chunk) => Effect.sync(() => hash.update(chunk))),
+      Stream.execute(Effect.suspend(() => `"${hash.digest("hex")}"` === etag ? Effect.void : otherwise))
+    )
+  })
 
 const bytes = (
   operation: string,
