@@ -22,7 +22,8 @@ export interface StorageBackend {
   readonly presignPut: (
     head: ObjectHead,
     size: number,
-    expiresIn: Seconds
+    expiresIn: Seconds,
+    onlyOnce?: boolean
   ) => Effect.Effect<Presigned & { readonly headers: Readonly<Record<string, string>> }, ServiceError>
   readonly presignPost: (
     head: ObjectHead,

@@ -177,7 +177,21 @@ export interface PresignedRead {
   readonly expiresAt: Date
 }
 
-/** A request with which anyone may store exactly that many bytes of that type under that key until it expires. */
+export interface PresignPutOptions extends PresignOptions {
+  /**
+   * Whether the request stores a file only if there is none of that key: the first one, and none after it until the file
+   * is deleted. S3 refuses the others with the status 412. Default: false, and each use replaces the file.
+   */
+  readonly onlyOnce?: boolean | undefined
+}
+
+/**
+ * A request with which anyone may store exactly that many bytes of that type under that key until it expires.
+ *
+ * `x-amz-` headers other than these are refused. Others are not: who has the request may add `Cache-Control`,
+ * `Content-Disposition`, `Content-Encoding`, `Content-Language` and `Expires`, which S3 stores, unless they are among
+ * these and so have a value that is signed.
+ */
 export interface PresignedPut {
   readonly key: string
   readonly url: string

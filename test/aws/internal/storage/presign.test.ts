@@ -161,6 +161,29 @@ describe("presignPut", () => {
         .toBe("AccessDenied")
     }))
 
+  it.effect("can be for one file only", () =>
+    Effect.gen(function*() {
+      const { headers, url } = yield* presigning().presignPut(plain, 1, 60, true)
+      expect(headers).toEqual({ "content-type": "image/png", "content-length": "1", "if-none-match": "*" })
+      expect(refusalOfQuery(arrived("PUT", url, headers), keys, yield* now)).toBeUndefined()
+      const { "if-none-match": _, ...without } = headers
+      for (const changed of [without, { ...headers, "if-none-match": "\"other\"" }]) {
+        expect(refusalOfQuery(arrived("PUT", url, changed), keys, yield* now)).toBe("SignatureDoesNotMatch")
+      }
+    }))
+
+  it.effect("leaves open what S3 does not want signed, unless it was given", () =>
+    Effect.gen(function*() {
+      const added = (head: ObjectHead) =>
+        Effect.gen(function*() {
+          const { headers, url } = yield* presigning().presignPut(head, 1, 60)
+          const request = arrived("PUT", url, { ...headers, "cache-control": "public", "content-encoding": "gzip" })
+          return refusalOfQuery(request, keys, yield* now)
+        })
+      expect(yield* added(plain)).toBeUndefined()
+      expect(yield* added({ ...plain, cacheControl: "no-store" })).toBe("SignatureDoesNotMatch")
+    }))
+
   it.effect.each(["WHEN_SUPPORTED", "WHEN_REQUIRED"] as const)(
     "promises no checksum of the bytes: %s",
     (mode) =>

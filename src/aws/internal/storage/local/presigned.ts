@@ -16,10 +16,10 @@ export const make = (
       expiresAt
     })),
 
-  presignPut: (head, size, expiresIn) =>
+  presignPut: (head, size, expiresIn, onlyOnce = false) =>
     Effect.map(expiry(expiresIn), (expiresAt) => ({
       url: signed(urlOf(head.key), expiresAt),
-      headers: putHeaders(head, size),
+      headers: putHeaders(head, size, onlyOnce),
       expiresAt
     })),
 

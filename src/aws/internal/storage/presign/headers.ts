@@ -3,12 +3,13 @@ import type { ObjectHead } from "../backend.ts"
 
 type Names = Readonly<Record<string, string>>
 
-/** The names in lower case, as they are signed. */
-export const putHeaders = (head: ObjectHead, size: number): Names => {
+/** The names in lower case, as they are signed. `onlyOnce`: only if there is no object of that key. */
+export const putHeaders = (head: ObjectHead, size: number, onlyOnce: boolean): Names => {
   const { tags } = head
   const headers = defined({
     ...common(head),
     "content-length": String(size),
+    "if-none-match": onlyOnce ? "*" : undefined,
     "x-amz-tagging": tags && Object.entries(tags).map((tag) => tag.map(encodeURIComponent).join("=")).join("&")
   })
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))

@@ -73,9 +73,9 @@ export const make = (client: S3Client, sdk: S3Sdk, bucket: string): Presigning =
       )
     },
 
-    presignPut: (head, size, expiresIn) => {
+    presignPut: (head, size, expiresIn, onlyOnce = false) => {
       const command = new sdk.PutObjectCommand({ Bucket: bucket, Key: head.key })
-      const headers = putHeaders(head, size)
+      const headers = putHeaders(head, size, onlyOnce)
       return Effect.map(
         presign(
           "presignPut",
