@@ -25,6 +25,7 @@ import type {
   PresignedPut,
   PresignedRead,
   PresignOptions,
+  PresignPutOptions,
   PresignReadOptions,
   PutOptions,
   ReadBytesOptions,
@@ -82,7 +83,7 @@ export interface StorageService {
   readonly presignRead: (key: string, options?: PresignReadOptions) => Effect.Effect<PresignedRead, ServiceError>
   /** A request with which anyone may store one file of exactly that type and size, under a new key. */
   readonly presignPut: (
-    input: PresignInput & PresignOptions & { readonly size: number }
+    input: PresignInput & PresignPutOptions & { readonly size: number }
   ) => Effect.Effect<PresignedPut, ServiceError>
   /** A form with which anyone may store one file of that type, within these sizes, under a new key. */
   readonly presignPost: (
@@ -240,7 +241,8 @@ export const make = (
 
     presignPut: (input) =>
       Effect.map(
-        presigned("presignPut", input, Options.size("size", input.size, 1), backend.presignPut),
+        presigned("presignPut", input, Options.size("size", input.size, 1), (head, size, expiresIn) =>
+          backend.presignPut(head, size, expiresIn, input.onlyOnce === true)),
         (reply) => ({ ...reply, method: "PUT" as const })
       ),
 
