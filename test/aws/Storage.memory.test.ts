@@ -135,6 +135,8 @@ describe("Storage.layerMemory", () => {
         },
         expiresAt: inAnHour
       })
+      const once = yield* storage.presignPut({ ...file, size: 5, onlyOnce: true })
+      expect(once.headers).toEqual({ ...put.headers, "if-none-match": "*" })
       const post = yield* storage.presignPost({
         ...file,
         maxSize: 5,

@@ -193,6 +193,7 @@ const table: ReadonlyArray<
       customerId: wrongUploads.customerId as [],
       discussionId: wrongUploads.discussionId as [],
       size: [0, -1, 1.5, NaN, "5", undefined, 5 * 1024 ** 3 + 1],
+      onlyOnce: ["yes", 1, null],
       expiresIn: [0, "8 days", "soon"]
     },
     (storage, change) =>

@@ -241,8 +241,12 @@ export const make = (
 
     presignPut: (input) =>
       Effect.map(
-        presigned("presignPut", input, Options.size("size", input.size, 1), (head, size, expiresIn) =>
-          backend.presignPut(head, size, expiresIn, input.onlyOnce === true)),
+        presigned(
+          "presignPut",
+          input,
+          Either.all({ size: Options.size("size", input.size, 1), onlyOnce: Options.onlyOnce(input) }),
+          (head, { onlyOnce, size }, expiresIn) => backend.presignPut(head, size, expiresIn, onlyOnce)
+        ),
         (reply) => ({ ...reply, method: "PUT" as const })
       ),
 

@@ -9,6 +9,7 @@ import type {
   CopyOptions,
   ListPagesOptions,
   PresignOptions,
+  PresignPutOptions,
   PresignReadOptions,
   PutOptions,
   ReadOptions
@@ -107,6 +108,9 @@ export const expiry = (options: PresignOptions): Checked<number> => {
 
 /** Seven days, the limit of Signature Version 4. */
 const LONGEST_EXPIRY = 7 * 24 * 60 * 60
+
+export const onlyOnce = ({ onlyOnce = false }: PresignPutOptions): Checked<boolean> =>
+  typeof onlyOnce === "boolean" ? Either.right(onlyOnce) : refuse("onlyOnce", "must be true or false")
 
 /** What the answer to a presigned request says of itself. */
 export const reply = (
