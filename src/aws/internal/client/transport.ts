@@ -267,7 +267,8 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         watchPaused()
       }
       return Effect.sync(() => {
-        if (!(outlives && call.delivered)) call.end()
+        // Before the request handler has met it nothing was sent.
+        if (!(outlives && call.met && call.delivered)) call.end()
         unread?.destroy()
       })
     })
