@@ -9,7 +9,39 @@ export type {
   QueueConfig
 } from "./aws/Queue.ts"
 export { Storage } from "./aws/Storage.ts"
-export type { MemoryObject, StorageConfig, StoredObject, UploadInput } from "./aws/Storage.ts"
+export type {
+  ChecksumAlgorithm,
+  CopyOptions,
+  Data,
+  DeleteReport,
+  Disposition,
+  Encryption,
+  FileInput,
+  ListOptions,
+  ListPage,
+  ListPagesOptions,
+  MemoryObject,
+  ObjectInfo,
+  PresignedPost,
+  PresignedPut,
+  PresignedRead,
+  PresignInput,
+  PresignOptions,
+  PresignPutOptions,
+  PresignReadOptions,
+  PutOptions,
+  Range,
+  ReadBytesOptions,
+  ReadOptions,
+  Source,
+  StorageConfig,
+  StorageService,
+  StoredObject,
+  UploadInput,
+  UploadMethod,
+  UploadProgress,
+  WriteOptions
+} from "./aws/Storage.ts"
 export * as StorageKey from "./aws/StorageKey.ts"
 export * as Database from "./db/Database.ts"
 export { BloodDb, GarminDb, MainDb, UfcDb } from "./db/Database.ts"

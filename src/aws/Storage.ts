@@ -28,8 +28,33 @@ import { make as service, type StorageService, type UploadMethod } from "./inter
 export type { StorageConfig } from "./internal/settings/settings.ts"
 export type { FileInput, PresignInput, UploadInput } from "./internal/storage/input/uploadInput.ts"
 export type { MemoryObject } from "./internal/storage/memoryBackend.ts"
-export type * from "./internal/storage/model.ts"
+export type {
+  ChecksumAlgorithm,
+  CopyOptions,
+  Data,
+  DeleteReport,
+  Disposition,
+  Encryption,
+  ListOptions,
+  ListPage,
+  ListPagesOptions,
+  ObjectInfo,
+  PresignedPost,
+  PresignedPut,
+  PresignedRead,
+  PresignOptions,
+  PresignPutOptions,
+  PresignReadOptions,
+  PutOptions,
+  Range,
+  ReadBytesOptions,
+  ReadOptions,
+  Source,
+  StoredObject,
+  WriteOptions
+} from "./internal/storage/model.ts"
 export type { UploadProgress } from "./internal/storage/progress.ts"
+export type { StorageService, UploadMethod } from "./internal/storage/service.ts"
 
 const objectsOf: unique symbol = Symbol.for("@betterai/infrastructure/Storage/objects")
 
