@@ -11,14 +11,8 @@ import { Storage } from "../../src/aws/Storage.ts"
 import type { ConfigurationError } from "../../src/Errors.ts"
 import { capturedRequest } from "../support/aws/capturedRequest.ts"
 import { Faults } from "../support/aws/faultServer.ts"
+import { good } from "../support/aws/settings.ts"
 
-const good = {
-  AWS_ACCESS_KEY_ID: "AKID",
-  AWS_SECRET_ACCESS_KEY: "s3cr3t-value",
-  AWS_REGION: "eu-west-1",
-  IMAGE_S3_BUCKET: "clinic-uploads",
-  AWS_SQS_QUEUE_URL: "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
-}
 const environment = (values: Readonly<Record<string, string>>) =>
   Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values))))
 

@@ -14,6 +14,7 @@ import type { Storage, UploadInput } from "../../../src/aws/Storage.ts"
 import { fakeS3, type Operation } from "../../support/aws/fakeS3.ts"
 import { type Answer, Faults, type FaultServer, s3Error } from "../../support/aws/faultServer.ts"
 import { chunks, impatientStorage as impatient, input, mebibyte, withStorage } from "../../support/aws/faultStage.ts"
+import { plain } from "../../support/aws/presigning.ts"
 import { settings } from "../../support/aws/settings.ts"
 
 describe("an upload by parts", () => {
@@ -198,21 +199,10 @@ describe("an upload by parts", () => {
         uploadMemory: 64 * mebibyte,
         limits: { ...defaultLimits, partSize: mebibyte, maxParts: 3, singleRequest: mebibyte }
       })
-      const head = {
-        key: "k",
-        contentType: "video/mp4",
-        cacheControl: undefined,
-        contentDisposition: undefined,
-        metadata: undefined,
-        tags: undefined,
-        storageClass: undefined,
-        encryption: undefined,
-        checksum: undefined
-      }
       const put = (count: number) =>
         backend.put({
           operation: "uploadVideo",
-          head,
+          head: plain,
           body: { _tag: "Stream", stream: chunks(count), size: undefined },
           condition: {},
           ownKey: true,

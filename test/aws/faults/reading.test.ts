@@ -1,7 +1,6 @@
 /** Downloads that are slow, cut, changed or damaged on the way. */
 import type { S3Client } from "@aws-sdk/client-s3"
 import { describe, expect, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -10,7 +9,13 @@ import { createHash } from "node:crypto"
 import { S3 } from "../../../src/aws/Clients.ts"
 import { Storage } from "../../../src/aws/Storage.ts"
 import { type Answer, type FaultServer, s3Error, type Seen } from "../../support/aws/faultServer.ts"
-import { impatientStorage, injectedStorage, mebibyte, withStorage } from "../../support/aws/faultStage.ts"
+import {
+  impatientStorage,
+  injectedStorage,
+  interruptedReader,
+  mebibyte,
+  withStorage
+} from "../../support/aws/faultStage.ts"
 
 const bytes = Buffer.from(Array.from({ length: 3 * mebibyte }, (_, index) => (index * 31 + (index >> 13)) % 251))
 
@@ -170,17 +175,7 @@ describe("a download", () => {
             ? Stream.runHead(storage.read("k"))
             : index % 3 === 1
             ? Effect.exit(storage.readBytes("k", { maxBytes: 10 }))
-            : Effect.gen(function*() {
-              const reading = yield* Deferred.make<void>()
-              const fiber = yield* Effect.fork(
-                Stream.runForEach(
-                  storage.read("k"),
-                  () => Effect.zipRight(Deferred.succeed(reading, undefined), Effect.never)
-                )
-              )
-              yield* Deferred.await(reading)
-              yield* Fiber.interrupt(fiber)
-            }), { concurrency: 10 })
+            : interruptedReader(storage), { concurrency: 10 })
         expect((yield* storage.readBytes("k")).byteLength).toBe(bytes.byteLength)
       })
     ))

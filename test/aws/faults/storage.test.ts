@@ -1,6 +1,5 @@
 /** Storage on a server that fails as it is told: requests of their own. See multipartUpload.test.ts for uploads by parts. */
 import { describe, expect, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -8,7 +7,14 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Storage } from "../../../src/aws/Storage.ts"
 import { type Answer, s3Error } from "../../support/aws/faultServer.ts"
-import { chunks, impatientStorage as impatient, input, mebibyte, withStorage } from "../../support/aws/faultStage.ts"
+import {
+  chunks,
+  impatientStorage as impatient,
+  input,
+  interruptedReader,
+  mebibyte,
+  withStorage
+} from "../../support/aws/faultStage.ts"
 import { settings } from "../../support/aws/settings.ts"
 
 describe("one request", () => {
@@ -145,15 +151,7 @@ describe("read", () => {
         const head = yield* Stream.runHead(storage.read("k"))
         expect(head._tag).toBe("Some")
         while ((yield* Effect.promise(server.connections)) > 0) yield* Effect.sleep("5 millis")
-        const reading = yield* Deferred.make<void>()
-        const fiber = yield* Effect.fork(
-          Stream.runForEach(
-            storage.read("k"),
-            () => Effect.zipRight(Deferred.succeed(reading, undefined), Effect.never)
-          )
-        )
-        yield* Deferred.await(reading)
-        yield* Fiber.interrupt(fiber)
+        yield* interruptedReader(storage)
         while ((yield* Effect.promise(server.connections)) > 0) yield* Effect.sleep("5 millis")
       })
     ))

@@ -1,7 +1,9 @@
 /** Storage and Queue on the fault server. */
 import { S3Client } from "@aws-sdk/client-s3"
 import { SQSClient } from "@aws-sdk/client-sqs"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -93,3 +95,14 @@ const closing = <Client extends { readonly destroy: () => void }>(
   make: () => Client
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.acquireRelease(Effect.sync(make), (client) => Effect.sync(() => client.destroy()))
+
+/** A reader that is interrupted after its first bytes. */
+export const interruptedReader = (storage: Storage.Service): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const reading = yield* Deferred.make<void>()
+    const fiber = yield* Effect.fork(
+      Stream.runForEach(storage.read("k"), () => Effect.zipRight(Deferred.succeed(reading, undefined), Effect.never))
+    )
+    yield* Deferred.await(reading)
+    yield* Fiber.interrupt(fiber)
+  })

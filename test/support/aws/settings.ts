@@ -19,3 +19,12 @@ export const settings = (endpoint: string, more: Readonly<Record<string, string>
       ...more
     }))
   ))
+
+/** Settings that are complete and right, to change one of them. The secret is one that nothing may show. */
+export const good = {
+  AWS_ACCESS_KEY_ID: "AKID",
+  AWS_SECRET_ACCESS_KEY: "s3cr3t-value",
+  AWS_REGION: "eu-west-1",
+  IMAGE_S3_BUCKET: "clinic-uploads",
+  AWS_SQS_QUEUE_URL: "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
+}

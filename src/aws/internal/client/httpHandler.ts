@@ -5,6 +5,7 @@
 import { constVoid } from "effect/Function"
 import { type Duplex, Readable } from "node:stream"
 import type * as Undici from "undici"
+import { percentEncode } from "../percentEncoding.ts"
 import * as Call from "./call.ts"
 
 /** What the SDK asks for: a part of `HttpRequest` of @smithy/types. */
@@ -299,13 +300,12 @@ const pathOf = ({ path, query = {} }: Request): string => {
   const parameters = Object.keys(query).sort().flatMap((name) => {
     const value = query[name]
     const values = Array.isArray(value) ? value as ReadonlyArray<string> : [value as string | null | undefined]
-    return values.map((one) => one === null || one === undefined ? encode(name) : `${encode(name)}=${encode(one)}`)
+    return values.map((one) =>
+      one === null || one === undefined ? percentEncode(name) : `${percentEncode(name)}=${percentEncode(one)}`
+    )
   })
   return parameters.length === 0 ? path : `${path}?${parameters.join("&")}`
 }
-
-const encode = (text: string): string =>
-  encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 
 /** undici sets these itself, and refuses them. */
 const connectionHeaders: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding", "expect"])

@@ -10,14 +10,8 @@ import type { ConfigurationError } from "../../../../src/Errors.ts"
 import { capturedRequest } from "../../../support/aws/capturedRequest.ts"
 import { Faults } from "../../../support/aws/faultServer.ts"
 import { input } from "../../../support/aws/faultStage.ts"
+import { good } from "../../../support/aws/settings.ts"
 
-const good = {
-  AWS_ACCESS_KEY_ID: "AKID",
-  AWS_SECRET_ACCESS_KEY: "s3cr3t-value",
-  AWS_REGION: "eu-west-1",
-  IMAGE_S3_BUCKET: "clinic-uploads",
-  AWS_SQS_QUEUE_URL: "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
-}
 type Values = Readonly<Record<string, string>>
 
 const withSettings = (values: Values) =>

@@ -1,5 +1,6 @@
 /** What an object is stored with, as the headers of a PUT and as the fields of a form. */
 import type { ObjectHead } from "../backend.ts"
+import { tagging } from "../s3/requests.ts"
 
 type Names = Readonly<Record<string, string>>
 
@@ -10,7 +11,7 @@ export const putHeaders = (head: ObjectHead, size: number, onlyOnce: boolean): N
     ...common(head),
     "content-length": String(size),
     "if-none-match": onlyOnce ? "*" : undefined,
-    "x-amz-tagging": tags && Object.entries(tags).map((tag) => tag.map(encodeURIComponent).join("=")).join("&")
+    "x-amz-tagging": tags && tagging(tags)
   })
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }

@@ -150,49 +150,42 @@ const promised = <A>(
     return Effect.sync(() => clearTimeout(deadline))
   })
 
+const failure = (
+  operation: Operation,
+  fields: Pick<ServiceError, "reason" | "retryable" | "detail" | "hint" | "cause">
+): ServiceError => new ServiceError({ service: "S3", operation, attempts: 0, ...fields })
+
 /** The package is optional, and loaded when something is presigned first. */
 const notLoaded = (operation: Operation, cause: unknown): ServiceError =>
-  new ServiceError({
-    service: "S3",
-    operation,
+  failure(operation, {
     reason: "NotConfigured",
     retryable: false,
-    attempts: 0,
     detail: "@aws-sdk/s3-request-presigner could not be loaded",
     hint: "add it to the dependencies",
     cause
   })
 
 const credentialsEnded = (operation: Operation): ServiceError =>
-  new ServiceError({
-    service: "S3",
-    operation,
+  failure(operation, {
     reason: "CredentialsExpired",
     retryable: true,
-    attempts: 0,
     detail: "the credentials of the client have expired",
     hint: "check what provides them"
   })
 
 /** Whoever gets such a URL could send what was not agreed. */
 const otherHeaders = (operation: Operation): ServiceError =>
-  new ServiceError({
-    service: "S3",
-    operation,
+  failure(operation, {
     reason: "Unknown",
     retryable: false,
-    attempts: 0,
     detail: "the request was signed with other headers than it was given",
     hint: "check the middleware of the client, and the version of @aws-sdk/s3-request-presigner"
   })
 
 const tooLate = (operation: Operation): ServiceError =>
-  new ServiceError({
-    service: "S3",
-    operation,
+  failure(operation, {
     reason: "Timeout",
     retryable: true,
-    attempts: 0,
     detail: `no credentials were provided within ${READ / 1000} s`,
     hint: "check what provides them"
   })

@@ -3,23 +3,47 @@ import type { HeadObjectCommandOutput } from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ServiceError } from "../../../../Errors.ts"
+import type { Call } from "../../client/call.ts"
 import { LOOK_UP } from "../../deadlines.ts"
 import type { Stored } from "../backend.ts"
-import { type Bucket, withOutcome } from "./bucket.ts"
+import { type Bucket, malformedReply, withOutcome } from "./bucket.ts"
 
-interface Lost {
-  /** Nothing but this upload can have stored something there. */
+/** An upload, and the call that stores its object. */
+interface Storing {
+  readonly operation: string
   readonly key: string
+  /** Nothing but this upload can have stored something there. */
+  readonly ownKey: boolean
   readonly size: number
-  readonly error: ServiceError
-  /** Whether an attempt was left without a reply: the server may still be at work. */
-  readonly doubtful: boolean
+  readonly call: Call
 }
 
-/** What is stored, if it is what was sent; else the error. Its outcome is known if nothing is there, and all have answered. */
-export const lookUp = (
+/** What the call has stored: by its reply, or by what S3 has under the key if that was lost. */
+export const confirmed = (
+  bucket: Bucket,
+  storing: Storing,
+  reply: Effect.Effect<{ readonly ETag?: string | undefined }, ServiceError>
+): Effect.Effect<Stored, ServiceError> =>
+  reply.pipe(
+    // Ceph's gateway may answer to a completion with an empty ETag.
+    Effect.flatMap(({ ETag }) =>
+      ETag
+        ? Effect.succeed({ etag: ETag, size: storing.size })
+        : Effect.fail(malformedReply(storing.operation, "without an ETag", true))
+    ),
+    Effect.catchAll((error) =>
+      storing.ownKey && error.outcome === "unknown" ? lookUp(bucket, storing, error) : Effect.fail(error)
+    )
+  )
+
+/**
+ * What is stored, if it is what was sent; else the error. Its outcome is known if nothing is there and every attempt was
+ * answered: else the server may still be at work.
+ */
+const lookUp = (
   { name, sdk, transport }: Bucket,
-  { doubtful, error, key, size }: Lost
+  { call, key, size }: Storing,
+  error: ServiceError
 ): Effect.Effect<Stored, ServiceError> =>
   transport.send<HeadObjectCommandOutput>(
     "HeadObject",
@@ -30,7 +54,7 @@ export const lookUp = (
     Effect.timeoutFail({ duration: LOOK_UP, onTimeout: () => error }),
     Effect.mapError(() => error),
     Effect.flatMap((found) => {
-      if (Option.isNone(found)) return Effect.fail(doubtful ? error : withOutcome(error, undefined))
+      if (Option.isNone(found)) return Effect.fail(call.doubtful ? error : withOutcome(error, undefined))
       const { ContentLength, ETag } = found.value
       return ContentLength === size && ETag ? Effect.succeed({ etag: ETag, size }) : Effect.fail(error)
     })

@@ -15,7 +15,7 @@ import { CLEAN_UP } from "../../deadlines.ts"
 import type { Condition, Stored } from "../backend.ts"
 import { type Bucket, type Ledger, malformedReply } from "./bucket.ts"
 import { abortUpload } from "./cleanUp.ts"
-import { lookUp } from "./lookUp.ts"
+import { confirmed } from "./lookUp.ts"
 import { conditionOf } from "./putObject.ts"
 
 export interface MultipartUpload<E, R> {
@@ -155,21 +155,14 @@ const complete = (
       MultipartUpload: { Parts: sent.map((part, index) => ({ PartNumber: index + 1, ...part })) },
       ...conditionOf(condition)
     })
-    return bucket.transport.send<CompleteMultipartUploadCommandOutput>("CompleteMultipartUpload", command, {
-      call,
-      consumed,
-      outlives: true
-    }).pipe(
-      // Ceph's gateway may answer with an empty ETag.
-      Effect.flatMap(({ ETag }) =>
-        ETag
-          ? Effect.succeed({ etag: ETag, size })
-          : Effect.fail(malformedReply("CompleteMultipartUpload", "without an ETag", true))
-      ),
-      Effect.catchAll((error) =>
-        ownKey && error.outcome === "unknown"
-          ? lookUp(bucket, { key, size, error, doubtful: call.doubtful })
-          : Effect.fail(error)
-      )
+    const operation = "CompleteMultipartUpload"
+    return confirmed(
+      bucket,
+      { operation, key, ownKey, size, call },
+      bucket.transport.send<CompleteMultipartUploadCommandOutput>(operation, command, {
+        call,
+        consumed,
+        outlives: true
+      })
     )
   })

@@ -5,8 +5,8 @@ import type { ServiceError } from "../../../../Errors.ts"
 import * as Call from "../../client/call.ts"
 import type { Condition, ObjectHead, Stored } from "../backend.ts"
 import type { Report } from "../progress.ts"
-import { type Bucket, type Ledger, malformedReply } from "./bucket.ts"
-import { lookUp } from "./lookUp.ts"
+import type { Bucket, Ledger } from "./bucket.ts"
+import { confirmed } from "./lookUp.ts"
 import { headersOf } from "./requests.ts"
 
 export interface WholeUpload {
@@ -32,20 +32,11 @@ export const putObject = (bucket: Bucket, upload: WholeUpload): Effect.Effect<St
       ...headersOf(head),
       ...conditionOf(condition)
     })
-    const size = bytes.byteLength
-    return bucket.transport.send<PutObjectCommandOutput>("PutObject", command, { call, consumed, outlives: ownKey })
-      .pipe(
-        Effect.flatMap(({ ETag }) =>
-          ETag
-            ? Effect.succeed({ etag: ETag, size })
-            : Effect.fail(malformedReply("PutObject", "without an ETag", true))
-        ),
-        Effect.catchAll((error) =>
-          ownKey && error.outcome === "unknown"
-            ? lookUp(bucket, { key: head.key, size, error, doubtful: call.doubtful })
-            : Effect.fail(error)
-        )
-      )
+    return confirmed(
+      bucket,
+      { operation: "PutObject", key: head.key, ownKey, size: bytes.byteLength, call },
+      bucket.transport.send<PutObjectCommandOutput>("PutObject", command, { call, consumed, outlives: ownKey })
+    )
   })
 
 export const conditionOf = (
