@@ -1,6 +1,6 @@
 /**
- * The SDK's clients as services. The SDK is loaded when a layer is built, not when this module is imported: loading
- * takes some hundred milliseconds.
+ * The SDK's clients as services. The SDK, and what is ours around it, is loaded when a layer is built, not when this
+ * module is imported: loading takes some hundred milliseconds.
  *
  * Both clients make up to three attempts in the SDK's standard mode. An attempt fails after 10 s without a connection,
  * and after 30 s of silence while it waits for the reply. Only our own settings change a request: the SDK's other
@@ -15,7 +15,7 @@ import * as Redacted from "effect/Redacted"
 import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import * as ContentMd5 from "./internal/client/contentMd5.ts"
-import * as OwnClient from "./internal/client/ownClient.ts"
+import type { Turns } from "./internal/client/ownClient.ts"
 import { pinned } from "./internal/client/pinned.ts"
 import { loadS3, loadSqs } from "./internal/client/sdk.ts"
 import { CONNECT, READ } from "./internal/deadlines.ts"
@@ -33,6 +33,7 @@ export class S3 extends Context.Tag("@betterai/infrastructure/S3")<S3, S3Client>
     Effect.gen(function*() {
       const { checksums, client, forcePathStyle } = yield* Settings.load("S3", AwsSettings.s3)
       const { S3Client } = yield* loadS3("S3")
+      const OwnClient = yield* loadOwnClient
       const checksumMode = checksums === "required" ? "WHEN_REQUIRED" : "WHEN_SUPPORTED"
       return yield* OwnClient.make("S3", S3_TURNS, deadlines, (own) => {
         const made = new S3Client({
@@ -62,6 +63,7 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
     Effect.gen(function*() {
       const client = yield* Settings.load("SQS", AwsSettings.client("SQS"))
       const { SQSClient } = yield* loadSqs("SQS")
+      const OwnClient = yield* loadOwnClient
       return yield* OwnClient.make("SQS", SQS_TURNS, deadlines, (own) =>
         new SQSClient({
           ...own,
@@ -77,9 +79,11 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
   static readonly fromClient = (client: SQSClient): Layer.Layer<Sqs> => Layer.succeed(this, client)
 }
 
+const loadOwnClient = Effect.promise(() => import("./internal/client/ownClient.ts"))
+
 /** The most requests at a time, each on a connection of its own; and the most downloads. */
-const S3_TURNS: OwnClient.Turns = { requests: 50, downloads: 100 }
-const SQS_TURNS: OwnClient.Turns = { requests: 50, downloads: 1 }
+const S3_TURNS: Turns = { requests: 50, downloads: 100 }
+const SQS_TURNS: Turns = { requests: 50, downloads: 1 }
 
 const deadlines = { connectTimeout: CONNECT, readTimeout: READ }
 

@@ -1,4 +1,8 @@
-/** Files of customers in S3: images, videos, sound and attachments of chats. */
+/**
+ * Files of customers in S3: images, videos, sound and attachments of chats.
+ *
+ * What does the work is loaded when a layer is built, as the SDK is, so that importing this module costs little.
+ */
 import type { S3Client } from "@aws-sdk/client-s3"
 import type { PlatformError } from "@effect/platform/Error"
 import type { FileSystem } from "@effect/platform/FileSystem"
@@ -15,15 +19,12 @@ import { loadS3 } from "./internal/client/sdk.ts"
 import { toConfigurationError } from "./internal/errors/classify.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
 import type { StorageConfig } from "./internal/settings/settings.ts"
-import * as FileSystemBackend from "./internal/storage/fileSystemBackend.ts"
-import * as MemoryBackend from "./internal/storage/memoryBackend.ts"
 import type { MemoryObject } from "./internal/storage/memoryBackend.ts"
 import { type Source, SourceTypeId, type StoredObject } from "./internal/storage/model.ts"
 import * as Progress from "./internal/storage/progress.ts"
 import type { UploadProgress } from "./internal/storage/progress.ts"
 import { publicUrl } from "./internal/storage/publicUrl.ts"
-import * as S3Backend from "./internal/storage/s3/s3Backend.ts"
-import { make as service, type StorageService, type UploadMethod } from "./internal/storage/service.ts"
+import type { StorageService, UploadMethod } from "./internal/storage/service.ts"
 
 export type { StorageConfig } from "./internal/settings/settings.ts"
 export type { FileInput, PresignInput, UploadInput } from "./internal/storage/input/uploadInput.ts"
@@ -80,9 +81,11 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
       )
       const client = yield* S3
       const sdk = yield* loadS3("Storage")
+      const service = yield* loadService
+      const S3Backend = yield* Effect.promise(() => import("./internal/storage/s3/s3Backend.ts"))
       const region = yield* regionOf(client)
       const { bucket, publicBaseUrl = yield* bucketUrl(client, region, bucket), uploadMemoryMiB = 256 } = checked
-      return service(S3Backend.make(client, sdk, { bucket, uploadMemory: uploadMemoryMiB * 1024 * 1024 }), {
+      return service.make(S3Backend.make(client, sdk, { bucket, uploadMemory: uploadMemoryMiB * 1024 * 1024 }), {
         bucket,
         urlOf: publicUrl(publicBaseUrl)
       })
@@ -104,11 +107,16 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
     withClient(Config.mapOrFail(Config.unwrap(config), AwsSettings.checkedStorage))
 
   /** In memory, for tests: the same refusals, keys and URLs, in a bucket named `memory`. {@link objects} shows it. */
-  static readonly layerMemory: Layer.Layer<Storage> = Layer.sync(this, () => {
-    const urlOf = publicUrl("https://memory.s3.us-east-1.amazonaws.com")
-    const backend = MemoryBackend.make(urlOf)
-    return { ...service(backend, { bucket: "memory", urlOf }), [objectsOf]: backend.objects }
-  })
+  static readonly layerMemory: Layer.Layer<Storage> = Layer.effect(
+    this,
+    Effect.gen(function*() {
+      const service = yield* loadService
+      const MemoryBackend = yield* Effect.promise(() => import("./internal/storage/memoryBackend.ts"))
+      const urlOf = publicUrl("https://memory.s3.us-east-1.amazonaws.com")
+      const backend = MemoryBackend.make(urlOf)
+      return { ...service.make(backend, { bucket: "memory", urlOf }), [objectsOf]: backend.objects }
+    })
+  )
 
   /**
    * In a folder, for development: the files of a former run are there again. One process at a time. What it needs of
@@ -119,8 +127,12 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
   ): Layer.Layer<Storage, ConfigurationError, FileSystem> =>
     Layer.effect(
       this,
-      Effect.map(FileSystemBackend.make(directory, publicUrl("http://files.invalid")), (backend) =>
-        service(backend, { bucket: "files", urlOf: publicUrl("http://files.invalid") }))
+      Effect.gen(function*() {
+        const service = yield* loadService
+        const FileSystemBackend = yield* Effect.promise(() => import("./internal/storage/fileSystemBackend.ts"))
+        const urlOf = publicUrl("http://files.invalid")
+        return service.make(yield* FileSystemBackend.make(directory, urlOf), { bucket: "files", urlOf })
+      })
     )
 
   /** The data of a file, for an upload: its size is known, and it is read while it is sent. */
@@ -158,6 +170,8 @@ export class Storage extends Context.Tag("@betterai/infrastructure/Storage")<Sto
 
 /** Bytes that are read from a file at a time. */
 const FILE_CHUNK = 256 * 1024
+
+const loadService = Effect.promise(() => import("./internal/storage/service.ts"))
 
 /** The client's settings are read along with the storage's own, so that the problems of both are reported at once. */
 const withClient = (config: Config.Config<StorageConfig>): Layer.Layer<Storage, ConfigurationError> =>
