@@ -1,6 +1,6 @@
 /**
  * Checks the documents against the package: every `ts` fence compiles with the flags of the project, each as a module of
- * its own; every relative link leads to a file and a heading that are there; every reason of an error is in the tables; the tests
+ * its own (`ts browser`: with the library of browsers instead of Node's); every relative link leads to a file and a heading that are there; every reason of an error is in the tables; the tests
  * that docs/faults.md names are there.
  *
  * A snippet keeps the line numbers of its document, so an error is reported where it must be fixed.
@@ -79,44 +79,58 @@ const missingTests = faults.flatMap(([, number, files]) =>
 )
 
 Fs.rmSync(workspace, { recursive: true, force: true })
-const files = documents.flatMap((document) => {
-  const text = read(document)
-  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map((fence) => {
-    const line = lineOf(text, fence.index)
-    const file = Path.join(workspace, `${document}.${line}.mts`)
-    write(file, `${"\n".repeat(line)}${fence[1]}export {}\n`)
-    return file
+/** Writes the snippets of one kind, by the first line of their fences. */
+const snippets = (fence: string): ReadonlyArray<string> =>
+  documents.flatMap((document) => {
+    const text = read(document)
+    return [...text.matchAll(new RegExp(`^\`\`\`${fence}\\n(.*?)^\`\`\`$`, "gms"))].map((found) => {
+      const line = lineOf(text, found.index)
+      const file = Path.join(workspace, `${document}.${line}.mts`)
+      write(file, `${"\n".repeat(line)}${found[1]}export {}\n`)
+      return file
+    })
   })
-})
-if ([files, links, faults].some(({ length }) => length === 0)) {
+const files = snippets("ts")
+const pages = snippets("ts browser")
+if ([files, pages, links, faults].some(({ length }) => length === 0)) {
   console.error("no snippet, no link or no fault found: this script looks in the wrong place")
   process.exit(1)
 }
 
-const config = Path.join(workspace, "tsconfig.json")
-write(
-  config,
-  JSON.stringify({
-    extends: Path.relative(workspace, Path.join(root, "tsconfig.json")),
-    // A snippet may show a value without using it.
-    compilerOptions: { noUnusedLocals: false },
-    files,
-    include: []
-  })
-)
 const tsc = Path.join(root, "node_modules", "typescript", "bin", "tsc")
-const { error, status, stdout } = spawnSync(process.execPath, [tsc, "-p", config, "--pretty", "false"], {
-  cwd: workspace,
-  encoding: "utf8"
-})
-if (error) throw error
-process.stdout.write(stdout.replace(/^(.+\.md)\.\d+\.mts/gm, "$1"))
+const compiles = (name: string, files: ReadonlyArray<string>, compilerOptions: object): boolean => {
+  const config = Path.join(workspace, name)
+  const base = Path.relative(workspace, Path.join(root, "tsconfig.json"))
+  // A snippet may show a value without using it.
+  write(
+    config,
+    JSON.stringify({
+      extends: base,
+      compilerOptions: { noUnusedLocals: false, ...compilerOptions },
+      files,
+      include: []
+    })
+  )
+  const { error, status, stdout } = spawnSync(process.execPath, [tsc, "-p", config, "--pretty", "false"], {
+    cwd: workspace,
+    encoding: "utf8"
+  })
+  if (error) throw error
+  process.stdout.write(stdout.replace(/^(.+\.md)\.\d+\.mts/gm, "$1"))
+  return status === 0
+}
+const compiled = [
+  compiles("tsconfig.json", files, {}),
+  compiles("tsconfig.browser.json", pages, { lib: ["ES2023", "DOM", "DOM.Iterable"], types: [] })
+]
 
 const problems = [...deadLinks, ...missingReasons, ...missingTests]
 for (const problem of problems) console.log(problem)
-if (status === 0 && problems.length === 0) {
+const count = files.length + pages.length
+if (!compiled.includes(false) && problems.length === 0) {
   console.log(
-    `${documents.length} documents are right: ${files.length} snippets, ${links.length} links, ${faults.length} faults`
+    `${documents.length} documents are right: ${count} snippets, ${links.length} links, ${faults.length} faults`
   )
+} else {
+  process.exitCode = 1
 }
-process.exitCode = status === 0 && problems.length > 0 ? 1 : status ?? 1
