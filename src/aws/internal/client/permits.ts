@@ -24,18 +24,24 @@ export class Permits {
     return this.#line.size
   }
 
+  /** Takes them if they are there and nobody waits. Who asks for more than there are gets all. */
+  takeNow(count: number): boolean {
+    const wanted = Math.min(count, this.most)
+    if (this.#line.size > 0 || wanted > this.#free) return false
+    this.#free -= wanted
+    return true
+  }
+
   /**
-   * Calls `start` with the permits taken: at once, or when they are there. Who asks for more than there are gets all.
-   * Returns how to leave the line: whether one was still in it.
+   * Calls `start` with the permits taken: at once, or when they are there. Returns how to leave the line:
+   * whether one was still in it.
    */
   take(count: number, start: () => void): () => boolean {
-    const waiter = { count: Math.min(count, this.most), start }
-    if (this.#line.size === 0 && waiter.count <= this.#free) {
-      this.#free -= waiter.count
+    if (this.takeNow(count)) {
       start()
       return notInLine
     }
-    const place = this.#line.join(waiter)
+    const place = this.#line.join({ count: Math.min(count, this.most), start })
     return () => {
       if (!this.#line.leave(place)) return false
       // Who left may have asked for more than those behind.

@@ -8,6 +8,8 @@ import * as Predicate from "effect/Predicate"
 import { Readable } from "node:stream"
 import type { ReadableStream as WebStream } from "node:stream/web"
 import { ServiceError } from "../../../Errors.ts"
+import { cancellable } from "../../../internal/cancellable.ts"
+import { type Restore, uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 import { CLEAN_UP, PAUSED } from "../deadlines.ts"
 import { toServiceError } from "../errors/classify.ts"
 import { type AwsService, isDelivery } from "../errors/errorTable.ts"
@@ -57,9 +59,11 @@ export interface Transport {
     command: Command,
     options?: SendOptions
   ) => Effect.Effect<Reply, ServiceError>
+  /** Must run in an uninterruptible region, which its caller leaves with the body in safe hands. */
   readonly download: <Reply extends { readonly Body?: unknown }>(
     operation: string,
-    command: Command
+    command: Command,
+    restore: Restore
   ) => Effect.Effect<Download<Reply>, ServiceError>
   /**
    * Work that may end with a clean-up: closing the client waits until it is over. `cleanUp`: it may begin while the
@@ -194,19 +198,20 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
 
   /** `bodyOf` gives the body that has to be closed before the turn is over. */
   const run = <Reply>(
+    restore: Restore,
     operation: string,
     command: Command,
     { metrics, permits }: Turns,
     { call: given, cleanUp = false, consumed, outlives = false }: SendOptions,
     bodyOf?: (reply: Reply) => Readable | null
-  ): Effect.Effect<Sent<Reply>, ServiceError> =>
-    Effect.async<Sent<Reply>, ServiceError>((resume) => {
+  ): Effect.Effect<Sent<Reply>, ServiceError> => {
+    const call = given ?? Call.make({ streams: bodyOf !== undefined })
+    /** A reply that comes together with the interruption has no reader. */
+    let unread: Readable | undefined
+    const start = (resume: (reply: Effect.Effect<Sent<Reply>, ServiceError>) => void): void => {
       if (!admits(cleanUp)) return resume(Effect.fail(closed(operation)))
-      const call = given ?? Call.make({ streams: bodyOf !== undefined })
       const set = cleanUp ? cleanUps : endings
       let leave = (): boolean => false
-      /** A reply that comes together with the interruption has no reader. */
-      let unread: Readable | undefined
       const giveBack = (): void => {
         permits.give(1)
         metrics.levels(permits.taken, permits.waiting)
@@ -216,15 +221,16 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         set.delete(ending)
         for (const listener of call.onOver) listener()
       }
-      call.end = () => {
+      const end = (): void => {
         if (call.over) return
         finish()
         if (leave()) return metrics.levels(permits.taken, permits.waiting)
         call.abort?.()
         giveBack()
       }
+      call.end = end
       const ending = (): void => {
-        call.end()
+        end()
         resume(Effect.fail(closed(operation, call.delivered && isDelivery(operation) ? "unknown" : undefined)))
       }
       const fail = (error: ServiceError): void => {
@@ -266,12 +272,19 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         metrics.levels(permits.taken, permits.waiting)
         watchPaused()
       }
-      return Effect.sync(() => {
-        // Before the request handler has met it nothing was sent.
-        if (!(outlives && call.met && call.delivered)) call.end()
-        unread?.destroy()
-      })
-    })
+    }
+    const cancel = (): Effect.Effect<void> => {
+      // Before the request handler has met it nothing was sent.
+      if (!(outlives && call.met && call.delivered)) {
+        call.end()
+        // Also where it has not begun.
+        call.over = true
+      }
+      unread?.destroy()
+      return Effect.void
+    }
+    return cancellable(restore, { start, cancel })
+  }
 
   /** A download that is open when the client closes fails. */
   const untilClosed = (operation: string, body: Readable, resumable: boolean, giveBack: () => void): void => {
@@ -317,9 +330,11 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
 
   return {
     send: (operation, command, sendOptions = {}) =>
-      Effect.map(run<never>(operation, command, requests, sendOptions), ({ reply }) => reply),
+      uninterruptibleMask((restore) =>
+        Effect.map(run<never>(restore, operation, command, requests, sendOptions), ({ reply }) => reply)
+      ),
 
-    download: (operation, command) => run(operation, command, downloads, {}, readableOf) as never,
+    download: (operation, command, restore) => run(restore, operation, command, downloads, {}, readableOf) as never,
 
     job: <A, E, R>(operation: string, work: Effect.Effect<A, E, R>, cleanUp = false) =>
       Effect.suspend((): Effect.Effect<A, ServiceError | E, R> => {

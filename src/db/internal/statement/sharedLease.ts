@@ -2,10 +2,10 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { cancellable } from "../../../internal/cancellable.ts"
 import { toSqlError } from "../errors/sqlError.ts"
 import type { Applicant, Lease, Lender, Outcome } from "../lease.ts"
 import { unfailed } from "../lease.ts"
-import { cancellable } from "../waiting/cancellable.ts"
 
 /** Lends the one connection to one statement after the other. What became of all of them is the outcome of the lease. */
 class SharedLease implements Lender {

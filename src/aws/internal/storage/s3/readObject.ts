@@ -47,7 +47,7 @@ export const read = (bucket: Bucket) => (key: string, reading: Reading): Stream.
         ...(ifMatch === undefined ? {} : { IfMatch: ifMatch })
       })
       return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(bucket.transport.download<GetObjectCommandOutput>(OPERATION, command)), (download) => {
+        Effect.flatMap(bucket.transport.download<GetObjectCommandOutput>(OPERATION, command, restore), (download) => {
           current = new BodyReader(download.body, OPERATION)
           return openedOf(download, current, range)
         })

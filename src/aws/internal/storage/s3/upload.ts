@@ -6,6 +6,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { ServiceError } from "../../../../Errors.ts"
+import { cancellable } from "../../../../internal/cancellable.ts"
+import { uninterruptibleMask } from "../../../../internal/effectPrimitives.ts"
 import * as Call from "../../client/call.ts"
 import type { Body, Stored, Upload } from "../backend.ts"
 import { emptyBody } from "../input/data.ts"
@@ -49,7 +51,7 @@ const putStoppable = <E, R>(
   body: StreamBody<E, R>,
   report: Report | undefined
 ): Effect.Effect<Stored, ServiceError | E, R> =>
-  Effect.uninterruptibleMask((restore) => {
+  uninterruptibleMask((restore) => {
     const holder = bucket.memory.holder(upload.operation)
     return Effect.flatMap(
       Effect.forkDaemon(Effect.interruptible(putStream(bucket, upload, ledger, body, holder, report))),
@@ -61,17 +63,16 @@ const putStoppable = <E, R>(
         }
         holder.onEvict = stop
         const forget = bucket.transport.onClose(upload.operation, stop)
-        const exit = Effect.async<Exit.Exit<Stored, ServiceError | E>>((resume) =>
-          fiber.addObserver((exit) => resume(Effect.succeed(exit)))
-        )
-        return restore(exit).pipe(
-          Effect.onInterrupt(() => Fiber.interrupt(fiber)),
-          Effect.flatMap((exit) => stopped !== undefined && Exit.isInterrupted(exit) ? Effect.fail(stopped) : exit),
-          Effect.ensuring(Effect.sync(() => {
-            forget()
-            holder.close()
-          }))
-        )
+        const wait = cancellable<Exit.Exit<Stored, ServiceError | E>, never>(restore, {
+          start: (resume) => fiber.addObserver((exit) => resume(Effect.succeed(exit))),
+          cancel: () => Effect.asVoid(Fiber.interrupt(fiber))
+        })
+        return Effect.flatMap(Effect.exit(wait), (waited): Exit.Exit<Stored, ServiceError | E> => {
+          forget()
+          holder.close()
+          const exit = Exit.flatten(waited)
+          return stopped !== undefined && Exit.isInterrupted(exit) ? Exit.fail(stopped) : exit
+        })
       }
     )
   })

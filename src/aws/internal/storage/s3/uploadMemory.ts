@@ -68,7 +68,7 @@ export class UploadMemory {
     const holder: Holder = {
       operation,
       beginning: Effect.suspend(() => this.#reserve(this.#beginnings, BEGINNING, holder, releases)),
-      part: (size) => this.#reserve(this.#parts, size, holder, releases),
+      part: (size) => Effect.suspend(() => this.#reserve(this.#parts, size, holder, releases)),
       waitingSince: undefined,
       onEvict: undefined,
       close: () => releases.forEach((release) => release())
@@ -82,20 +82,22 @@ export class UploadMemory {
     holder: Holder,
     releases: Set<() => void>
   ): Effect.Effect<Reservation> {
+    const reserved = (): Reservation => {
+      let held = true
+      const release = (buffer?: Uint8Array): void => {
+        if (!held) return
+        held = false
+        releases.delete(release)
+        pool.held.delete(release)
+        this.#giveBack(pool, size, buffer)
+      }
+      releases.add(release)
+      pool.held.set(release, holder)
+      return { size, buffer: (bytes) => this.#buffer(bytes), release }
+    }
+    if (pool.permits.takeNow(size)) return Effect.succeed(reserved())
     return Effect.async((resume) => {
-      const leave = pool.permits.take(size, () => {
-        let held = true
-        const release = (buffer?: Uint8Array): void => {
-          if (!held) return
-          held = false
-          releases.delete(release)
-          pool.held.delete(release)
-          this.#giveBack(pool, size, buffer)
-        }
-        releases.add(release)
-        pool.held.set(release, holder)
-        resume(Effect.succeed({ size, buffer: (bytes) => this.#buffer(bytes), release }))
-      })
+      const leave = pool.permits.take(size, () => resume(Effect.succeed(reserved())))
       this.#watchIfWaiting()
       return Effect.sync(() => void leave())
     })

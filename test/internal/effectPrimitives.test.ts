@@ -1,11 +1,11 @@
-/** What we borrow of Effect's primitives. If this fails after an upgrade, read `src/db/internal/borrowed` first. */
+/** What we borrow of Effect's primitives. If this fails after an upgrade, read `src/internal/effectPrimitives.ts` first. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { async, type Restore, uninterruptibleMask } from "../../../../src/db/internal/borrowed/effectPrimitives.ts"
+import { async, type Restore, uninterruptibleMask } from "../../src/internal/effectPrimitives.ts"
 
 const op = (effect: unknown): string => (effect as { readonly _op: string })._op
 

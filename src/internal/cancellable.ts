@@ -1,6 +1,6 @@
 /** The bridge from callbacks to Effect. */
 import * as Effect from "effect/Effect"
-import { async, type Restore } from "../borrowed/effectPrimitives.ts"
+import { async, type Restore } from "./effectPrimitives.ts"
 
 /** Work that answers by a callback, once. */
 export interface Work<A, E> {
