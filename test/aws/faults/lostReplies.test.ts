@@ -73,6 +73,15 @@ describe("an upload whose reply is lost", () => {
       ))
   }
 
+  it.live("has an unknown outcome if it is a gateway that speaks of an overload, and not S3", () =>
+    withStorage((storage, server) =>
+      Effect.gen(function*() {
+        const body = "<html><h1>ServiceUnavailable</h1><p>Throttled: SlowDown, please.</p></html>"
+        server.answer(({ method }) => method === "PUT" ? { status: 503, body } : missing)
+        expect(yield* Effect.flip(storage.uploadImage(input))).toMatchObject({ outcome: "unknown" })
+      })
+    ))
+
   it.live("under a key of the caller's is not guessed: an older object may be the same", () =>
     withStorage((storage, server) =>
       Effect.gen(function*() {

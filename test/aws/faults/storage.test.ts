@@ -1,5 +1,7 @@
 /** Storage on a server that fails as it is told: requests of their own. See multipartUpload.test.ts for uploads by parts. */
-import { describe, expect, it } from "@effect/vitest"
+import type { AwsCredentialIdentity } from "@aws-sdk/types"
+import { describe, expect, it, vi } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,9 +15,10 @@ import {
   input,
   interruptedReader,
   mebibyte,
+  ownStorage,
   withStorage
 } from "../../support/aws/faultStage.ts"
-import { settings } from "../../support/aws/settings.ts"
+import { accessKeyId, secretAccessKey, settings } from "../../support/aws/settings.ts"
 
 describe("one request", () => {
   const cases: ReadonlyArray<readonly [string, Answer, object]> = [
@@ -104,6 +107,41 @@ describe("one request", () => {
         attempts: 3
       })
     }).pipe(Effect.provide(Layer.provide(Storage.layer, settings("http://127.0.0.1:1")))))
+
+  it.live("does not believe a page of something else that a file is deleted", () =>
+    withStorage((storage, server) =>
+      Effect.gen(function*() {
+        server.answer(() => ({ status: 200, headers: { "content-type": "text/html" }, body: "<html>log in</html>" }))
+        expect(yield* Effect.flip(storage.delete("report.pdf"))).toMatchObject({
+          reason: "MalformedReply",
+          retryable: false,
+          outcome: "unknown"
+        })
+        server.answer(() => ({ status: 204 }))
+        yield* storage.delete("report.pdf")
+      })
+    ))
+
+  it.live("does not wait for ever for credentials, and is not sent when they come after all", () =>
+    Effect.gen(function*() {
+      const asked = yield* Deferred.make<void>()
+      const keys = yield* Deferred.make<AwsCredentialIdentity>()
+      const credentials = () =>
+        Effect.runPromise(Effect.zipRight(Deferred.succeed(asked, undefined), Deferred.await(keys)))
+      vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] })
+      yield* ownStorage({ credentials })((storage, server) =>
+        Effect.gen(function*() {
+          server.answer(() => ({ status: 200, headers: { etag: "\"x\"" } }))
+          const fiber = yield* Effect.fork(Effect.flip(storage.uploadImage(input)))
+          yield* Deferred.await(asked)
+          vi.advanceTimersByTime(34_000)
+          expect(yield* Fiber.join(fiber)).toMatchObject({ reason: "Timeout", retryable: true, attempts: 0 })
+          yield* Deferred.succeed(keys, { accessKeyId, secretAccessKey })
+          yield* storage.uploadImage(input)
+          expect(server.seen.length).toBe(1)
+        })
+      )
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.useRealTimers()))))
 
   it.live("is aborted at once when it is interrupted", () =>
     withStorage((storage, server) =>

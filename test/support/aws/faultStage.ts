@@ -1,5 +1,5 @@
 /** Storage and Queue on the fault server. */
-import { S3Client } from "@aws-sdk/client-s3"
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import { SQSClient } from "@aws-sdk/client-sqs"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -62,13 +62,15 @@ const onClient = <A, E>(
   })).pipe(Effect.provide(Faults.layer))
 
 /** Storage with a client of ours that makes one attempt, with short deadlines. */
-export const impatientStorage: Run<Storage.Service> = (run) =>
+export const impatientStorage: Run<Storage.Service> = (run) => ownStorage({})(run)
+
+export const ownStorage = (config: S3ClientConfig): Run<Storage.Service> => (run) =>
   onClient((server) =>
     Effect.orDie(OwnClient.make(
       "S3",
       { requests: 50, downloads: 100 },
       { connectTimeout: 300, readTimeout: 600 },
-      (own) => new S3Client({ ...own, ...oneAttempt(server), forcePathStyle: true })
+      (own) => new S3Client({ ...own, ...oneAttempt(server), forcePathStyle: true, ...config })
     )), run)
 
 /** Storage with an injected client, which has the SDK's own request handler, and makes one attempt. */

@@ -28,6 +28,8 @@ export interface Call {
   doubtful: boolean
   /** The headers of the last reply. */
   headers: Readonly<Record<string, string>>
+  /** Whether the last reply that was read as a whole had a body. */
+  hasBody: boolean
 }
 
 export const make = (options?: { readonly onSent?: Call["onSent"]; readonly streams?: boolean }): Call => ({
@@ -40,7 +42,8 @@ export const make = (options?: { readonly onSent?: Call["onSent"]; readonly stre
   end: constVoid,
   delivered: false,
   doubtful: false,
-  headers: {}
+  headers: {},
+  hasBody: false
 })
 
 export const attach = (command: { readonly input: object }, call: Call): void => {

@@ -239,6 +239,7 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
       this.#stream.push(null)
     } else if (this.#head !== undefined) {
       const body = whole(this.#chunks)
+      if (this.#call !== undefined) this.#call.hasBody = body.byteLength > 0
       if (this.#head.statusCode >= 500 && !notCarriedOut.test(Buffer.from(body).toString("latin1"))) this.#doubt()
       this.#resolve({ response: { ...this.#head, body } })
     }
@@ -264,8 +265,11 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
   }
 }
 
-/** What a service says that has not begun the work. A gateway's 5xx says nothing of the service behind it. */
-const notCarriedOut = /SlowDown|ServiceUnavailable|Throttl|NotImplemented/
+/**
+ * What a service says that has not begun the work, as S3 and SQS write their errors. A gateway's 5xx says nothing of the
+ * service behind it, whatever words are on its page.
+ */
+const notCarriedOut = /(?:<Code>|"__type"\s*:\s*")[^<"]*(?:SlowDown|ServiceUnavailable|Throttl|NotImplemented)/
 
 /** Names in lower case, each with its value; a name that comes again adds its value. */
 const headersOfReply = (raw: ReadonlyArray<Buffer>): Record<string, string> => {

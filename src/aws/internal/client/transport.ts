@@ -10,21 +10,15 @@ import type { ReadableStream as WebStream } from "node:stream/web"
 import { ServiceError } from "../../../Errors.ts"
 import { cancellable } from "../../../internal/cancellable.ts"
 import { type Restore, uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
-import { CLEAN_UP, PAUSED } from "../deadlines.ts"
+import { CLEAN_UP, PAUSED, READ } from "../deadlines.ts"
 import { toServiceError } from "../errors/classify.ts"
 import { type AwsService, isDelivery } from "../errors/errorTable.ts"
+import { watching } from "../watch.ts"
 import * as Call from "./call.ts"
+import type { Client, Command } from "./handlers.ts"
+import * as Handlers from "./handlers.ts"
 import * as Metrics from "./metrics.ts"
 import { Permits } from "./permits.ts"
-
-/** An SDK client, as far as it matters here. */
-export interface Client {
-  readonly send: unknown
-}
-
-export interface Command {
-  readonly input: object
-}
 
 export interface SendOptions {
   /** The body came from a stream that cannot be read again, so the failure is not retryable. */
@@ -86,18 +80,6 @@ interface Turns {
   readonly metrics: Metrics.RequestMetrics
 }
 
-/** What `send` of an SDK client does: it lets the command make its handler, and runs it. */
-type Handler = (command: Command) => Promise<{ readonly output: unknown }>
-
-interface OwnClient extends Client {
-  readonly middlewareStack: unknown
-  readonly config: unknown
-}
-
-interface OwnCommand extends Command {
-  readonly resolveMiddleware: (stack: unknown, config: unknown, options: object) => Handler
-}
-
 type SendCommand = (command: Command, options?: { readonly abortSignal: AbortSignal }) => Promise<unknown>
 
 const transports = new WeakMap<object, Transport>()
@@ -138,6 +120,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
   const downloads = turns("download", options.downloads)
   // The client's own method, whose overloads say nothing of commands in general.
   const sendCommand = client.send as SendCommand
+  const handlers = Handlers.make(client)
   let state: "open" | "closing" | "closed" = "open"
   /** How to end whatever waits or is under way; clean-ups apart. */
   const endings = new Set<() => void>()
@@ -158,27 +141,6 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
       ...(outcome === undefined ? {} : { outcome })
     })
 
-  /**
-   * The middleware of our clients is made once for each command and each bucket or queue, and not for each call, which
-   * costs a quarter of a call. The SDK's own cache (`cacheMiddleware`) is for each command only, and what its middleware
-   * knows of the address is shared by all who use the same one: of two calls at once for different buckets, one goes to
-   * the other's.
-   */
-  const handlers = new Map<string, Map<unknown, Handler>>()
-  const handlerOf = (command: Command): Handler => {
-    const { Bucket, QueueUrl } = command.input as { readonly Bucket?: string; readonly QueueUrl?: string }
-    const resource = Bucket ?? QueueUrl ?? ""
-    let ofResource = handlers.get(resource)
-    if (ofResource === undefined) handlers.set(resource, ofResource = new Map())
-    let handler = ofResource.get(command.constructor)
-    if (handler === undefined) {
-      const { config, middlewareStack } = client as OwnClient
-      handler = (command as OwnCommand).resolveMiddleware(middlewareStack, config, {})
-      ofResource.set(command.constructor, handler)
-    }
-    return handler
-  }
-
   /** An injected client does not know calls: it gets a signal, and may have delivered whatever was sent. */
   const transmit = (command: Command, call: Call.Call): Promise<unknown> => {
     // Until the request handler knows better.
@@ -186,7 +148,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     try {
       if (options.own) {
         Call.attach(command, call)
-        return handlerOf(command)(command).then(({ output }) => output)
+        return handlers(command)(command).then(({ output }) => output)
       }
       const controller = new AbortController()
       call.abort = () => controller.abort()
@@ -246,6 +208,13 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
       leave = permits.take(1, () => {
         metrics.levels(permits.taken, permits.waiting)
         metrics.waited(performance.now() - asked)
+        if (options.own) {
+          unsent.set(call, {
+            since: performance.now(),
+            giveUp: () => fail(noCredentials(service, operation, consumed !== true))
+          })
+          watchUnsent()
+        }
         transmit(command, call).then(
           (value) => {
             const reply = value as Reply
@@ -270,7 +239,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
       })
       if (permits.waiting > 0) {
         metrics.levels(permits.taken, permits.waiting)
-        watchPaused()
+        if (downloads.permits.waiting > 0) watchPaused()
       }
     }
     const cancel = (): Effect.Effect<void> => {
@@ -305,24 +274,28 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
 
   /** Downloads whose reader does not read on. */
   const pausedSince = new Map<Readable, number>()
-  let watch: NodeJS.Timeout | undefined
 
   /** While others wait for their turn, they lose their connection. The reader opens another one when it reads on. */
-  const watchPaused = (): void => {
-    if (watch !== undefined || downloads.permits.waiting === 0) return
-    watch = setInterval(() => {
-      if (downloads.permits.waiting === 0) {
-        clearInterval(watch)
-        watch = undefined
-        return
-      }
-      const latest = performance.now() - PAUSED
-      for (const [body, since] of [...pausedSince].slice(0, downloads.permits.waiting)) {
-        if (since <= latest) body.destroy(gaveWay())
-      }
-    }, PAUSED / 5)
-    watch.unref()
-  }
+  const watchPaused = watching(PAUSED / 5, () => {
+    const latest = performance.now() - PAUSED
+    for (const [body, since] of [...pausedSince].slice(0, downloads.permits.waiting)) {
+      if (since <= latest) body.destroy(gaveWay())
+    }
+    return downloads.permits.waiting > 0
+  })
+
+  /** Calls that the SDK has not sent yet, since when, and how to give them up. */
+  const unsent = new Map<Call.Call, { readonly since: number; readonly giveUp: () => void }>()
+
+  /** It asks for the credentials first, and what provides them may never answer. */
+  const watchUnsent = watching(READ / 10, () => {
+    const latest = performance.now() - READ
+    for (const [call, { giveUp, since }] of unsent) {
+      if (call.met || call.over) unsent.delete(call)
+      else if (since <= latest) giveUp()
+    }
+    return unsent.size > 0
+  })
 
   const endAll = (set: ReadonlySet<() => void>): void => {
     for (const ending of [...set]) ending()
@@ -392,6 +365,17 @@ const notReadable = (service: AwsService, operation: string): ServiceError =>
     retryable: false,
     attempts: 1,
     detail: "the client gave a reply without a body that can be read"
+  })
+
+const noCredentials = (service: AwsService, operation: string, retryable: boolean): ServiceError =>
+  new ServiceError({
+    service,
+    operation,
+    reason: "Timeout",
+    retryable,
+    attempts: 0,
+    detail: `no credentials were provided within ${READ / 1000} s`,
+    hint: "check what provides them"
   })
 
 const gaveWay = (): Error =>

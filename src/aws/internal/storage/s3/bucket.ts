@@ -1,9 +1,11 @@
 /** One bucket and how to reach it: what the parts of the S3 backend share. */
 import type { S3Client } from "@aws-sdk/client-s3"
+import * as Effect from "effect/Effect"
 import { ServiceError } from "../../../../Errors.ts"
-import type { Call } from "../../client/call.ts"
+import * as Call from "../../client/call.ts"
+import type { Command } from "../../client/handlers.ts"
 import type { S3Sdk } from "../../client/sdk.ts"
-import type { Transport } from "../../client/transport.ts"
+import type { SendOptions, Transport } from "../../client/transport.ts"
 import type { Limits } from "./uploadLimits.ts"
 import type { UploadMemory } from "./uploadMemory.ts"
 
@@ -18,8 +20,23 @@ export interface Bucket {
 
 /** The call that stores the object of an upload, once there is one. */
 export interface Ledger {
-  storing: Call | undefined
+  storing: Call.Call | undefined
 }
+
+/** Sends what S3 answers with nothing but a status. A body is from something else, which has removed nothing. */
+export const remove = (
+  { transport }: Bucket,
+  operation: "DeleteObject" | "AbortMultipartUpload",
+  command: Command,
+  options?: SendOptions
+): Effect.Effect<void, ServiceError> =>
+  Effect.suspend(() => {
+    const call = Call.make()
+    return Effect.flatMap(
+      transport.send(operation, command, { ...options, call }),
+      () => call.hasBody ? Effect.fail(malformedReply(operation, "with a body, and S3 sends none", true)) : Effect.void
+    )
+  })
 
 /** A reply without what every S3 server sends: whatever has answered, nothing may be believed of it. */
 export const malformedReply = (operation: string, detail: string, delivery: boolean): ServiceError =>

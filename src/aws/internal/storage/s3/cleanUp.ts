@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import type { ServiceError } from "../../../../Errors.ts"
 import type { Call } from "../../client/call.ts"
 import { CLEAN_UP, PATIENCE } from "../../deadlines.ts"
-import type { Bucket } from "./bucket.ts"
+import { type Bucket, remove } from "./bucket.ts"
 
 /** The object that an upload may have stored under a key that nobody knows. */
 export const removeObject = (bucket: Bucket, key: string, storing: Call): Effect.Effect<void> =>
@@ -16,7 +16,8 @@ export const removeObject = (bucket: Bucket, key: string, storing: Call): Effect
     bucket,
     Effect.zipRight(
       over(storing),
-      bucket.transport.send(
+      remove(
+        bucket,
         "DeleteObject",
         new bucket.sdk.DeleteObjectCommand({ Bucket: bucket.name, Key: key }),
         { cleanUp: true }
@@ -38,7 +39,8 @@ export const abortUpload = (
     Effect.catchIf(
       Effect.zipRight(
         completing === undefined ? Effect.void : over(completing),
-        bucket.transport.send(
+        remove(
+          bucket,
           "AbortMultipartUpload",
           new bucket.sdk.AbortMultipartUploadCommand({ Bucket: bucket.name, Key: key, UploadId: uploadId }),
           { cleanUp: true }

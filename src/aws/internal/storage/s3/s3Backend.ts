@@ -8,7 +8,7 @@ import * as Transport from "../../client/transport.ts"
 import type { StorageBackend } from "../backend.ts"
 import type { ObjectInfo } from "../model.ts"
 import * as Presign from "../presign/presign.ts"
-import { type Bucket, malformedReply } from "./bucket.ts"
+import { type Bucket, malformedReply, remove } from "./bucket.ts"
 import { copy } from "./copyObject.ts"
 import { removeMany } from "./deleteObjects.ts"
 import { check, list } from "./listObjects.ts"
@@ -37,8 +37,7 @@ export const make = (
     head: head(bucket),
     list: list(bucket),
     copy: copy(bucket),
-    remove: (key) =>
-      Effect.asVoid(transport.send("DeleteObject", new sdk.DeleteObjectCommand({ Bucket: name, Key: key }))),
+    remove: (key) => remove(bucket, "DeleteObject", new sdk.DeleteObjectCommand({ Bucket: name, Key: key })),
     removeMany: removeMany(bucket),
     ...Presign.make(client, sdk, name),
     check: check(bucket)

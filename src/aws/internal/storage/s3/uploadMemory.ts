@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import { ServiceError } from "../../../../Errors.ts"
 import { Permits } from "../../client/permits.ts"
 import { SOURCE_IDLE } from "../../deadlines.ts"
+import { watching } from "../../watch.ts"
 
 /** Bytes of the beginning of a stream. */
 const BEGINNING = 256 * 1024
@@ -53,7 +54,6 @@ export class UploadMemory {
   /** Buffers that nobody uses: together with what is reserved they are within the bound. */
   #free: Array<Uint8Array> = []
   #freeBytes = 0
-  #watch: NodeJS.Timeout | undefined
 
   /** @param most the bound, in bytes. A part that is larger than it is reserved alone. */
   constructor(most: number) {
@@ -98,7 +98,7 @@ export class UploadMemory {
     if (pool.permits.takeNow(size)) return Effect.succeed(reserved())
     return Effect.async((resume) => {
       const leave = pool.permits.take(size, () => resume(Effect.succeed(reserved())))
-      this.#watchIfWaiting()
+      if (pool.permits.waiting > 0) this.#watch()
       return Effect.sync(() => void leave())
     })
   }
@@ -134,26 +134,18 @@ export class UploadMemory {
   }
 
   /** While somebody waits for memory, those whose source gives nothing have to give way. */
-  #watchIfWaiting(): void {
-    const pools = [this.#beginnings, this.#parts]
-    if (this.#watch !== undefined || pools.every(({ permits }) => permits.waiting === 0)) return
-    this.#watch = setInterval(() => {
-      const waitedFor = pools.filter(({ permits }) => permits.waiting > 0)
-      if (waitedFor.length === 0) {
-        clearInterval(this.#watch)
-        this.#watch = undefined
-      }
-      const latest = performance.now() - SOURCE_IDLE
-      for (const { held } of waitedFor) {
-        for (const holder of new Set(held.values())) {
-          if (holder.waitingSince !== undefined && holder.waitingSince <= latest) {
-            holder.onEvict?.(stalled(holder.operation))
-          }
+  readonly #watch = watching(SOURCE_IDLE / 10, () => {
+    const waitedFor = [this.#beginnings, this.#parts].filter(({ permits }) => permits.waiting > 0)
+    const latest = performance.now() - SOURCE_IDLE
+    for (const { held } of waitedFor) {
+      for (const holder of new Set(held.values())) {
+        if (holder.waitingSince !== undefined && holder.waitingSince <= latest) {
+          holder.onEvict?.(stalled(holder.operation))
         }
       }
-    }, SOURCE_IDLE / 10)
-    this.#watch.unref()
-  }
+    }
+    return waitedFor.length > 0
+  })
 }
 
 const stalled = (operation: string): ServiceError =>
