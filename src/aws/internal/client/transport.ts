@@ -181,6 +181,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
       const finish = (): void => {
         call.over = true
         set.delete(ending)
+        unsent.delete(call)
         for (const listener of call.onOver) listener()
       }
       const end = (): void => {
@@ -291,7 +292,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
   const watchUnsent = watching(READ / 10, () => {
     const latest = performance.now() - READ
     for (const [call, { giveUp, since }] of unsent) {
-      if (call.met || call.over) unsent.delete(call)
+      if (call.met) unsent.delete(call)
       else if (since <= latest) giveUp()
     }
     return unsent.size > 0
