@@ -210,10 +210,8 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         metrics.levels(permits.taken, permits.waiting)
         metrics.waited(performance.now() - asked)
         if (options.own) {
-          unsent.set(call, {
-            since: performance.now(),
-            giveUp: () => fail(noCredentials(service, operation, consumed !== true))
-          })
+          const giveUp = (): void => fail(noCredentials(service, operation, consumed !== true))
+          unsent.set(call, { looks: 0, giveUp })
           watchUnsent()
         }
         transmit(command, call).then(
@@ -285,15 +283,17 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     return downloads.permits.waiting > 0
   })
 
-  /** Calls that the SDK has not sent yet, since when, and how to give them up. */
-  const unsent = new Map<Call.Call, { readonly since: number; readonly giveUp: () => void }>()
+  /** Calls that the SDK has not sent yet, how often that was seen, and how to give them up. */
+  const unsent = new Map<Call.Call, { looks: number; readonly giveUp: () => void }>()
 
-  /** It asks for the credentials first, and what provides them may never answer. */
+  /**
+   * It asks for the credentials first, and what provides them may never answer. Looks are counted and not time: the
+   * process itself may have been late.
+   */
   const watchUnsent = watching(READ / 10, () => {
-    const latest = performance.now() - READ
-    for (const [call, { giveUp, since }] of unsent) {
+    for (const [call, one] of unsent) {
       if (call.met) unsent.delete(call)
-      else if (since <= latest) giveUp()
+      else if (++one.looks > 10) one.giveUp()
     }
     return unsent.size > 0
   })
