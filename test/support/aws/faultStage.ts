@@ -64,11 +64,18 @@ const onClient = <A, E>(
 /** Storage with a client of ours that makes one attempt, with short deadlines. */
 export const impatientStorage: Run<Storage.Service> = (run) => ownStorage({})(run)
 
-export const ownStorage = (config: S3ClientConfig): Run<Storage.Service> => (run) =>
+/** The same with one turn of each kind: whatever keeps one stops all others. */
+export const narrowStorage: Run<Storage.Service> = (run) => ownStorage({}, { requests: 1, downloads: 1 })(run)
+
+export const ownStorage = (
+  config: S3ClientConfig,
+  turns: OwnClient.Turns = { requests: 50, downloads: 100 }
+): Run<Storage.Service> =>
+(run) =>
   onClient((server) =>
     Effect.orDie(OwnClient.make(
       "S3",
-      { requests: 50, downloads: 100 },
+      turns,
       { connectTimeout: 300, readTimeout: 600 },
       (own) => new S3Client({ ...own, ...oneAttempt(server), forcePathStyle: true, ...config })
     )), run)

@@ -9,7 +9,7 @@ import { Readable } from "node:stream"
 import type { ReadableStream as WebStream } from "node:stream/web"
 import { ServiceError } from "../../../Errors.ts"
 import { cancellable } from "../../../internal/cancellable.ts"
-import { type Restore, uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
+import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 import { CLEAN_UP, PAUSED, READ } from "../deadlines.ts"
 import { toServiceError } from "../errors/classify.ts"
 import { type AwsService, isDelivery } from "../errors/errorTable.ts"
@@ -34,16 +34,11 @@ export interface SendOptions {
   readonly cleanUp?: boolean | undefined
 }
 
-interface Sent<Reply> {
+/** A reply, of a download without its body. */
+export interface Sent<Reply> {
   readonly reply: Reply
   /** As the server sent them; none from an injected client. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body: Readable | undefined
-}
-
-/** A reply whose body is read as it arrives. Its turn lasts until the body is closed. */
-export interface Download<Reply> extends Sent<Reply> {
-  readonly body: Readable
 }
 
 export interface Transport {
@@ -53,12 +48,15 @@ export interface Transport {
     command: Command,
     options?: SendOptions
   ) => Effect.Effect<Reply, ServiceError>
-  /** Must run in an uninterruptible region, which its caller leaves with the body in safe hands. */
+  /**
+   * A reply whose body is read as it arrives. Its turn lasts until the body is closed; so `onBody` is given the body as
+   * soon as there is one, also where an interruption keeps the reply from its fiber.
+   */
   readonly download: <Reply extends { readonly Body?: unknown }>(
     operation: string,
     command: Command,
-    restore: Restore
-  ) => Effect.Effect<Download<Reply>, ServiceError>
+    onBody: (body: Readable) => void
+  ) => Effect.Effect<Sent<Reply>, ServiceError>
   /**
    * Work that may end with a clean-up: closing the client waits until it is over. `cleanUp`: it may begin while the
    * client closes.
@@ -158,20 +156,20 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     }
   }
 
-  /** `bodyOf` gives the body that has to be closed before the turn is over. */
+  /** `onBody` is given the body that has to be closed before the turn is over. */
   const run = <Reply>(
-    restore: Restore,
     operation: string,
     command: Command,
     { metrics, permits }: Turns,
     { call: given, cleanUp = false, consumed, outlives = false }: SendOptions,
-    bodyOf?: (reply: Reply) => Readable | null
+    onBody?: (body: Readable) => void
   ): Effect.Effect<Sent<Reply>, ServiceError> => {
-    const call = given ?? Call.make({ streams: bodyOf !== undefined })
-    /** A reply that comes together with the interruption has no reader. */
-    let unread: Readable | undefined
+    const call = given ?? Call.make({ streams: onBody !== undefined })
     const start = (resume: (reply: Effect.Effect<Sent<Reply>, ServiceError>) => void): void => {
-      if (!admits(cleanUp)) return resume(Effect.fail(closed(operation)))
+      if (!admits(cleanUp)) {
+        call.end()
+        return resume(Effect.fail(closed(operation)))
+      }
       const set = cleanUp ? cleanUps : endings
       let leave = (): boolean => false
       const giveBack = (): void => {
@@ -217,7 +215,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         transmit(command, call).then(
           (value) => {
             const reply = value as Reply
-            const body = bodyOf?.(reply)
+            const body = onBody === undefined ? undefined : readableOf(reply)
             if (body === null) return fail(notReadable(service, operation))
             if (call.over) return void body?.destroy()
             finish()
@@ -225,9 +223,9 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
               giveBack()
             } else {
               untilClosed(operation, body, isResumable(reply), giveBack)
-              unread = body
+              onBody?.(body)
             }
-            resume(Effect.succeed({ reply, headers: call.headers, body }))
+            resume(Effect.succeed({ reply, headers: call.headers }))
           },
           (cause: unknown) => {
             const { delivered, doubtful } = call
@@ -243,15 +241,10 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     }
     const cancel = (): Effect.Effect<void> => {
       // Before the request handler has met it nothing was sent.
-      if (!(outlives && call.met && call.delivered)) {
-        call.end()
-        // Also where it has not begun.
-        call.over = true
-      }
-      unread?.destroy()
+      if (!(outlives && call.met && call.delivered)) call.end()
       return Effect.void
     }
-    return cancellable(restore, { start, cancel })
+    return uninterruptibleMask((restore) => cancellable(restore, { start, cancel }))
   }
 
   /** A download that is open when the client closes fails. */
@@ -304,17 +297,15 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
 
   return {
     send: (operation, command, sendOptions = {}) =>
-      uninterruptibleMask((restore) =>
-        Effect.map(run<never>(restore, operation, command, requests, sendOptions), ({ reply }) => reply)
-      ),
+      Effect.map(run<never>(operation, command, requests, sendOptions), ({ reply }) => reply),
 
-    download: (operation, command, restore) => run(restore, operation, command, downloads, {}, readableOf) as never,
+    download: (operation, command, onBody) => run(operation, command, downloads, {}, onBody),
 
     job: <A, E, R>(operation: string, work: Effect.Effect<A, E, R>, cleanUp = false) =>
-      Effect.suspend((): Effect.Effect<A, ServiceError | E, R> => {
+      uninterruptibleMask((restore): Effect.Effect<A, ServiceError | E, R> => {
         if (!admits(cleanUp)) return Effect.fail(closed(operation))
         jobs++
-        return Effect.onExit(work, () =>
+        return Effect.onExit(restore(work), () =>
           Effect.sync(() => {
             jobs--
             if (jobs === 0) onIdle?.()

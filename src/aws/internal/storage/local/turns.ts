@@ -10,13 +10,18 @@ export type InTurn = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<
 
 export const make = (most: number): InTurn => {
   const permits = new Permits(most)
-  const take = Effect.async<void>((resume) => {
-    const leave = permits.take(1, () => resume(Effect.void))
-    return Effect.sync(() => {
-      if (!leave()) permits.give(1)
-    })
-  })
-  const give = Effect.sync(() => permits.give(1))
   return (effect) =>
-    Effect.uninterruptibleMask((restore) => Effect.zipRight(restore(take), Effect.ensuring(restore(effect), give)))
+    Effect.suspend(() => {
+      let leave: (() => boolean) | undefined
+      const take = Effect.async<void>((resume) => {
+        leave = permits.take(1, () => resume(Effect.void))
+      })
+      // One place gives it back, so that no interruption falls between taking it and having it.
+      return Effect.ensuring(
+        Effect.zipRight(take, effect),
+        Effect.sync(() => {
+          if (leave?.() === false) permits.give(1)
+        })
+      )
+    })
 }

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ServiceError } from "../../../../Errors.ts"
-import type { Download } from "../../client/transport.ts"
+import type { Sent } from "../../client/transport.ts"
 import type { Reading } from "../backend.ts"
 import type { Range } from "../model.ts"
 import { BodyReader } from "./bodyReader.ts"
@@ -22,7 +22,6 @@ const OPERATION = "GetObject"
 
 /** A download that is open. */
 interface Opened {
-  readonly body: BodyReader
   readonly etag: string
   /** Where its bytes are in the object: from `start`, up to and without `end`, which a server may not say. */
   readonly start: number
@@ -38,7 +37,6 @@ export const read = (bucket: Bucket) => (key: string, reading: Reading): Stream.
     let failures = 0
     yield* Effect.addFinalizer(() => Effect.sync(() => current?.close()))
 
-    /** A download keeps its turn until its body is closed, so none may get lost on the way to the finalizer. */
     const open = (range: Range | undefined, ifMatch: string | undefined): Effect.Effect<Opened, ServiceError> => {
       const command = new bucket.sdk.GetObjectCommand({
         Bucket: bucket.name,
@@ -46,11 +44,11 @@ export const read = (bucket: Bucket) => (key: string, reading: Reading): Stream.
         ...(range === undefined ? {} : { Range: rangeHeader(range) }),
         ...(ifMatch === undefined ? {} : { IfMatch: ifMatch })
       })
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(bucket.transport.download<GetObjectCommandOutput>(OPERATION, command, restore), (download) => {
-          current = new BodyReader(download.body, OPERATION)
-          return openedOf(download, current, range)
-        })
+      return Effect.flatMap(
+        bucket.transport.download<GetObjectCommandOutput>(OPERATION, command, (body) => {
+          current = new BodyReader(body, OPERATION)
+        }),
+        (download) => openedOf(download, range)
       )
     }
 
@@ -106,8 +104,7 @@ const rangeHeader = (range: Range): string =>
 
 /** What the reply is, if it is what was asked for. */
 const openedOf = (
-  { headers, reply }: Download<GetObjectCommandOutput>,
-  body: BodyReader,
+  { headers, reply }: Sent<GetObjectCommandOutput>,
   range: Range | undefined
 ): Effect.Effect<Opened, ServiceError> => {
   const { ContentLength: length, ContentRange, ETag: etag } = reply
@@ -117,7 +114,7 @@ const openedOf = (
     // Without its length the end of a reply cannot be told from its loss, but by chunks.
     return length === undefined && headers["transfer-encoding"] === undefined && Object.keys(headers).length > 0
       ? malformed("without its length")
-      : Effect.succeed({ body, etag, start: 0, end: length, checksum: checksumOf(headers) })
+      : Effect.succeed({ etag, start: 0, end: length, checksum: checksumOf(headers) })
   }
   const found = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange ?? "")
   if (found === null) return malformed("without the range that was asked for")
@@ -125,7 +122,7 @@ const openedOf = (
   const wantedStart = "last" in range ? Math.max(size - range.last, 0) : range.start
   const wantedLast = "last" in range ? size - 1 : Math.min(range.end ?? size - 1, size - 1)
   return start === wantedStart && last === wantedLast
-    ? Effect.succeed({ body, etag, start, end: last + 1, checksum: undefined })
+    ? Effect.succeed({ etag, start, end: last + 1, checksum: undefined })
     : malformed("with another range than was asked for")
 }
 

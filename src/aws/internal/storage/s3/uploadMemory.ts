@@ -8,6 +8,8 @@
  */
 import * as Effect from "effect/Effect"
 import { ServiceError } from "../../../../Errors.ts"
+import { cancellable } from "../../../../internal/cancellable.ts"
+import { uninterruptibleMask } from "../../../../internal/effectPrimitives.ts"
 import { Permits } from "../../client/permits.ts"
 import { SOURCE_IDLE } from "../../deadlines.ts"
 import { watching } from "../../watch.ts"
@@ -96,11 +98,14 @@ export class UploadMemory {
       return { size, buffer: (bytes) => this.#buffer(bytes), release }
     }
     if (pool.permits.takeNow(size)) return Effect.succeed(reserved())
-    return Effect.async((resume) => {
-      const leave = pool.permits.take(size, () => resume(Effect.succeed(reserved())))
+    let leave: (() => boolean) | undefined
+    const start = (resume: (reservation: Effect.Effect<Reservation>) => void): void => {
+      leave = pool.permits.take(size, () => resume(Effect.succeed(reserved())))
       if (pool.permits.waiting > 0) this.#watch()
-      return Effect.sync(() => void leave())
-    })
+    }
+    return uninterruptibleMask((restore) =>
+      cancellable(restore, { start, cancel: () => Effect.sync(() => void leave?.()) })
+    )
   }
 
   get #taken(): number {
