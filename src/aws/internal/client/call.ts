@@ -25,7 +25,8 @@ export interface Call {
   delivered: boolean
   /** Whether such an attempt ended without a reply that says what became of it, whatever the later ones say. */
   doubtful: boolean
-  /** The headers of the last reply. */
+  /** The status of the last reply, 0 before there is one, and its headers. */
+  status: number
   headers: Readonly<Record<string, string>>
   /** Whether the last reply that was read as a whole had a body. */
   hasBody: boolean
@@ -44,6 +45,7 @@ export const make = (options?: { readonly onSent?: Call["onSent"]; readonly stre
     end,
     delivered: false,
     doubtful: false,
+    status: 0,
     headers: {},
     hasBody: false
   }

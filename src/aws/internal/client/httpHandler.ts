@@ -81,10 +81,12 @@ export const make = (undici: UndiciModule, options: HttpHandlerOptions): HttpHan
       new Promise((resolve, reject) => {
         const call = Call.ofRequest(request)
         if (abortSignal?.aborted === true || call?.over === true) return reject(aborted())
-        const exchange = new Exchange(call, options, resolve, reject)
+        const exchange = new Exchange(call, request, options, resolve, reject)
         if (call !== undefined) {
           call.abort = exchange.end
           if (!call.met) call.delivered = false
+          // What succeeded and is tried again had an error in its body, or nothing.
+          else if (call.status >= 200 && call.status < 300) call.doubtful = true
           call.met = true
         }
         if (abortSignal !== undefined) {
@@ -132,6 +134,7 @@ const LONGEST = 64 * 1024 * 1024
 class Exchange implements Undici.Dispatcher.DispatchHandlers {
   onEnd: (() => void) | undefined
   readonly #call: Call.Call | undefined
+  readonly #request: Request
   readonly #options: HttpHandlerOptions
   readonly #resolve: (reply: { readonly response: Response }) => void
   readonly #reject: (cause: Error) => void
@@ -146,11 +149,13 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
 
   constructor(
     call: Call.Call | undefined,
+    request: Request,
     options: HttpHandlerOptions,
     resolve: (reply: { readonly response: Response }) => void,
     reject: (cause: Error) => void
   ) {
     this.#call = call
+    this.#request = request
     this.#options = options
     this.#resolve = resolve
     this.#reject = reject
@@ -199,7 +204,11 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
     if (statusCode < 200) return true
     const plain = headersOfReply(headers)
     this.#head = { statusCode, reason, headers: plain }
-    if (this.#call !== undefined) this.#call.headers = plain
+    if (this.#call !== undefined) {
+      this.#call.status = statusCode
+      this.#call.headers = plain
+      if (statusCode < 300 && !this.#isOurs(plain)) return false
+    }
     if (this.#call === undefined ? true : this.#call.streams && statusCode < 300) {
       // The stream is destroyed when its reader ends early; then so is the request.
       this.#stream = new Readable({
@@ -224,6 +233,19 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
     return true
   }
 
+  /** A success that cannot be that of this request: whoever has it may have stored anything. It is tried again. */
+  #isOurs(reply: Readonly<Record<string, string>>): boolean {
+    const problem = this.#sliced && !this.#delivered
+      ? named("Error", "the reply came before all of the body was sent", "ECONNRESET")
+      : hasOtherChecksum(this.#request.headers, reply)
+      ? named("TimeoutError", "Checksum mismatch: the reply is of other bytes than were sent")
+      : undefined
+    if (problem === undefined) return true
+    this.#delivering()
+    this.#fail(problem)
+    return false
+  }
+
   onData(chunk: Buffer): boolean {
     if (this.#stream !== undefined) return this.#stream.push(chunk)
     this.#chunks.push(chunk)
@@ -240,7 +262,7 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
     } else if (this.#head !== undefined) {
       const body = whole(this.#chunks)
       if (this.#call !== undefined) this.#call.hasBody = body.byteLength > 0
-      if (this.#head.statusCode >= 500 && !notCarriedOut.test(Buffer.from(body).toString("latin1"))) this.#doubt()
+      if (mayBeLate(this.#head.statusCode) && !notCarriedOut.test(Buffer.from(body).toString("latin1"))) this.#doubt()
       this.#resolve({ response: { ...this.#head, body } })
     }
   }
@@ -265,6 +287,9 @@ class Exchange implements Undici.Dispatcher.DispatchHandlers {
   }
 }
 
+/** Also of a 408: it is known that somebody gave up waiting, and not for what. */
+const mayBeLate = (status: number): boolean => status >= 500 || status === 408
+
 /**
  * What a service says that has not begun the work, as S3 and SQS write their errors. A gateway's 5xx says nothing of the
  * service behind it, whatever words are on its page.
@@ -282,6 +307,12 @@ const headersOfReply = (raw: ReadonlyArray<Buffer>): Record<string, string> => {
   }
   return Object.fromEntries(headers)
 }
+
+const checksums = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"].map((name) => `x-amz-checksum-${name}`)
+
+/** S3 repeats the checksum of what it has stored. */
+const hasOtherChecksum = (sent: Request["headers"], reply: Readonly<Record<string, string>>): boolean =>
+  checksums.some((name) => sent[name] !== undefined && reply[name] !== undefined && sent[name] !== reply[name])
 
 const withoutChecksums = (headers: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith("x-amz-checksum-")))
