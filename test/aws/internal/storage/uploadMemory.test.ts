@@ -1,7 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import { vi } from "vitest"
+import { ofStream } from "../../../../src/aws/internal/storage/s3/parts.ts"
 import { UploadMemory } from "../../../../src/aws/internal/storage/s3/uploadMemory.ts"
 import type { ServiceError } from "../../../../src/Errors.ts"
 
@@ -63,6 +65,20 @@ describe("the memory of uploads", () => {
       const third = yield* memory.holder("uploadVideo").part(8 * mebibyte)
       expect(third.buffer(8 * mebibyte) === buffer).toBe(false)
     }))
+
+  it.live("waits for a source as long as that gives chunks without bytes", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const holder = new UploadMemory(mebibyte).holder("uploadImage")
+      const empty = Stream.repeatEffect(Effect.as(Effect.sleep(1), new Uint8Array(0)))
+      const stream = Stream.concat(Stream.make(new Uint8Array(1)), empty)
+      const parts = yield* ofStream("uploadImage", stream, undefined, () => mebibyte, holder)
+      yield* Effect.fork(parts.next)
+      yield* Effect.sleep(20)
+      const since = holder.waitingSince
+      expect(since).toBeDefined()
+      yield* Effect.sleep(20)
+      expect(holder.waitingSince).toBe(since)
+    })))
 
   it.live("takes that of a source that gives nothing, but only while others wait", () =>
     Effect.gen(function*() {

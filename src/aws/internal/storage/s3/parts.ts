@@ -58,7 +58,8 @@ export const ofStream = <E, R>(
 
     /** Reads on. Fails if the stream turns out to have another size than was said. */
     const more: Effect.Effect<void, ServiceError | E, R> = Effect.suspend(() => {
-      holder.waitingSince = performance.now()
+      // Chunks without bytes are as good as none.
+      holder.waitingSince ??= performance.now()
       return Effect.matchEffect(pull, {
         onFailure: (end: Option.Option<E>): Effect.Effect<void, ServiceError | E> => {
           holder.waitingSince = undefined
@@ -67,7 +68,6 @@ export const ofStream = <E, R>(
           return size !== undefined && read < size ? Effect.fail(wrongSize(operation, size, read)) : Effect.void
         },
         onSuccess: (chunks): Effect.Effect<void, ServiceError> => {
-          holder.waitingSince = undefined
           waiting = []
           index = 0
           at = 0
@@ -77,6 +77,7 @@ export const ofStream = <E, R>(
             waiting.push(chunk)
             read += chunk.byteLength
           }
+          if (hasWaiting()) holder.waitingSince = undefined
           return size !== undefined && read > size ? Effect.fail(wrongSize(operation, size, read)) : Effect.void
         }
       })
