@@ -1,9 +1,10 @@
-/** Replies that cannot be those of their request, or say that it failed although it has not. */
+/** Replies that cannot be those of their request, say that it failed although it has not, or repeat what was sent. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
+import { inspect } from "node:util"
 import { Storage } from "../../../src/aws/Storage.ts"
 import { fakeS3 } from "../../support/aws/fakeS3.ts"
 import { s3Error } from "../../support/aws/faultServer.ts"
@@ -86,6 +87,24 @@ describe("an upload may have succeeded", () => {
           reason: "AccessDenied",
           outcome: "unknown"
         })
+      })
+    ))
+})
+
+describe("what was sent for the signature", () => {
+  it.live("is not shown where a reply has it in place of a code or of an id", () =>
+    withStorage((storage, server) =>
+      Effect.gen(function*() {
+        const sent = (headers: http.IncomingHttpHeaders) =>
+          `${headers.authorization} ${headers["x-amz-security-token"]}`
+        server.answer(({ headers }) => s3Error(403, `No: ${sent(headers)}`, "no"))
+        const byCode = yield* Effect.flip(storage.readBytes("k"))
+        server.answer(({ headers }) => ({ status: 400, headers: { "x-amz-request-id": sent(headers) } }))
+        const byId = yield* Effect.flip(storage.readBytes("k"))
+        for (const error of [byCode, byId]) {
+          const shown = inspect(error, { depth: 20, showHidden: true }) + JSON.stringify(error) + error.message
+          expect(shown).not.toMatch(/Signature=|EXAMPLETOKEN/)
+        }
       })
     ))
 })

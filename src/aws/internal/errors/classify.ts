@@ -24,7 +24,7 @@ export const toServiceError = (
   const facts = factsOf(service, operation, cause)
   const row = rowOf(facts)
   const metadata = property(cause, "$metadata")
-  const requestId = textOf(property(metadata, "requestId"))
+  const requestId = wordOf(property(metadata, "requestId"))
   const clean = cleaned(cause, facts)
   const configuration = "setting" in row
   const hint = configuration
@@ -72,6 +72,9 @@ export const toConfigurationError = (service: AwsService, cause: unknown): Optio
 
 const property = (value: unknown, key: string): unknown => Predicate.hasProperty(value, key) ? value[key] : undefined
 const textOf = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
+/** A code or an id: what is no word, or as long as a session token, is a reply's own text in the wrong place. */
+const wordOf = (value: unknown): string | undefined =>
+  typeof value === "string" && /^[\w.:+/=-]{1,128}$/.test(value) ? value : undefined
 const numberOf = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
 
 /** Only the first line: if a signature is refused, the rest repeats the canonical request, session token included. */
@@ -140,10 +143,11 @@ const bucketRegion = (cause: unknown, message: string): string | undefined =>
 
 /** Keeps name, message and codes, and drops response, headers and the stack through the SDK. */
 const cleaned = (cause: unknown, facts: Facts): Error => {
-  const error = new Error(facts.message === "" ? facts.names[0] ?? "no message" : facts.message)
-  error.name = textOf(property(cause, "name")) ?? "Error"
+  const name = wordOf(property(cause, "name"))
+  const error = new Error(facts.message === "" ? name ?? "no message" : facts.message)
+  error.name = name ?? "Error"
   error.stack = `${error.name}: ${error.message}`
-  const code = textOf(property(cause, "Code")) ?? textOf(property(withCode(cause), "code"))
+  const code = wordOf(property(cause, "Code")) ?? wordOf(property(withCode(cause), "code"))
   return Object.assign(
     error,
     code === undefined ? {} : { code },
