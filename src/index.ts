@@ -22,6 +22,7 @@ export type {
   ListPagesOptions,
   MemoryObject,
   ObjectInfo,
+  ObjectKey,
   PresignedPost,
   PresignedPut,
   PresignedRead,
@@ -40,6 +41,7 @@ export type {
   UploadInput,
   UploadMethod,
   UploadProgress,
+  WebReadable,
   WriteOptions
 } from "./aws/Storage.ts"
 export * as StorageKey from "./aws/StorageKey.ts"

@@ -40,6 +40,7 @@ export type {
   ListPage,
   ListPagesOptions,
   ObjectInfo,
+  ObjectKey,
   PresignedPost,
   PresignedPut,
   PresignedRead,
@@ -52,6 +53,7 @@ export type {
   ReadOptions,
   Source,
   StoredObject,
+  WebReadable,
   WriteOptions
 } from "./internal/storage/model.ts"
 export type { UploadProgress } from "./internal/storage/progress.ts"

@@ -43,7 +43,7 @@ export const schema: Schema.Schema<StorageKey, string> = Schema.transformOrFail(
   }
 )
 
-/** A new key: the time from the Clock, a random UUID (version 4). */
+/** A new key: the time from the Clock, a random UUID (version 4). The parts are not checked. */
 export const make = (parts: Omit<StorageKey, "timestamp" | "uuid">): Effect.Effect<string> =>
   Effect.map(
     Effect.zip(DateTime.now, Effect.sync(() => globalThis.crypto.randomUUID())),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -61,6 +62,23 @@ describe("onProgress", () => {
         )
         expect(exit).toMatchObject({ _tag: "Failure", cause: { defect: "bug" } })
         expect(s3.open.size).toBe(0)
+      })
+    ))
+
+  it.live("that does not end, and cannot be interrupted, holds the upload for a little while only", () =>
+    withStorage((storage, server) =>
+      Effect.gen(function*() {
+        fakeS3(server)
+        for (const data of [chunks(20), new Uint8Array([1, 2, 3])]) {
+          let calls = 0
+          const onProgress = () => {
+            calls++
+            return Effect.uninterruptible(Effect.never)
+          }
+          const [time] = yield* Effect.timed(storage.uploadVideo({ ...video, data, onProgress }))
+          expect(Duration.toSeconds(time)).toBeLessThan(10)
+          expect(calls).toBe(1)
+        }
       })
     ))
 

@@ -12,7 +12,7 @@ export const READ = 30_000
  */
 export const CLEAN_UP = 10_000
 
-/** How long an upload that has failed or was interrupted waits for its clean-up, which then goes on by itself. */
+/** How long an upload waits for the clean-up after its failure, or for the last `onProgress`. Either goes on by itself. */
 export const PATIENCE = 2_000
 
 /** How long S3 is asked what became of an upload whose reply was lost. */

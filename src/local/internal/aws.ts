@@ -28,6 +28,13 @@ export const make = (
       Effect.sync(() => buildApp({ logger: false, defaultRegion: region })),
       (app) => Effect.promise(() => app.close())
     )
+    // fauxqs takes the form of a presigned POST for a list of keys to delete.
+    app.addHook("onRequest", (request, reply, next) => {
+      if (!/^multipart\/form-data/i.test(request.headers["content-type"] ?? "")) return next()
+      void reply.code(501).send(
+        "<Error><Code>NotImplemented</Code><Message>The local S3 takes no forms.</Message></Error>"
+      )
+    })
     // The start function of fauxqs listens on every network device of the machine.
     const endpoint = yield* attempt(() => app.listen({ host: "127.0.0.1", port: 0 }), "cannot listen on 127.0.0.1")
     // The URL of a queue has the host that the request for its creation was sent to.

@@ -210,7 +210,7 @@ describe("an upload by parts", () => {
         })
       // Parts of 1, 4 and 16 MiB.
       expect(yield* put(21)).toMatchObject({ size: 21 * mebibyte })
-      expect(yield* Effect.flip(put(22))).toMatchObject({ reason: "PayloadTooLarge", retryable: false, attempts: 0 })
+      expect(yield* Effect.flip(put(22))).toMatchObject({ reason: "PayloadTooLarge", retryable: false, attempts: 1 })
       leavesNothing(server, s3.open, s3.operations())
     }).pipe(
       Effect.provide(

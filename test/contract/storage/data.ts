@@ -101,13 +101,17 @@ export const data = (it: Tests): void => {
       const service = yield* Storage
       const key = `${yield* fresh}data`
       for (const chunk of [new Uint16Array([1, 2]), "text", [1, 2], new ArrayBuffer(2), null]) {
-        const parts = Array.from({ length: chunk === "text" ? 18 : 0 }, () => new Uint8Array(mebibyte))
-        for (const before of [parts, [text("a")]]) {
+        for (const before of [[], [text("a")]]) {
           const chunks = [...before, chunk] as ReadonlyArray<Uint8Array>
           yield* refuses(service.put(key, Stream.fromIterable(chunks)), "data", [chunk, before.length])
           yield* refuses(service.put(key, readable(chunks).stream), "data", [chunk, before.length])
         }
       }
+      // After parts that may have been sent.
+      const many = Array.from({ length: 18 }, () => new Uint8Array(mebibyte))
+      const late = Stream.fromIterable([...many, "text" as unknown as Uint8Array])
+      const error = yield* Effect.flip(service.put(key, late))
+      expect(error).toMatchObject({ reason: "InvalidInput", field: "data", retryable: false })
       expect(yield* service.exists(key)).toBe(false)
     }))
 

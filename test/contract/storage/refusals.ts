@@ -53,10 +53,12 @@ const wrongHeaders: Wrong = {
     { name: " " },
     { Name: "a", name: "b" },
     { name: "x".repeat(2048) },
+    new Map([["name", "x"]]),
     "text"
   ],
   tags: [
     "text",
+    new Map([["name", "x"]]),
     { "": "x" },
     { ["x".repeat(129)]: "x" },
     { name: "x".repeat(257) },
@@ -68,7 +70,7 @@ const wrongHeaders: Wrong = {
     Object.fromEntries(Array.from({ length: 11 }, (_, index) => [`tag${index}`, "x"]))
   ],
   storageClass: ["", "standard", "A B", 7],
-  encryption: ["", "aes256", "aws:kms", 7, { kmsKeyId: "" }, { kmsKeyId: "é" }, { bucketKey: "yes" }]
+  encryption: ["", "aes256", "aws:kms", 7, { kmsKeyId: "" }, { kmsKeyId: "é" }, { bucketKey: "yes" }, { kmsKeyID: "k" }]
 }
 
 const wrongETags = ["", "abc", "\"a\"b\"", "W/\"abc\"", "\"a b\"", "\"\r\n\"", `"${"x".repeat(256)}"`, 7]
@@ -217,6 +219,26 @@ export const refusals = (it: Tests): void => {
         }
       }))
   }
+
+  it.effect("refuses what is no object where one is needed", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const { put, uploadImage } = storage
+      for (const nothing of [null, 5, "text", []] as ReadonlyArray<unknown> as ReadonlyArray<never>) {
+        yield* refuses(uploadImage(nothing), "input", nothing)
+        yield* refuses(storage.presignPut(nothing), "input", nothing)
+        yield* refuses(storage.presignPost(nothing), "input", nothing)
+        yield* refuses(put("a", new Uint8Array([1]), nothing), "options", nothing)
+        yield* refuses(Stream.runDrain(storage.read("a", nothing)), "options", nothing)
+        yield* refuses(storage.readBytes("a", nothing), "options", nothing)
+        yield* refuses(Stream.runDrain(storage.list(nothing)), "options", nothing)
+        yield* refuses(Stream.runDrain(storage.listPages(nothing)), "options", nothing)
+        yield* refuses(storage.copy("a", "b", nothing), "options", nothing)
+        yield* refuses(storage.presignRead("a", nothing), "options", nothing)
+      }
+      const input = { customerId: 1, fileExtension: "png", size: 5, category: "picture" as "image" }
+      yield* refuses(storage.presignPut(input), "category")
+    }))
 
   it.effect("says what to do instead", () =>
     Effect.gen(function*() {

@@ -186,7 +186,15 @@ const table: ReadonlyArray<Row> = [
       named("NoSuchBucket", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")(facts)
       || (facts.operation === "HeadBucket" && facts.status === 404)
   ),
-  service("ObjectNotFound", false, named("NoSuchKey", "NotFound", "NoSuchUpload")),
+  service(
+    "ObjectNotFound",
+    false,
+    named("NoSuchKey", "NotFound", "NoSuchUpload"),
+    ({ operation }) =>
+      operation === "HeadObject"
+        ? "there is no object of that key, or no such bucket: S3 does not say which"
+        : undefined
+  ),
   service("PreconditionFailed", false, status(412, 304)),
   service("Conflict", true, named("ConditionalRequestConflict", "OperationAborted")),
   service("PayloadTooLarge", false, or(named("EntityTooLarge", "BatchRequestTooLong"), status(413))),

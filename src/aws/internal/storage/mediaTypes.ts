@@ -31,7 +31,7 @@ export const contentType = (
   if (type === undefined) return Either.right(byExtension ?? octets)
   return fits(category, essence(type)) || essence(type) === octets
     ? Either.right(type)
-    : refuse("contentType", `is not ${category}`, asAttachment)
+    : refuse("contentType", `is no type of ${category} files`, asAttachment)
 }
 
 export const mediaType = (value: unknown): Either.Either<string, Refusal> =>

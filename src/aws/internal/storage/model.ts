@@ -2,6 +2,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
+import type { StorageKey } from "../../StorageKey.ts"
 import type { Disposition } from "./content/disposition.ts"
 
 export type { Disposition } from "./content/disposition.ts"
@@ -24,8 +25,20 @@ export type Data<E = never, R = never> =
   | Uint8Array
   | Stream.Stream<Uint8Array, E, R>
   | Blob
-  | ReadableStream<Uint8Array>
+  | WebReadable
   | Source<E, R>
+
+/** A `ReadableStream` of bytes, as far as it matters: that of browsers and that of Node are different types. */
+export interface WebReadable {
+  readonly locked: boolean
+  readonly getReader: () => {
+    readonly read: () => Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>
+    readonly cancel: () => Promise<void>
+  }
+}
+
+/** The key of an object: as text, or as the parts of one that an upload has made. */
+export type ObjectKey = string | StorageKey
 
 /** How S3 encrypts an object at rest: with its own keys, or with a key of KMS (that of the account without an id). */
 export type Encryption = "AES256" | { readonly kmsKeyId?: string | undefined; readonly bucketKey?: boolean | undefined }

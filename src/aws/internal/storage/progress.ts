@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { PATIENCE } from "../deadlines.ts"
 import type { StoredObject } from "./model.ts"
 
 /** Told how many bytes were sent so far. */
@@ -11,7 +12,8 @@ export type Report = (bytes: number) => void
 /**
  * Runs an upload that reports. `onProgress` runs one at a time, with numbers that never decrease; numbers that come while
  * it runs are left out, but for the last. It is told of the whole size once the upload has succeeded. A call that is
- * running when the upload ends is interrupted.
+ * running when the upload ends is interrupted. The upload waits neither for the end of that, nor longer than PATIENCE for
+ * the last call.
  */
 export const reporting = <A extends { readonly size: number }, E, R>(
   onProgress: ((bytes: number) => Effect.Effect<void>) | undefined,
@@ -28,6 +30,8 @@ export const reporting = <A extends { readonly size: number }, E, R>(
       sent = bytes
       wake?.()
     }
+    const one = Effect.unsafeMakeSemaphore(1)
+    const tell = (bytes: number): Effect.Effect<void> => one.withPermits(1)(Effect.suspend(() => onProgress(bytes)))
     const news = Effect.async<void>((resume) => {
       if (sent > told) return resume(Effect.void)
       wake = () => resume(Effect.void)
@@ -39,11 +43,14 @@ export const reporting = <A extends { readonly size: number }, E, R>(
         Effect.suspend(() => {
           wake = undefined
           told = sent
-          return onProgress(told)
+          return tell(told)
         })
       )
     )
-    return Effect.tap(Effect.raceFirst(upload(report), telling), ({ size }) => onProgress(size))
+    return Effect.tap(
+      Effect.raceFirst(upload(report), Effect.disconnect(telling)),
+      ({ size }) => Effect.timeoutOption(Effect.disconnect(tell(size)), PATIENCE)
+    )
   })
 }
 

@@ -10,6 +10,7 @@ import type { Body, Condition, ObjectHead, StorageBackend } from "./backend.ts"
 import { essence } from "./content/essence.ts"
 import * as Data from "./input/data.ts"
 import * as Key from "./input/key.ts"
+import { object } from "./input/object.ts"
 import * as Options from "./input/options.ts"
 import { check, type PresignInput, type UploadInput } from "./input/uploadInput.ts"
 import { verified } from "./input/verify.ts"
@@ -21,6 +22,7 @@ import type {
   ListPage,
   ListPagesOptions,
   ObjectInfo,
+  ObjectKey,
   PresignedPost,
   PresignedPut,
   PresignedRead,
@@ -54,7 +56,7 @@ export interface StorageService {
   readonly uploadChatAttachment: UploadMethod
   /** Stores an object under a key of yours, in place of what is there, or under a condition. */
   readonly put: <E = never, R = never>(
-    key: string | StorageKey.StorageKey,
+    key: ObjectKey,
     data: UploadInput<E, R>["data"],
     options?: PutOptions
   ) => Effect.Effect<StoredObject, ServiceError | E, R>
@@ -62,25 +64,25 @@ export interface StorageService {
    * The bytes of an object; `ObjectNotFound` if there is none. A connection that is cut is resumed where it ended, on
    * the same version of the object. Bytes are asked for as they are read: a reader may be as slow as it likes.
    */
-  readonly read: (key: string, options?: ReadOptions) => Stream.Stream<Uint8Array, ServiceError>
+  readonly read: (key: ObjectKey, options?: ReadOptions) => Stream.Stream<Uint8Array, ServiceError>
   /** The same as one array. */
-  readonly readBytes: (key: string, options?: ReadBytesOptions) => Effect.Effect<Uint8Array, ServiceError>
+  readonly readBytes: (key: ObjectKey, options?: ReadBytesOptions) => Effect.Effect<Uint8Array, ServiceError>
   /** What is stored with an object; `ObjectNotFound` if there is none. */
-  readonly head: (key: string) => Effect.Effect<ObjectInfo, ServiceError>
+  readonly head: (key: ObjectKey) => Effect.Effect<ObjectInfo, ServiceError>
   /** Whether there is an object of that key. S3 does not tell a missing bucket from a missing object here. */
-  readonly exists: (key: string) => Effect.Effect<boolean, ServiceError>
+  readonly exists: (key: ObjectKey) => Effect.Effect<boolean, ServiceError>
   /** Every object, in the order of the keys' UTF-8 bytes. A page is asked for when it is read. */
   readonly list: (options?: ListOptions) => Stream.Stream<ObjectInfo, ServiceError>
   /** The same by pages, with keys rolled up into prefixes. */
   readonly listPages: (options?: ListPagesOptions) => Stream.Stream<ListPage, ServiceError>
   /** Copies within the bucket, without the bytes passing through this process. */
-  readonly copy: (from: string, to: string, options?: CopyOptions) => Effect.Effect<StoredObject, ServiceError>
+  readonly copy: (from: ObjectKey, to: ObjectKey, options?: CopyOptions) => Effect.Effect<StoredObject, ServiceError>
   /** Also succeeds if there is no such object. */
-  readonly delete: (key: string) => Effect.Effect<void, ServiceError>
+  readonly delete: (key: ObjectKey) => Effect.Effect<void, ServiceError>
   /** Any number of keys, 1,000 with one request (S3's limit). It fails if no request could be sent. */
-  readonly deleteMany: (keys: Iterable<string>) => Effect.Effect<DeleteReport<ServiceError>, ServiceError>
+  readonly deleteMany: (keys: Iterable<ObjectKey>) => Effect.Effect<DeleteReport<ServiceError>, ServiceError>
   /** A URL with which anyone may read the object for a while. */
-  readonly presignRead: (key: string, options?: PresignReadOptions) => Effect.Effect<PresignedRead, ServiceError>
+  readonly presignRead: (key: ObjectKey, options?: PresignReadOptions) => Effect.Effect<PresignedRead, ServiceError>
   /** A request with which anyone may store one file of exactly that type and size, under a new key. */
   readonly presignPut: (
     input: PresignInput & PresignPutOptions & { readonly size: number }
@@ -137,14 +139,20 @@ export const make = (
   const presigned = <Size, Reply>(
     operation: Method,
     input: PresignInput & PresignOptions,
-    size: Either.Either<Size, Refusal>,
+    size: () => Either.Either<Size, Refusal>,
     sign: (head: ObjectHead, size: Size, expiresIn: number) => Effect.Effect<Reply, ServiceError>
   ): Effect.Effect<Reply & { readonly key: string }, ServiceError> =>
     traced(
       operation,
       checked(
         operation,
-        () => Either.all({ upload: check(input.category ?? "attachment", input), size, expiry: Options.expiry(input) }),
+        () =>
+          Either.flatMap(object("input", input), () =>
+            Either.all({
+              upload: check(input.category ?? "attachment", input),
+              size: size(),
+              expiry: Options.expiry(input)
+            })),
         ({ expiry, size, upload }) =>
           Effect.flatMap(StorageKey.make(upload.key), (key) =>
             Effect.map(sign({ key, ...upload.head }, size, expiry), (reply) => ({ key, ...reply })))
@@ -154,7 +162,11 @@ export const make = (
   const listPages = (operation: Method, options: ListPagesOptions): Stream.Stream<ListPage, ServiceError> =>
     streamed(operation, Effect.map(checked(operation, () => Options.list(options), Effect.succeed), backend.list))
 
-  const readStream = (operation: Method, key: string, options: ReadOptions): Stream.Stream<Uint8Array, ServiceError> =>
+  const readStream = (
+    operation: Method,
+    key: ObjectKey,
+    options: ReadOptions
+  ): Stream.Stream<Uint8Array, ServiceError> =>
     streamed(
       operation,
       checked(
@@ -164,7 +176,7 @@ export const make = (
       )
     )
 
-  const head = (operation: Method, key: string): Effect.Effect<ObjectInfo, ServiceError> =>
+  const head = (operation: Method, key: ObjectKey): Effect.Effect<ObjectInfo, ServiceError> =>
     traced(operation, checked(operation, () => Key.key("key", key), backend.head))
 
   return {
@@ -183,10 +195,10 @@ export const make = (
 
     read: (key, options = {}) => readStream("read", key, options),
 
-    readBytes: (key, { maxBytes = MAX_BYTES, ...options } = {}) =>
+    readBytes: (key, options = {}) =>
       checked(
         "readBytes",
-        () => Options.maxBytes(maxBytes),
+        () => Options.maxBytes(options),
         (maxBytes) => gather(readStream("readBytes", key, options), maxBytes)
       ),
 
@@ -201,7 +213,7 @@ export const make = (
 
     list: (options = {}) =>
       Stream.mapConcat(
-        listPages("list", { prefix: options.prefix, startAfter: options.startAfter }),
+        listPages("list", options),
         ({ objects }) => objects
       ),
 
@@ -212,7 +224,7 @@ export const make = (
         "copy",
         checked("copy", () =>
           Options.copy(from, to, options), (copy) =>
-          Effect.map(backend.copy(copy), (stored) => ({ key: to, url: urlOf(to), bucket, ...stored })))
+          Effect.map(backend.copy(copy), (stored) => ({ key: copy.to, url: urlOf(copy.to), bucket, ...stored })))
       ),
 
     delete: (key) => traced("delete", checked("delete", () => Key.key("key", key), backend.remove)),
@@ -220,8 +232,7 @@ export const make = (
     deleteMany: (keys) =>
       traced(
         "deleteMany",
-        checked("deleteMany", () =>
-          Either.all(Array.from(new Set(keys), (key) => Key.key("keys", key))), backend.removeMany)
+        checked("deleteMany", () => Key.keys("keys", keys), backend.removeMany)
       ),
 
     presignRead: (key, options = {}) =>
@@ -230,11 +241,12 @@ export const make = (
         checked(
           "presignRead",
           () =>
-            Either.all({
-              key: Key.key("key", key),
-              reply: Options.reply(options),
-              expiresIn: Options.expiry(options)
-            }),
+            Either.flatMap(Options.expiry(options), (expiresIn) =>
+              Either.all({
+                key: Key.key("key", key),
+                reply: Options.reply(options),
+                expiresIn: Either.right(expiresIn)
+              })),
           ({ expiresIn, key, reply }) => backend.presignRead(key, reply, expiresIn)
         )
       ),
@@ -244,20 +256,13 @@ export const make = (
         presigned(
           "presignPut",
           input,
-          Either.all({ size: Options.size("size", input.size, 1), onlyOnce: Options.onlyOnce(input) }),
+          () => Either.all({ size: Options.size("size", input.size, 1), onlyOnce: Options.onlyOnce(input) }),
           (head, { onlyOnce, size }, expiresIn) => backend.presignPut(head, size, expiresIn, onlyOnce)
         ),
         (reply) => ({ ...reply, method: "PUT" as const })
       ),
 
-    presignPost: ({ maxSize, minSize = 1, ...input }) =>
-      presigned(
-        "presignPost",
-        input,
-        Either.flatMap(Options.size("minSize", minSize, 0), (min) =>
-          Either.map(Options.size("maxSize", maxSize, Math.max(min, 1)), (max) => ({ min, max }))),
-        backend.presignPost
-      ),
+    presignPost: (input) => presigned("presignPost", input, () => Options.sizes(input), backend.presignPost),
 
     url: urlOf,
 
@@ -279,8 +284,6 @@ const opened = <E, R>(
 }
 
 const OCTETS = "application/octet-stream"
-
-const MAX_BYTES = 64 * 1024 * 1024
 
 type Method = Extract<keyof StorageService, string>
 

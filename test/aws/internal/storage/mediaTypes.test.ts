@@ -84,7 +84,7 @@ describe("the content type of an upload", () => {
     "%s .%s does not take the type %s",
     (category, extension, type) =>
       expect(contentType(category, extension, type)).toEqual(
-        Either.left({ field: "contentType", detail: `is not ${category}`, hint: asAttachment })
+        Either.left({ field: "contentType", detail: `is no type of ${category} files`, hint: asAttachment })
       )
   )
 

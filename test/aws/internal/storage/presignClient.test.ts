@@ -203,6 +203,8 @@ describe("without the presigner's package", () => {
       })
       const error = yield* Effect.flip(presigning().presignRead("k", nothing, 60))
       expect(error).toMatchObject({ reason: "NotConfigured", operation: "presignRead", retryable: false, attempts: 0 })
-      expect(error.message).toContain("@aws-sdk/s3-request-presigner could not be loaded; add it to the dependencies")
+      expect(error.message).toContain(
+        "@aws-sdk/s3-request-presigner could not be loaded; run npm install @aws-sdk/s3-request-presigner"
+      )
     }))
 })

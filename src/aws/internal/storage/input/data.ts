@@ -8,7 +8,7 @@ import { types } from "node:util"
 import { ServiceError } from "../../../../Errors.ts"
 import { invalidInput, type Refusal } from "../../errors/invalidInput.ts"
 import type { Body } from "../backend.ts"
-import { type Data, type Source, SourceTypeId } from "../model.ts"
+import { type Data, type Source, SourceTypeId, type WebReadable } from "../model.ts"
 
 /** Opens the data. `size` is what the caller says of it. */
 export const open = <E, R>(
@@ -38,12 +38,17 @@ export const open = <E, R>(
   }
   if (isReadable(data)) {
     return data.locked
-      ? refuse({ field: "data", detail: "is a ReadableStream that something else reads already" })
+      ? refuse({
+        field: "data",
+        detail: "is a ReadableStream that something else reads already",
+        hint: "make a new one for each upload"
+      })
       : Effect.succeed({ _tag: "Stream", stream: ofReadable(operation, () => data), size })
   }
   return refuse({
     field: "data",
-    detail: "must be a Uint8Array, a Stream of them, a Blob, a ReadableStream or Storage.file(path)"
+    detail: "must be a Uint8Array, a Stream of them, a Blob, a ReadableStream or Storage.file(path)",
+    hint: "a stream of Node becomes one by Readable.toWeb, an ArrayBuffer by new Uint8Array"
   })
 }
 
@@ -93,7 +98,7 @@ const isBlob = (value: unknown): value is Blob =>
   Predicate.hasProperty(value, "size") && typeof value.size === "number" && Predicate.hasProperty(value, "stream")
   && typeof value.stream === "function" && Predicate.hasProperty(value, "arrayBuffer")
 
-const isReadable = (value: unknown): value is ReadableStream<Uint8Array> =>
+const isReadable = (value: unknown): value is WebReadable =>
   Predicate.hasProperty(value, "getReader") && typeof value.getReader === "function"
   && Predicate.hasProperty(value, "locked")
 
@@ -103,7 +108,7 @@ const isReadable = (value: unknown): value is ReadableStream<Uint8Array> =>
  */
 const ofReadable = (
   operation: string,
-  evaluate: () => ReadableStream<Uint8Array>
+  evaluate: () => WebReadable
 ): Stream.Stream<Uint8Array, ServiceError> =>
   Stream.unwrapScoped(
     Effect.map(
@@ -119,7 +124,8 @@ const ofReadable = (
               try: () => reader.read(),
               catch: (cause) => Option.some(unreadable(operation, cause))
             }),
-            (chunk) => chunk.done ? Effect.fail(Option.none()) : Effect.succeed(chunk.value)
+            // A chunk that is none is refused along with those that are no bytes.
+            (chunk) => chunk.done ? Effect.fail(Option.none()) : Effect.succeed(chunk.value as Uint8Array)
           )
         )
     )

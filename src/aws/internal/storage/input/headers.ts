@@ -1,10 +1,10 @@
 /** What is stored with a file, checked: S3 accepts most mistakes and keeps them. */
 import * as Either from "effect/Either"
-import * as Predicate from "effect/Predicate"
 import { type Refusal, refuse } from "../../errors/invalidInput.ts"
 import type { ObjectHead } from "../backend.ts"
 import { encode } from "../content/disposition.ts"
 import type { ChecksumAlgorithm, Encryption, WriteOptions } from "../model.ts"
+import { isPlain } from "./object.ts"
 
 type Checked<A> = Either.Either<A, Refusal>
 
@@ -49,7 +49,7 @@ const METADATA = 2048
 
 const metadata = (value: WriteOptions["metadata"]): Checked<WriteOptions["metadata"]> => {
   if (value === undefined) return Either.right(undefined)
-  if (!Predicate.isRecord(value)) return refuse("metadata", "must be an object of texts")
+  if (!isPlain(value)) return refuse("metadata", "must be an object of texts")
   const entries = Object.entries(value)
   if (entries.some(([name]) => !/^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name))) {
     return refuse("metadata", "must have names of letters, digits, '-' and '_'")
@@ -71,7 +71,7 @@ const metadata = (value: WriteOptions["metadata"]): Checked<WriteOptions["metada
 /** S3 user guide, "Categorizing your objects using tags". */
 const tags = (value: WriteOptions["tags"]): Checked<WriteOptions["tags"]> => {
   if (value === undefined) return Either.right(undefined)
-  if (!Predicate.isRecord(value)) return refuse("tags", "must be an object of texts")
+  if (!isPlain(value)) return refuse("tags", "must be an object of texts")
   const entries = Object.entries(value)
   const isTag = (text: unknown, shortest: number, longest: number) =>
     typeof text === "string" && text.length >= shortest && text.length <= longest
@@ -93,8 +93,10 @@ const storageClass = (value: WriteOptions["storageClass"]): Checked<string | und
 const encryption = (value: WriteOptions["encryption"]): Checked<Encryption | undefined> => {
   if (value === undefined || value === "AES256") return Either.right(value)
   const wrong = refuse("encryption", "must be \"AES256\", or an object with kmsKeyId and bucketKey")
-  if (!Predicate.isRecord(value)) return wrong
-  const { bucketKey, kmsKeyId } = value
+  if (!isPlain(value)) return wrong
+  const { bucketKey, kmsKeyId, ...others } = value
+  // A name with a mistake in it would mean the key of the account.
+  if (Object.keys(others).length > 0) return wrong
   if (bucketKey !== undefined && typeof bucketKey !== "boolean") return wrong
   return kmsKeyId === undefined || (printable(kmsKeyId) && kmsKeyId !== "") ? Either.right(value) : wrong
 }

@@ -1,6 +1,7 @@
 /** The options of the other methods of Storage, checked, with their defaults. */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { type Refusal, refuse } from "../../errors/invalidInput.ts"
 import type { Condition, Copy, Listing, ObjectHead, Reading } from "../backend.ts"
@@ -12,10 +13,12 @@ import type {
   PresignPutOptions,
   PresignReadOptions,
   PutOptions,
+  ReadBytesOptions,
   ReadOptions
 } from "../model.ts"
 import { contentDisposition, headers } from "./headers.ts"
 import * as Key from "./key.ts"
+import { object } from "./object.ts"
 
 type Checked<A> = Either.Either<A, Refusal>
 
@@ -24,7 +27,8 @@ export const put = (
   options: PutOptions
 ): Checked<{ readonly head: ObjectHead; readonly condition: Condition }> =>
   Either.gen(function*() {
-    const text = yield* Key.keyOrParts(key)
+    yield* object("options", options)
+    const text = yield* Key.key("key", key)
     const contentType = yield* MediaTypes.mediaType(options.contentType ?? MediaTypes.ofKey(text))
     if (options.ifNoneMatch !== undefined && (options.ifNoneMatch as unknown) !== "*") {
       return yield* refuse("ifNoneMatch", "must be \"*\"", "ifMatch takes an ETag")
@@ -39,7 +43,10 @@ export const put = (
     }
   })
 
-export const read = (options: ReadOptions): Checked<Reading> => {
+export const read = (options: ReadOptions): Checked<Reading> =>
+  Either.flatMap(object("options", options), () => reading(options))
+
+const reading = (options: ReadOptions): Checked<Reading> => {
   const { range } = options
   if (range !== undefined) {
     if (!Predicate.isRecord(range)) return refuse("range", "must be { start, end } or { last }")
@@ -47,7 +54,7 @@ export const read = (options: ReadOptions): Checked<Reading> => {
       if (!isPosition(range.last) || range.last === 0) return refuse("range", "must have a positive integer as last")
     } else {
       const { end, start } = range
-      if (!isPosition(start)) return refuse("range", "must have a start that is an integer of at least 0")
+      if (!isPosition(start)) return refuse("range", "must have a start, or a last, that is an integer of at least 0")
       if (end !== undefined && !(isPosition(end) && end >= start)) {
         return refuse("range", "must have an end that is an integer of at least its start", "both are included")
       }
@@ -58,6 +65,7 @@ export const read = (options: ReadOptions): Checked<Reading> => {
 
 export const list = (options: ListPagesOptions): Checked<Listing> =>
   Either.gen(function*() {
+    yield* object("options", options)
     const prefix = yield* Key.prefix("prefix", options.prefix)
     const startAfter = yield* Key.prefix("startAfter", options.startAfter)
     const delimiter = yield* Key.prefix("delimiter", options.delimiter)
@@ -78,6 +86,7 @@ const PAGE = 1000
 
 export const copy = (from: unknown, to: unknown, options: CopyOptions): Checked<Copy> =>
   Either.gen(function*() {
+    yield* object("options", options)
     const source = yield* Key.key("from", from)
     const target = yield* Key.key("to", to)
     const ifMatch = yield* etag("ifMatch", options.ifMatch)
@@ -97,14 +106,20 @@ export const copy = (from: unknown, to: unknown, options: CopyOptions): Checked<
   })
 
 /** In whole seconds. */
-export const expiry = (options: PresignOptions): Checked<number> => {
-  const seconds = Duration.decodeUnknown(options.expiresIn ?? "15 minutes").pipe(
-    (duration) => duration._tag === "Some" ? Duration.toSeconds(duration.value) : Number.NaN
-  )
-  return Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_EXPIRY
-    ? Either.right(seconds)
-    : refuse("expiresIn", "must be whole seconds, from 1 second to 7 days")
-}
+export const expiry = (options: PresignOptions): Checked<number> =>
+  Either.flatMap(object("options", options), () => {
+    const seconds = Option.match(Duration.decodeUnknown(options.expiresIn ?? "15 minutes"), {
+      onNone: () => Number.NaN,
+      onSome: Duration.toSeconds
+    })
+    return Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_EXPIRY
+      ? Either.right(seconds)
+      : refuse(
+        "expiresIn",
+        "must be whole seconds, from 1 second to 7 days",
+        "a number means milliseconds; write \"5 minutes\""
+      )
+  })
 
 /** Seven days, the limit of Signature Version 4. */
 const LONGEST_EXPIRY = 7 * 24 * 60 * 60
@@ -123,6 +138,15 @@ export const reply = (
       : MediaTypes.mediaType(options.contentType)
   })
 
+/** The bytes that someone else may store, by a form. */
+export const sizes = (
+  { maxSize, minSize = 1 }: { readonly maxSize: unknown; readonly minSize?: unknown }
+): Checked<{ readonly min: number; readonly max: number }> =>
+  Either.flatMap(
+    size("minSize", minSize, 0),
+    (min) => Either.map(size("maxSize", maxSize, Math.max(min, 1)), (max) => ({ min, max }))
+  )
+
 /** The bytes that someone else may store. */
 export const size = (field: string, value: unknown, least: number): Checked<number> =>
   isPosition(value) && value >= least && value <= LARGEST
@@ -133,8 +157,13 @@ export const size = (field: string, value: unknown, least: number): Checked<numb
 const LARGEST = 5 * 1024 ** 3
 
 /** The most bytes that `readBytes` reads. */
-export const maxBytes = (value: unknown): Checked<number> =>
-  isPosition(value) ? Either.right(value) : refuse("maxBytes", "must be a number of bytes")
+export const maxBytes = (options: ReadBytesOptions): Checked<number> =>
+  Either.flatMap(object("options", options), () => {
+    const { maxBytes = MAX_BYTES } = options
+    return isPosition(maxBytes) ? Either.right(maxBytes) : refuse("maxBytes", "must be a number of bytes")
+  })
+
+const MAX_BYTES = 64 * 1024 * 1024
 
 const isPosition = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 

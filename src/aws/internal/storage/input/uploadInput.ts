@@ -8,6 +8,7 @@ import { isActive } from "../content/activeContent.ts"
 import * as MediaTypes from "../mediaTypes.ts"
 import type { Data, WriteOptions } from "../model.ts"
 import { headers } from "./headers.ts"
+import { object } from "./object.ts"
 
 /** Whose file it is and what it is: what the key is made of. */
 export interface FileInput {
@@ -48,6 +49,10 @@ export const check = (
   input: FileInput & Omit<WriteOptions, "size">
 ): Either.Either<Checked, Refusal> =>
   Either.gen(function*() {
+    yield* object("input", input)
+    if (!StorageKey.categories.includes(category)) {
+      return yield* refuse("category", `must be one of ${StorageKey.categories.join(", ")}`)
+    }
     const customerId = yield* customer(input.customerId)
     const discussionId = yield* discussion(input.discussionId)
     const fileExtension = yield* extension(input.fileExtension)

@@ -161,7 +161,7 @@ const notLoaded = (operation: Operation, cause: unknown): ServiceError =>
     reason: "NotConfigured",
     retryable: false,
     detail: "@aws-sdk/s3-request-presigner could not be loaded",
-    hint: "add it to the dependencies",
+    hint: "run npm install @aws-sdk/s3-request-presigner",
     cause
   })
 

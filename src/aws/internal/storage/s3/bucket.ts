@@ -18,9 +18,12 @@ export interface Bucket {
   readonly memory: UploadMemory
 }
 
-/** The call that stores the object of an upload, once there is one. */
+/** What is known of an upload while it is under way. */
 export interface Ledger {
+  /** The call that stores its object, once there is one. */
   storing: Call.Call | undefined
+  /** Whether anything was sent. */
+  begun: boolean
 }
 
 /** Sends what S3 answers with nothing but a status. A body is from something else, which has removed nothing. */
@@ -55,4 +58,11 @@ export const malformedReply = (operation: string, detail: string, delivery: bool
 export const withOutcome = (error: ServiceError, outcome: "unknown" | undefined): ServiceError => {
   const { outcome: _, ...fields } = error
   return new ServiceError({ ...fields, ...(outcome === undefined ? {} : { outcome }) })
+}
+
+/** What ends an upload from outside, or its source, does not know how far it is. */
+export const withLedger = <E>(error: ServiceError | E, { begun, storing }: Ledger): ServiceError | E => {
+  if (!(error instanceof ServiceError) || error.attempts > 0) return error
+  const counted = begun ? new ServiceError({ ...error, attempts: 1 }) : error
+  return storing?.delivered === true && error.reason === "Closed" ? withOutcome(counted, "unknown") : counted
 }

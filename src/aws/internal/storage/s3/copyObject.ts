@@ -105,7 +105,7 @@ const copyParts = (
       condition: {},
       ownKey: false,
       consumed: false,
-      ledger: { storing: undefined },
+      ledger: { storing: undefined, begun: false },
       next
     }
     return transport.job("copy", multipartUpload(bucket, upload))

@@ -52,13 +52,15 @@ export const multipartUpload = <E, R>(
   upload: MultipartUpload<E, R>
 ): Effect.Effect<Stored, ServiceError | E, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(begin(bucket, upload, restore), (uploadId) =>
-      Effect.onExit(
+    Effect.flatMap(begin(bucket, upload, restore), (uploadId) => {
+      upload.ledger.begun = true
+      return Effect.onExit(
         restore(
           Effect.flatMap(sendParts(bucket, upload, uploadId), (parts) => complete(bucket, upload, uploadId, parts))
         ),
         (exit) => Exit.isSuccess(exit) ? Effect.void : abortUpload(bucket, upload.key, uploadId, upload.ledger.storing)
-      ))
+      )
+    })
   )
 
 /** Waits for the reply even after an interruption, up to CLEAN_UP: the upload can only be aborted by its id. */

@@ -12,7 +12,7 @@ import * as Call from "../../client/call.ts"
 import type { Body, Stored, Upload } from "../backend.ts"
 import { emptyBody } from "../input/data.ts"
 import { type Report, reporting } from "../progress.ts"
-import { type Bucket, type Ledger, withOutcome } from "./bucket.ts"
+import { type Bucket, type Ledger, withLedger } from "./bucket.ts"
 import { removeObject } from "./cleanUp.ts"
 import { type MultipartUpload, multipartUpload, type PartRequest, type SentPart } from "./multipartUpload.ts"
 import { ofBytes, ofStream, type Part, type Parts } from "./parts.ts"
@@ -25,14 +25,14 @@ export const put = (bucket: Bucket) => <E, R>(upload: Upload<E, R>): Effect.Effe
   bucket.transport.job(
     upload.operation,
     Effect.suspend(() => {
-      const ledger: Ledger = { storing: undefined }
+      const ledger: Ledger = { storing: undefined, begun: false }
       const { body } = upload
       const work = reporting(upload.onProgress, (report) =>
         body._tag === "Bytes"
           ? putBytes(bucket, upload, ledger, body.bytes, report)
           : putStoppable(bucket, upload, ledger, body, report))
       return Effect.onExit(
-        Effect.mapError(work, (error) => closedOutcome(error, ledger)),
+        Effect.mapError(work, (error) => withLedger(error, ledger)),
         (exit) => removal(bucket, upload, ledger, exit)
       )
     })
@@ -76,12 +76,6 @@ const putStoppable = <E, R>(
       }
     )
   })
-
-/** What closes an upload does not know how far that is. */
-const closedOutcome = <E>(error: ServiceError | E, { storing }: Ledger): ServiceError | E =>
-  storing?.delivered === true && error instanceof ServiceError && error.reason === "Closed"
-    ? withOutcome(error, "unknown")
-    : error
 
 /**
  * The file of an upload that did not succeed, whatever the reason, if it may be there: nobody knows its key. One under a
