@@ -90,7 +90,8 @@ export const ServiceReason = Schema.Literal(
 export type ServiceReason = typeof ServiceReason.Type
 
 /**
- * A call to S3 or SQS failed, or was refused before it was sent (`InvalidInput`, `attempts` 0).
+ * A call to S3 or SQS failed, or was refused before it was sent (`InvalidInput`, `attempts` 0). `operation` is the method of
+ * what is refused here, else the SDK's name of the request.
  *
  * - `retryable`: the same call may succeed later, and it can be repeated (no one-shot stream was consumed).
  * - `attempts`: how many requests were sent, the SDK's own retries included.
