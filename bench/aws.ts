@@ -12,12 +12,38 @@ import * as Stream from "effect/Stream"
 import { fork } from "node:child_process"
 import { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
-import { compare, onFibers, onLoops } from "./harness.ts"
+import { compare, median, onFibers, onLoops } from "./harness.ts"
 
 const KIBIBYTE = 1024
 const MEBIBYTE = 1024 * KIBIBYTE
 const CONCURRENCY = 20
 const BURST = 1000
+
+const LARGE_UPLOADS = 5
+
+/** By how much the memory of a process grows that uploads 1 GiB. */
+const compareGrowth = async (endpoint: string): Promise<void> => {
+  const contenders = ["lib-storage", "ours"]
+  const growth = contenders.map((): Array<number> => [])
+  for (let round = 0; round < LARGE_UPLOADS; round++) {
+    for (const [index, contender] of contenders.entries()) {
+      const child = fork(fileURLToPath(new URL("./largeUpload.ts", import.meta.url)), [contender, endpoint], {
+        execArgv: [...process.execArgv, "--no-warnings"]
+      })
+      growth[index]!.push(
+        await new Promise<number>((resolve) => child.once("message", (mebibytes) => resolve(mebibytes as number)))
+      )
+    }
+  }
+  console.log(`\nmemory that grows with an upload of 1 GiB, MiB (${LARGE_UPLOADS} processes each)`)
+  for (const [index, contender] of contenders.entries()) {
+    const each = growth[index]!
+    console.log(
+      contender.padEnd(34) + median(each).toFixed(0).padStart(8) +
+        `   ${Math.min(...each).toFixed(0)}–${Math.max(...each).toFixed(0)}`
+    )
+  }
+}
 
 export const run = async (): Promise<void> => {
   const server = fork(fileURLToPath(new URL("./nullAws.ts", import.meta.url)))
@@ -104,6 +130,8 @@ export const run = async (): Promise<void> => {
         }
       ]
     })
+
+    await compareGrowth(endpoint)
 
     await compare({
       work: "download of 1 GiB, MiB",
