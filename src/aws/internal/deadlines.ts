@@ -6,6 +6,9 @@ export const CONNECT = 10_000
 /** How long a socket of the SDK's clients may be silent while a reply is awaited. Then the attempt fails. */
 export const READ = 30_000
 
+/** How long a call waits for what provides the credentials. */
+export const CREDENTIALS = 30_000
+
 /**
  * How long removing the parts of a failed upload may take. An upload that is interrupted while it begins also waits this
  * long for the id that the removal needs.

@@ -10,9 +10,10 @@ import type { ReadableStream as WebStream } from "node:stream/web"
 import { ServiceError } from "../../../Errors.ts"
 import { cancellable } from "../../../internal/cancellable.ts"
 import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
-import { CLEAN_UP, PAUSED, READ } from "../deadlines.ts"
+import { CLEAN_UP, CREDENTIALS, PAUSED } from "../deadlines.ts"
 import { toServiceError } from "../errors/classify.ts"
 import { type AwsService, isDelivery } from "../errors/errorTable.ts"
+import { noCredentials } from "../errors/noCredentials.ts"
 import { watching } from "../watch.ts"
 import * as Call from "./call.ts"
 import type { Client, Command } from "./handlers.ts"
@@ -283,7 +284,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
    * It asks for the credentials first, and what provides them may never answer. Looks are counted and not time: the
    * process itself may have been late.
    */
-  const watchUnsent = watching(READ / 10, () => {
+  const watchUnsent = watching(CREDENTIALS / 10, () => {
     for (const [call, one] of unsent) {
       if (call.met) unsent.delete(call)
       else if (++one.looks > 10) one.giveUp()
@@ -357,17 +358,6 @@ const notReadable = (service: AwsService, operation: string): ServiceError =>
     retryable: false,
     attempts: 1,
     detail: "the client gave a reply without a body that can be read"
-  })
-
-const noCredentials = (service: AwsService, operation: string, retryable: boolean): ServiceError =>
-  new ServiceError({
-    service,
-    operation,
-    reason: "Timeout",
-    retryable,
-    attempts: 0,
-    detail: `no credentials were provided within ${READ / 1000} s`,
-    hint: "check what provides them"
   })
 
 const gaveWay = (): Error =>

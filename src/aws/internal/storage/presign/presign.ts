@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { ServiceError } from "../../../../Errors.ts"
 import type { S3Sdk } from "../../client/sdk.ts"
-import { READ } from "../../deadlines.ts"
+import { CREDENTIALS } from "../../deadlines.ts"
 import { toServiceError } from "../../errors/classify.ts"
+import { noCredentials } from "../../errors/noCredentials.ts"
 import type { StorageBackend } from "../backend.ts"
 import { form } from "./form.ts"
 import { putHeaders } from "./headers.ts"
@@ -142,7 +143,7 @@ const promised = <A>(
   run: () => Promise<Effect.Effect<A, ServiceError>>
 ): Effect.Effect<A, ServiceError> =>
   Effect.async((resume) => {
-    const deadline = setTimeout(() => resume(tooLate(operation)), READ)
+    const deadline = setTimeout(() => resume(noCredentials("S3", operation, true)), CREDENTIALS)
     run()
       .catch((cause: unknown) => toServiceError("S3", operation, cause))
       .then(resume)
@@ -180,12 +181,4 @@ const otherHeaders = (operation: Operation): ServiceError =>
     retryable: false,
     detail: "the request was signed with other headers than it was given",
     hint: "check the middleware of the client, and the version of @aws-sdk/s3-request-presigner"
-  })
-
-const tooLate = (operation: Operation): ServiceError =>
-  failure(operation, {
-    reason: "Timeout",
-    retryable: true,
-    detail: `no credentials were provided within ${READ / 1000} s`,
-    hint: "check what provides them"
   })
