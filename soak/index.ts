@@ -14,9 +14,11 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import { useTestServer } from "../scripts/servers/programs.ts"
 import { GarminDb, MainDb } from "../src/db/Database.ts"
+import type { DatabaseError } from "../src/Errors.ts"
 import { adminOn } from "../test/support/db/admin.ts"
 import * as FaultProxy from "../test/support/db/faultProxy.ts"
 import { PrivateServer } from "../test/support/db/privateServer.ts"
+import { eventually } from "../test/support/eventually.ts"
 import { audit, prepare, read, summary } from "./books.ts"
 import { faults } from "./faults.ts"
 import { type Ledgers, type Name, step } from "./workload.ts"
@@ -88,7 +90,8 @@ const program = Effect.gen(function*() {
       if (stats.active !== 0 || stats.waiting !== 0 || stats.idle + stats.dialling !== stats.size) {
         wrong.push(`${tag.key}: something leaked: ${JSON.stringify(stats)}`)
       }
-      yield* tag.use((sql) => sql`SELECT 1`)
+      // MySQL that was killed last refuses passwords until somebody has logged in with its key; the pool then waits a while.
+      yield* eventually<unknown, DatabaseError, MainDb | GarminDb>(tag.use((sql) => sql`SELECT 1`), "15 seconds")
     }
   }).pipe(Effect.provide(databases))
 
