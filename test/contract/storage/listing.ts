@@ -73,6 +73,15 @@ export const listing = (it: Tests, { can }: Subject): void => {
       expect(yield* keysOf({ prefix: `${prefix}a&` })).toEqual([`${prefix}a&<b>"'`])
     }))
 
+  it.effect("lists every object, also for options that it has got from listPages", () =>
+    Effect.gen(function*() {
+      const prefix = yield* fresh
+      const keys = ["a", "b/1", "b/2"].map((name) => prefix + name)
+      yield* putAll(keys)
+      const options: ListPagesOptions = { prefix, delimiter: "/", pageSize: 2 }
+      expect(yield* keysOf(options)).toEqual(keys)
+    }))
+
   it.effect("rolls keys up at a delimiter; prefixes count towards a page", () =>
     Effect.gen(function*() {
       const prefix = yield* fresh

@@ -6,7 +6,7 @@ import { ServiceError } from "../../../Errors.ts"
 import { isTraced } from "../../../internal/tracing.ts"
 import * as StorageKey from "../../StorageKey.ts"
 import { invalidInput, type Refusal } from "../errors/invalidInput.ts"
-import type { Body, Condition, ObjectHead, StorageBackend } from "./backend.ts"
+import type { Body, Condition, Listing, ObjectHead, StorageBackend } from "./backend.ts"
 import { essence } from "./content/essence.ts"
 import * as Data from "./input/data.ts"
 import * as Key from "./input/key.ts"
@@ -159,8 +159,11 @@ export const make = (
       )
     )
 
-  const listPages = (operation: Method, options: ListPagesOptions): Stream.Stream<ListPage, ServiceError> =>
-    streamed(operation, Effect.map(checked(operation, () => Options.list(options), Effect.succeed), backend.list))
+  const listPages = (
+    operation: Method,
+    check: () => Either.Either<Listing, Refusal>
+  ): Stream.Stream<ListPage, ServiceError> =>
+    streamed(operation, Effect.map(checked(operation, check, Effect.succeed), backend.list))
 
   const readStream = (
     operation: Method,
@@ -213,11 +216,12 @@ export const make = (
 
     list: (options = {}) =>
       Stream.mapConcat(
-        listPages("list", options),
+        // What is rolled up by a delimiter would be left out.
+        listPages("list", () => Either.map(Options.list(options), (listing) => ({ ...listing, delimiter: undefined }))),
         ({ objects }) => objects
       ),
 
-    listPages: (options = {}) => listPages("listPages", options),
+    listPages: (options = {}) => listPages("listPages", () => Options.list(options)),
 
     copy: (from, to, options = {}) =>
       traced(
@@ -241,11 +245,11 @@ export const make = (
         checked(
           "presignRead",
           () =>
-            Either.flatMap(Options.expiry(options), (expiresIn) =>
+            Either.flatMap(object("options", options), () =>
               Either.all({
                 key: Key.key("key", key),
                 reply: Options.reply(options),
-                expiresIn: Either.right(expiresIn)
+                expiresIn: Options.expiry(options)
               })),
           ({ expiresIn, key, reply }) => backend.presignRead(key, reply, expiresIn)
         )

@@ -106,20 +106,19 @@ export const copy = (from: unknown, to: unknown, options: CopyOptions): Checked<
   })
 
 /** In whole seconds. */
-export const expiry = (options: PresignOptions): Checked<number> =>
-  Either.flatMap(object("options", options), () => {
-    const seconds = Option.match(Duration.decodeUnknown(options.expiresIn ?? "15 minutes"), {
-      onNone: () => Number.NaN,
-      onSome: Duration.toSeconds
-    })
-    return Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_EXPIRY
-      ? Either.right(seconds)
-      : refuse(
-        "expiresIn",
-        "must be whole seconds, from 1 second to 7 days",
-        "a number means milliseconds; write \"5 minutes\""
-      )
+export const expiry = (options: PresignOptions): Checked<number> => {
+  const seconds = Option.match(Duration.decodeUnknown(options.expiresIn ?? "15 minutes"), {
+    onNone: () => Number.NaN,
+    onSome: Duration.toSeconds
   })
+  return Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_EXPIRY
+    ? Either.right(seconds)
+    : refuse(
+      "expiresIn",
+      "must be whole seconds, from 1 second to 7 days",
+      "a number means milliseconds; write \"5 minutes\""
+    )
+}
 
 /** Seven days, the limit of Signature Version 4. */
 const LONGEST_EXPIRY = 7 * 24 * 60 * 60

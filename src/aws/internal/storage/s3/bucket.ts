@@ -59,10 +59,3 @@ export const withOutcome = (error: ServiceError, outcome: "unknown" | undefined)
   const { outcome: _, ...fields } = error
   return new ServiceError({ ...fields, ...(outcome === undefined ? {} : { outcome }) })
 }
-
-/** What ends an upload from outside, or its source, does not know how far it is. */
-export const withLedger = <E>(error: ServiceError | E, { begun, storing }: Ledger): ServiceError | E => {
-  if (!(error instanceof ServiceError) || error.attempts > 0) return error
-  const counted = begun ? new ServiceError({ ...error, attempts: 1 }) : error
-  return storing?.delivered === true && error.reason === "Closed" ? withOutcome(counted, "unknown") : counted
-}

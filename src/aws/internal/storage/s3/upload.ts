@@ -12,7 +12,7 @@ import * as Call from "../../client/call.ts"
 import type { Body, Stored, Upload } from "../backend.ts"
 import { emptyBody } from "../input/data.ts"
 import { type Report, reporting } from "../progress.ts"
-import { type Bucket, type Ledger, withLedger } from "./bucket.ts"
+import { type Bucket, type Ledger, withOutcome } from "./bucket.ts"
 import { removeObject } from "./cleanUp.ts"
 import { type MultipartUpload, multipartUpload, type PartRequest, type SentPart } from "./multipartUpload.ts"
 import { ofBytes, ofStream, type Part, type Parts } from "./parts.ts"
@@ -76,6 +76,13 @@ const putStoppable = <E, R>(
       }
     )
   })
+
+/** What ends an upload from outside, or its source, does not know how far it is. */
+const withLedger = <E>(error: ServiceError | E, { begun, storing }: Ledger): ServiceError | E => {
+  if (!(error instanceof ServiceError) || error.attempts > 0) return error
+  const counted = begun ? new ServiceError({ ...error, attempts: 1 }) : error
+  return storing?.delivered === true && error.reason === "Closed" ? withOutcome(counted, "unknown") : counted
+}
 
 /**
  * The file of an upload that did not succeed, whatever the reason, if it may be there: nobody knows its key. One under a
