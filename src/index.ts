@@ -2,11 +2,32 @@ export { S3, Sqs } from "./aws/Clients.ts"
 export { Queue } from "./aws/Queue.ts"
 export type {
   AttributeValue,
+  Batch,
+  BatchResult,
+  ConsumeBatchOptions,
+  ConsumeOptions,
+  ConsumerOptions,
+  ConsumerStatus,
+  Dedupe,
+  Delivery,
+  EnqueueAllOptions,
   Enqueued,
   EnqueueOptions,
   MemoryMessage,
   MessageAttribute,
-  QueueConfig
+  Outgoing,
+  Poison,
+  PoisonVerdict,
+  QueueAttributes,
+  QueueConfig,
+  QueueService,
+  QueueTag,
+  Received,
+  ReceiveOptions,
+  RedriveOptions,
+  RedrivePolicy,
+  RedriveProgress,
+  TypedQueue
 } from "./aws/Queue.ts"
 export { Storage } from "./aws/Storage.ts"
 export type {

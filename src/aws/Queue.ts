@@ -1,22 +1,20 @@
-/** Messages to an SQS queue, standard or FIFO, as JSON. */
+/**
+ * Messages to and from an SQS queue, standard or FIFO, as JSON.
+ *
+ * What does the work is loaded when a layer is built, as the SDK is, so that importing this module costs little.
+ */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import type { ConfigurationError, ServiceError } from "../Errors.ts"
+import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import { Sqs } from "./Clients.ts"
 import { loadSqs } from "./internal/client/sdk.ts"
-import { invalidInput } from "./internal/errors/invalidInput.ts"
-import type { Enqueued, QueueBackend } from "./internal/queue/backend.ts"
-import * as MemoryBackend from "./internal/queue/memoryBackend.ts"
 import type { MemoryMessage } from "./internal/queue/memoryBackend.ts"
-import * as Message from "./internal/queue/message.ts"
-import type { EnqueueOptions, QueueKind } from "./internal/queue/message.ts"
-import * as SqsBackend from "./internal/queue/sqsBackend.ts"
+import type { QueueKind } from "./internal/queue/message.ts"
+import type { QueueService, TypedQueue } from "./internal/queue/service.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
 import type { QueueConfig } from "./internal/settings/settings.ts"
 
@@ -24,6 +22,27 @@ export type { Enqueued } from "./internal/queue/backend.ts"
 export type { MemoryMessage } from "./internal/queue/memoryBackend.ts"
 export type { EnqueueOptions } from "./internal/queue/message.ts"
 export type { AttributeValue, MessageAttribute } from "./internal/queue/messageAttributes.ts"
+export type {
+  Batch,
+  BatchResult,
+  ConsumeBatchOptions,
+  ConsumeOptions,
+  ConsumerOptions,
+  ConsumerStatus,
+  Dedupe,
+  Delivery,
+  EnqueueAllOptions,
+  Outgoing,
+  Poison,
+  PoisonVerdict,
+  QueueAttributes,
+  Received,
+  ReceiveOptions,
+  RedriveOptions,
+  RedrivePolicy,
+  RedriveProgress
+} from "./internal/queue/model.ts"
+export type { QueueService, TypedQueue } from "./internal/queue/service.ts"
 export type { QueueConfig } from "./internal/settings/settings.ts"
 
 const messagesOf: unique symbol = Symbol.for("@betterai/infrastructure/Queue/messages")
@@ -34,148 +53,149 @@ export declare namespace Queue {
    * than 1 MiB, attributes included, as `PayloadTooLarge`. After a failure whose `outcome` is `unknown` the message may
    * have been delivered; repeat the call only if the consumer tolerates a duplicate, or a deduplication id prevents it.
    */
-  interface Service extends Typed<unknown> {
-    /** Succeeds if the queue exists and may be used. */
-    readonly check: Effect.Effect<void, ServiceError>
+  interface Service extends QueueService {
     /** @internal */
     readonly [messagesOf]?: Effect.Effect<ReadonlyArray<MemoryMessage>>
   }
 
-  interface Typed<A, R = never> {
-    /** Sends a payload as JSON. */
-    readonly enqueue: (payload: A, options?: EnqueueOptions) => Effect.Effect<Enqueued, ServiceError, R>
-    /**
-     * Sends an object with a `created_at`, the time by the Clock in ISO 8601, UTC. It replaces a `created_at` of the
-     * payload. A payload that is not an object in JSON is refused.
-     */
-    readonly enqueueTimestamped: (
-      payload: A,
-      options?: EnqueueOptions
-    ) => Effect.Effect<Enqueued, ServiceError, R>
-  }
+  interface Typed<A, R = never> extends TypedQueue<A, R> {}
 
-  interface Of {
-    <A, I, R>(schema: Schema.Schema<A, I, R>): Effect.Effect<Typed<A, R>, never, Queue>
+  interface Of<Self> {
+    <A, I, R>(schema: Schema.Schema<A, I, R>): Effect.Effect<Typed<A, R>, never, Self>
     /** Returns the service unchanged, as the `of` of any tag does. */
     (service: Service): Service
   }
 }
 
-/** The queue. */
-export class Queue extends Context.Tag("@betterai/infrastructure/Queue")<Queue, Queue.Service>() {
+/** The tag of one queue, and everything that can be done with that queue without naming it again. */
+export interface QueueTag<Self, Id extends string> extends Context.TagClass<Self, Id, Queue.Service> {
+  /** What the names of its settings begin with: `AWS_SQS` for `AWS_SQS_QUEUE_URL`. */
+  readonly prefix: string
+
   /** A queue with that URL, over the client in the context: for queues with a client of their own. */
-  static readonly make = (config: QueueConfig): Effect.Effect<Queue.Service, ConfigurationError, Sqs> =>
-    Effect.gen(function*() {
-      const { url } = yield* Settings.load("Queue", Config.mapOrFail(Config.succeed(config), AwsSettings.checkedQueue))
-      const client = yield* Sqs
-      const sdk = yield* loadSqs("Queue")
-      return service(SqsBackend.make(client, sdk, url))
-    })
+  readonly make: (config: QueueConfig) => Effect.Effect<Queue.Service, ConfigurationError, Sqs>
 
-  /** From the environment: AWS_* (see {@link Sqs.layer}) and AWS_SQS_QUEUE_URL. */
-  static readonly layer: Layer.Layer<Queue, ConfigurationError> = Layer.suspend(() =>
-    withClient(AwsSettings.queue, AwsSettings.QUEUE_URL)
-  )
+  /** From the environment: AWS_* (see {@link Sqs.layer}) and `{PREFIX}_QUEUE_URL`. */
+  readonly layer: Layer.Layer<Self, ConfigurationError>
 
-  /** AWS_SQS_QUEUE_URL from the environment, over the client in the context. */
-  static readonly layerNoDeps: Layer.Layer<Queue, ConfigurationError, Sqs> = Layer.effect(
-    this,
-    Effect.suspend(() => Effect.flatMap(Settings.load("Queue", AwsSettings.queue), Queue.make))
-  )
+  /** `{PREFIX}_QUEUE_URL` from the environment, over the client in the context. */
+  readonly layerNoDeps: Layer.Layer<Self, ConfigurationError, Sqs>
 
   /** Another queue, over the client of {@link Sqs.layer}; see {@link make} for another client. */
-  static readonly layerConfig = (
-    config: Config.Config.Wrap<QueueConfig>
-  ): Layer.Layer<Queue, ConfigurationError> =>
-    withClient(Config.mapOrFail(Config.unwrap(config), AwsSettings.checkedQueue), "url")
+  readonly layerConfig: (config: Config.Config.Wrap<QueueConfig>) => Layer.Layer<Self, ConfigurationError>
 
   /**
-   * In memory, for tests: the same refusals, and the order, delays and deduplication of SQS, by the Clock. It accepts
-   * what a queue of either kind would accept; a message with a deduplication id counts as one for a FIFO queue.
+   * In memory, for tests: the same refusals, and the order, delays, visibility and deduplication of SQS, by the Clock. It
+   * accepts what a queue of either kind would accept; a message with a deduplication id counts as one for a FIFO queue.
    * {@link messages} shows what it holds.
    */
-  static readonly layerMemory: Layer.Layer<Queue> = Layer.suspend(() => inMemory("either"))
+  readonly layerMemory: Layer.Layer<Self>
 
   /** In memory, as strict as a standard queue. */
-  static readonly layerMemoryStandard: Layer.Layer<Queue> = Layer.suspend(() => inMemory("standard"))
+  readonly layerMemoryStandard: Layer.Layer<Self>
 
   /** In memory, as strict as a FIFO queue that deduplicates by content. */
-  static readonly layerMemoryFifo: Layer.Layer<Queue> = Layer.suspend(() => inMemory("fifo"))
+  readonly layerMemoryFifo: Layer.Layer<Self>
 
   /**
    * What a queue in memory would have delivered by now, in the order of delivery. A delayed message appears after its
    * delay. Dies (a defect) with any other queue.
    */
-  static readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Queue> = Effect.flatMap(
-    this,
-    (queue) =>
-      queue[messagesOf] ??
-        Effect.dieMessage("Queue.messages shows what Queue.layerMemory holds, and this is another queue")
-  )
+  readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Self>
 
   /** The queue in the context with payloads of that schema, sent as the schema encodes them. */
-  static override readonly of: Queue.Of =
-    ((schema: Schema.Schema.AnyNoContext | Queue.Service) =>
-      Schema.isSchema(schema) ? Effect.map(Queue, typed(schema)) : schema) as Queue.Of
+  readonly of: Queue.Of<Self>
 }
 
-/** The client's settings are read along with the queue's own, so that the problems of both are reported at once. */
-const withClient = (config: Config.Config<QueueConfig>, setting: string): Layer.Layer<Queue, ConfigurationError> =>
-  Layer.unwrapEffect(
-    Effect.map(
-      Settings.load("Queue", AwsSettings.queueAndClient(config, setting)),
-      (own) => Layer.provide(Layer.effect(Queue, Queue.make(own)), Sqs.layer)
-    )
-  )
+/**
+ * Makes the tag of a queue; `prefix` begins the names of its settings. All queues from the environment share one client.
+ *
+ * ```ts
+ * class EmailQueue extends Queue.Tag("EmailQueue", { prefix: "EMAIL_SQS" })<EmailQueue>() {}
+ * ```
+ */
+const Tag = <const Name extends string>(
+  name: Name,
+  { prefix }: { readonly prefix: string }
+) =>
+<Self>(): QueueTag<Self, `@betterai/infrastructure/${Name}`> => {
+  const tag = Context.Tag(`@betterai/infrastructure/${name}`)<Self, Queue.Service>()
+  const setting = `${prefix}_QUEUE_URL`
+  const settings = AwsSettings.queue(setting)
 
-const inMemory = (kind: QueueKind): Layer.Layer<Queue> =>
-  Layer.sync(Queue, () => {
-    const backend = MemoryBackend.make(kind)
-    return { ...service(backend), [messagesOf]: backend.messages }
-  })
-
-const service = (backend: QueueBackend): Queue.Service => {
-  const sending = (
-    method: Method,
-    encode: (operation: string, payload: unknown) => Effect.Effect<string, ServiceError>
-  ): Queue.Service["enqueue"] =>
-    Effect.fn(spanName(method))(function*(payload: unknown, options: EnqueueOptions = {}) {
-      const body = yield* encode(method, payload)
-      return yield* backend.send(yield* Message.check(method, backend.kind, body, options))
+  const make = (config: QueueConfig): Effect.Effect<Queue.Service, ConfigurationError, Sqs> =>
+    Effect.gen(function*() {
+      const { url } = yield* Settings.load(name, Config.mapOrFail(Config.succeed(config), AwsSettings.checkedQueue))
+      const client = yield* Sqs
+      const sdk = yield* loadSqs(name)
+      const { service, sqsBackend } = yield* loadQueue
+      return service.make(sqsBackend.make(client, sdk, url))
     })
 
-  return {
-    enqueue: sending("enqueue", Message.encode),
-    enqueueTimestamped: sending(
-      "enqueueTimestamped",
-      (operation, payload) =>
-        Effect.flatMap(
-          DateTime.now,
-          (now) => Message.encodeWith(operation, payload, { created_at: DateTime.formatIso(now) })
-        )
-    ),
-    check: Effect.withSpan(backend.check, spanName("check"))
-  }
-}
-
-type Method = Extract<keyof Queue.Service, string>
-
-const spanName = (method: Method): string => `Queue.${method}`
-
-const typed = <A, I, R>(schema: Schema.Schema<A, I, R>) => (queue: Queue.Service): Queue.Typed<A, R> => {
-  const encode = Schema.encode(schema)
-  const through = (method: keyof Queue.Typed<A, R>): Queue.Typed<A, R>["enqueue"] => (payload, options) =>
-    encode(payload).pipe(
-      Effect.mapError((error) => invalidInput("SQS", method, { field: "payload", detail: places(error) })),
-      Effect.flatMap((json) => queue[method](json, options))
+  /** The client's settings are read along with the queue's own, so that the problems of both are reported at once. */
+  const withClient = (config: Config.Config<QueueConfig>, setting: string): Layer.Layer<Self, ConfigurationError> =>
+    Layer.unwrapEffect(
+      Effect.map(
+        Settings.load(name, AwsSettings.queueAndClient(config, setting)),
+        (own) => Layer.provide(Layer.effect(tag, make(own)), Sqs.layer)
+      )
     )
-  return { enqueue: through("enqueue"), enqueueTimestamped: through("enqueueTimestamped") }
+
+  const inMemory = (kind: QueueKind): Layer.Layer<Self> =>
+    Layer.effect(
+      tag,
+      Effect.gen(function*() {
+        const { service } = yield* loadQueue
+        const MemoryBackend = yield* Effect.promise(() => import("./internal/queue/memoryBackend.ts"))
+        const backend = MemoryBackend.make(kind)
+        return { ...service.make(backend), [messagesOf]: backend.messages }
+      })
+    )
+
+  const ofSchema = <A, I, R>(schema: Schema.Schema<A, I, R>): Effect.Effect<Queue.Typed<A, R>, never, Self> =>
+    Effect.gen(function*() {
+      const queue = yield* tag
+      const { codec, service } = yield* loadQueue
+      return service.typed(queue, codec.ofSchema(schema))
+    })
+
+  const statics:
+    & Omit<
+      QueueTag<Self, `@betterai/infrastructure/${Name}`>,
+      keyof Context.TagClass<Self, string, Queue.Service>
+    >
+    & { readonly of: Queue.Of<Self> } = {
+      prefix,
+      make,
+      layer: Layer.suspend(() => withClient(settings, setting)),
+      layerNoDeps: Layer.effect(tag, Effect.suspend(() => Effect.flatMap(Settings.load(name, settings), make))),
+      layerConfig: (config) => withClient(Config.mapOrFail(Config.unwrap(config), AwsSettings.checkedQueue), "url"),
+      layerMemory: Layer.suspend(() => inMemory("either")),
+      layerMemoryStandard: Layer.suspend(() => inMemory("standard")),
+      layerMemoryFifo: Layer.suspend(() => inMemory("fifo")),
+      messages: Effect.flatMap(
+        tag,
+        (queue) =>
+          queue[messagesOf] ??
+            Effect.dieMessage("Queue.messages shows what Queue.layerMemory holds, and this is another queue")
+      ),
+      of:
+        ((schema: Schema.Schema.AnyNoContext | Queue.Service) =>
+          Schema.isSchema(schema) ? ofSchema(schema) : schema) as Queue.Of<Self>
+    }
+  return Object.assign(tag, statics) as unknown as QueueTag<Self, `@betterai/infrastructure/${Name}`>
 }
 
-/** Where a payload does not fit its schema. The schema's own message would quote the payload. */
-const places = (error: ParseResult.ParseError): string => {
-  const paths = ParseResult.ArrayFormatter.formatErrorSync(error).map(({ path }) =>
-    path.length === 0 ? "the top" : path.map(String).join(".")
-  )
-  return `does not fit its schema at ${Array.from(new Set(paths)).join(", ")}`
+const loadQueue = Effect.promise(async () => {
+  const [service, sqsBackend, codec] = await Promise.all([
+    import("./internal/queue/service.ts"),
+    import("./internal/queue/sqsBackend.ts"),
+    import("./internal/queue/codec.ts")
+  ])
+  return { service, sqsBackend, codec }
+})
+
+/** The queue. Settings: `AWS_SQS_QUEUE_URL`. */
+export class Queue extends Tag("Queue", { prefix: "AWS_SQS" })<Queue>() {
+  static readonly Tag: typeof Tag = Tag
 }

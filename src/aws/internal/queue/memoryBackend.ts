@@ -42,6 +42,16 @@ export const make = (kind: QueueKind): MemoryBackend => {
 
   return {
     kind,
+    name: "memory",
+    sendBatch: () => Effect.dieMessage("later"),
+    receive: () => Effect.dieMessage("later"),
+    delete: () => Effect.dieMessage("later"),
+    setVisibility: () => Effect.dieMessage("later"),
+    attributes: Effect.dieMessage("later"),
+    purge: Effect.dieMessage("later"),
+    startMove: () => Effect.dieMessage("later"),
+    moves: () => Effect.dieMessage("later"),
+    cancelMove: () => Effect.dieMessage("later"),
 
     messages: Effect.map(
       Clock.currentTimeMillis,

@@ -13,6 +13,8 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
   return {
     kind: queueUrl.endsWith(".fifo") ? "fifo" : "standard",
 
+    name: new URL(queueUrl).pathname.split("/").at(-1) ?? "",
+
     send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
       const command = new sdk.SendMessageCommand({
         QueueUrl: queueUrl,
@@ -30,6 +32,16 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
         })
       )
     },
+
+    sendBatch: () => Effect.dieMessage("later"),
+    receive: () => Effect.dieMessage("later"),
+    delete: () => Effect.dieMessage("later"),
+    setVisibility: () => Effect.dieMessage("later"),
+    attributes: Effect.dieMessage("later"),
+    purge: Effect.dieMessage("later"),
+    startMove: () => Effect.dieMessage("later"),
+    moves: () => Effect.dieMessage("later"),
+    cancelMove: () => Effect.dieMessage("later"),
 
     check: Effect.flatMap(
       transport.send<GetQueueAttributesCommandOutput>(

@@ -174,10 +174,8 @@ export const storage: Config.Config<StorageConfig> = Config.all({
   uploadMemoryMiB: optional("STORAGE_UPLOAD_MEMORY_MIB", mebibytes)
 })
 
-/** The name of the URL of {@link queue}. */
-export const QUEUE_URL = "AWS_SQS_QUEUE_URL"
-
-export const queue: Config.Config<QueueConfig> = Config.all({ url: required(QUEUE_URL, queueUrl) })
+/** A queue whose URL is in that setting. */
+export const queue = (setting: string): Config.Config<QueueConfig> => Config.all({ url: required(setting, queueUrl) })
 
 /** A queue, with what the layer of its client reads. `setting` is the name of the URL in problems. */
 export const queueAndClient = (config: Config.Config<QueueConfig>, setting: string): Config.Config<QueueConfig> =>
