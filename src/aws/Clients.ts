@@ -57,7 +57,10 @@ export class S3 extends Context.Tag("@betterai/infrastructure/S3")<S3, S3Client>
 
 /** The SDK's SQS client. */
 export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSClient>() {
-  /** A client from the settings of {@link S3.layer}, with AWS_ENDPOINT_URL_SQS; its sockets close with the scope. */
+  /**
+   * A client from the settings of {@link S3.layer}, with AWS_ENDPOINT_URL_SQS; its sockets close with the scope. Up to 200
+   * polls at a time have connections of their own, so that no other request waits for them.
+   */
   static readonly layer: Layer.Layer<Sqs, ConfigurationError> = Layer.scoped(
     this,
     Effect.gen(function*() {
@@ -75,15 +78,18 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
     })
   )
 
-  /** A client made elsewhere. It is not closed here. */
+  /**
+   * A client made elsewhere. It is not closed here. Its polls share its sockets (the SDK's own handler has 50) with all
+   * other requests, so only 25 polls are under way at a time.
+   */
   static readonly fromClient = (client: SQSClient): Layer.Layer<Sqs> => Layer.succeed(this, client)
 }
 
 const loadOwnClient = Effect.promise(() => import("./internal/client/ownClient.ts"))
 
-/** The most requests at a time, each on a connection of its own; and the most downloads. */
-const S3_TURNS: Turns = { requests: 50, downloads: 100 }
-const SQS_TURNS: Turns = { requests: 50, downloads: 1 }
+/** The most requests at a time, each on a connection of its own; and the most downloads or long polls besides. */
+const S3_TURNS: Turns = { prompt: 50, lasting: 100 }
+const SQS_TURNS: Turns = { prompt: 50, lasting: 200 }
 
 const deadlines = { connectTimeout: CONNECT, readTimeout: READ }
 

@@ -65,11 +65,11 @@ const onClient = <A, E>(
 export const impatientStorage: Run<Storage.Service> = (run) => ownStorage({})(run)
 
 /** The same with one turn of each kind: whatever keeps one stops all others. */
-export const narrowStorage: Run<Storage.Service> = (run) => ownStorage({}, { requests: 1, downloads: 1 })(run)
+export const narrowStorage: Run<Storage.Service> = (run) => ownStorage({}, { prompt: 1, lasting: 1 })(run)
 
 export const ownStorage = (
   config: S3ClientConfig,
-  turns: OwnClient.Turns = { requests: 50, downloads: 100 }
+  turns: OwnClient.Turns = { prompt: 50, lasting: 100 }
 ): Run<Storage.Service> =>
 (run) =>
   onClient((server) =>

@@ -6,11 +6,19 @@
 
 const CallId: unique symbol = Symbol("@betterai/infrastructure/Call")
 
+/**
+ * Two kinds of requests that do not share connections: those that are answered soon, and those that may last, which are the
+ * downloads of S3 and the polls of SQS.
+ */
+export type Lane = "prompt" | "lasting"
+
 export interface Call {
   /** Told how many bytes of the body were handed to the socket, by each attempt from 0. */
   readonly onSent: ((bytes: number) => void) | undefined
   /** Whether the reply's body is read as it arrives. Otherwise it is whole before the SDK looks at it. */
   readonly streams: boolean
+  /** Which connections it takes. */
+  readonly lane: Lane
   /** Ends the attempt that is under way; undefined while there is none. */
   abort: (() => void) | undefined
   /** No attempt may begin any more. */
@@ -32,12 +40,15 @@ export interface Call {
   hasBody: boolean
 }
 
-export const make = (options?: { readonly onSent?: Call["onSent"]; readonly streams?: boolean }): Call => {
+export const make = (
+  options?: { readonly onSent?: Call["onSent"]; readonly streams?: boolean; readonly lane?: Lane }
+): Call => {
   // Until it begins. V8 puts a literal that is given to a property in the old generation.
   const end = (): void => void (call.over = true)
   const call: Call = {
     onSent: options?.onSent,
     streams: options?.streams === true,
+    lane: options?.lane ?? "prompt",
     abort: undefined,
     over: false,
     onOver: new Set(),

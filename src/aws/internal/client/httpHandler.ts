@@ -28,8 +28,8 @@ export interface Response {
 }
 
 export interface HttpHandlerOptions {
-  /** The most connections to a host for all requests but downloads, and for downloads. */
-  readonly connections: { readonly requests: number; readonly downloads: number }
+  /** The most connections to a host, for each lane. */
+  readonly connections: Readonly<Record<Call.Lane, number>>
   /** Milliseconds until a connection must be there. */
   readonly connectTimeout: number
   /** Milliseconds that the server may be silent while we wait for it. */
@@ -69,11 +69,13 @@ export const make = (undici: UndiciModule, options: HttpHandlerOptions): HttpHan
       bodyTimeout: options.readTimeout,
       keepAliveTimeout: IDLE
     })
-  // Slow readers must not keep other requests from a connection.
-  const requests = agent(options.connections.requests)
-  const downloads = agent(options.connections.downloads)
+  // Slow readers and long polls must not keep other requests from a connection.
+  const lanes: Readonly<Record<Call.Lane, Undici.Agent>> = {
+    prompt: agent(options.connections.prompt),
+    lasting: agent(options.connections.lasting)
+  }
   // Of those who use the client directly, and may leave bodies unread.
-  const direct = agent(options.connections.requests)
+  const direct = agent(options.connections.prompt)
 
   return {
     metadata: { handlerProtocol: "http/1.1" },
@@ -93,7 +95,7 @@ export const make = (undici: UndiciModule, options: HttpHandlerOptions): HttpHan
           abortSignal.addEventListener("abort", exchange.end)
           exchange.onEnd = () => abortSignal.removeEventListener("abort", exchange.end)
         }
-        const dispatcher = call === undefined ? direct : call.streams ? downloads : requests
+        const dispatcher = call === undefined ? direct : lanes[call.lane]
         try {
           dispatcher.dispatch(
             {
@@ -110,7 +112,7 @@ export const make = (undici: UndiciModule, options: HttpHandlerOptions): HttpHan
         }
       }),
     destroy: () => {
-      for (const one of [requests, downloads, direct]) void one.destroy()
+      for (const one of [lanes.prompt, lanes.lasting, direct]) void one.destroy()
       for (const socket of sockets) socket.destroy()
     },
     updateHttpClientConfig: () => {},

@@ -12,11 +12,8 @@ import * as HttpHandler from "./httpHandler.ts"
 import { loadUndici } from "./sdk.ts"
 import * as Transport from "./transport.ts"
 
-/** The most requests that a client sends at a time, and the most downloads; the others wait for their turn. */
-export interface Turns {
-  readonly requests: number
-  readonly downloads: number
-}
+/** The most requests that a client sends at a time, in each lane; the others wait for their turn. */
+export type Turns = Readonly<Record<Call.Lane, number>>
 
 /** What every client of ours is made with. */
 export type OwnConfig = Pick<S3ClientConfig, "requestHandler" | "logger">

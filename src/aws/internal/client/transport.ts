@@ -24,7 +24,7 @@ import { Permits } from "./permits.ts"
 export interface SendOptions {
   /** The body came from a stream that cannot be read again, so the failure is not retryable. */
   readonly consumed?: boolean | undefined
-  /** To look at the call while it is under way and afterwards; one for each. */
+  /** To look at the call while it is under way and afterwards, or to choose its lane; one for each. */
   readonly call?: Call.Call | undefined
   /**
    * An interruption does not end the call once it is delivered, which would not undo it: `call` tells when it is over,
@@ -73,7 +73,7 @@ export interface Transport {
   readonly close: Effect.Effect<void>
 }
 
-/** The turns of one kind of requests. */
+/** The turns of one lane. */
 interface Turns {
   readonly permits: Permits
   readonly metrics: Metrics.RequestMetrics
@@ -87,20 +87,30 @@ const transports = new WeakMap<object, Transport>()
 export const of = (service: AwsService, client: Client): Transport => {
   const known = transports.get(client)
   if (known !== undefined) return known
-  const made = make(service, client, injected)
+  const made = make(service, client, injected[service])
   transports.set(client, made)
   return made
 }
 
-/** As many requests at a time as the SDK's own handler has sockets by default. */
-const injected: TransportOptions = { own: false, requests: 50, downloads: 50 }
+/**
+ * As many requests at a time as the SDK's own handler has sockets by default, and it has them for both lanes: polls, which
+ * wait up to 20 s, leave half of them to others.
+ */
+const injected: Readonly<Record<AwsService, TransportOptions>> = {
+  S3: { own: false, prompt: 50, lasting: 50 },
+  SQS: { own: false, prompt: 50, lasting: 25 }
+}
 
-export interface TransportOptions {
+/** What the requests of a lane are called in metrics. */
+const kinds: Readonly<Record<AwsService, Readonly<Record<Call.Lane, string>>>> = {
+  S3: { prompt: "request", lasting: "download" },
+  SQS: { prompt: "request", lasting: "poll" }
+}
+
+/** The most requests at a time, in each lane. */
+export interface TransportOptions extends Readonly<Record<Call.Lane, number>> {
   /** Whether the client has our request handler, which knows calls. */
   readonly own: boolean
-  /** The most requests at a time, and the most downloads. */
-  readonly requests: number
-  readonly downloads: number
 }
 
 /** Makes the transport of a client of ours. */
@@ -111,12 +121,11 @@ export const own = (service: AwsService, client: Client, options: Omit<Transport
 }
 
 const make = (service: AwsService, client: Client, options: TransportOptions): Transport => {
-  const turns = (kind: string, most: number): Turns => ({
-    permits: new Permits(most),
-    metrics: Metrics.make(service, kind)
+  const turns = (lane: Call.Lane): Turns => ({
+    permits: new Permits(options[lane]),
+    metrics: Metrics.make(service, kinds[service][lane])
   })
-  const requests = turns("request", options.requests)
-  const downloads = turns("download", options.downloads)
+  const lanes: Readonly<Record<Call.Lane, Turns>> = { prompt: turns("prompt"), lasting: turns("lasting") }
   // The client's own method, whose overloads say nothing of commands in general.
   const sendCommand = client.send as SendCommand
   const handlers = Handlers.make(client)
@@ -161,11 +170,11 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
   const run = <Reply>(
     operation: string,
     command: Command,
-    { metrics, permits }: Turns,
     { call: given, cleanUp = false, consumed, outlives = false }: SendOptions,
     onBody?: (body: Readable) => void
   ): Effect.Effect<Sent<Reply>, ServiceError> => {
-    const call = given ?? Call.make({ streams: onBody !== undefined })
+    const call = given ?? Call.make(onBody && { streams: true, lane: "lasting" })
+    const { metrics, permits } = lanes[call.lane]
     const start = (resume: (reply: Effect.Effect<Sent<Reply>, ServiceError>) => void): void => {
       if (!admits(cleanUp)) {
         call.end()
@@ -237,7 +246,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
       })
       if (permits.waiting > 0) {
         metrics.levels(permits.taken, permits.waiting)
-        if (downloads.permits.waiting > 0) watchPaused()
+        if (onBody !== undefined) watchPaused()
       }
     }
     const cancel = (): Effect.Effect<void> => {
@@ -271,10 +280,10 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
   /** While others wait for their turn, they lose their connection. The reader opens another one when it reads on. */
   const watchPaused = watching(PAUSED / 5, () => {
     const latest = performance.now() - PAUSED
-    for (const [body, since] of [...pausedSince].slice(0, downloads.permits.waiting)) {
+    for (const [body, since] of [...pausedSince].slice(0, lanes.lasting.permits.waiting)) {
       if (since <= latest) body.destroy(gaveWay())
     }
-    return downloads.permits.waiting > 0
+    return lanes.lasting.permits.waiting > 0
   })
 
   /** Calls that the SDK has not sent yet, how often that was seen, and how to give them up. */
@@ -298,9 +307,9 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
 
   return {
     send: (operation, command, sendOptions = {}) =>
-      Effect.map(run<never>(operation, command, requests, sendOptions), ({ reply }) => reply),
+      Effect.map(run<never>(operation, command, sendOptions), ({ reply }) => reply),
 
-    download: (operation, command, onBody) => run(operation, command, downloads, {}, onBody),
+    download: (operation, command, onBody) => run(operation, command, {}, onBody),
 
     job: <A, E, R>(operation: string, work: Effect.Effect<A, E, R>, cleanUp = false) =>
       uninterruptibleMask((restore): Effect.Effect<A, ServiceError | E, R> => {

@@ -1,19 +1,80 @@
 /** Messages in an SQS queue. */
-import type { GetQueueAttributesCommandOutput, SendMessageCommandOutput, SQSClient } from "@aws-sdk/client-sqs"
+import type {
+  GetQueueAttributesCommandOutput,
+  ListMessageMoveTasksCommandOutput,
+  QueueAttributeName,
+  ReceiveMessageCommandOutput,
+  SendMessageCommandOutput,
+  SQSClient,
+  StartMessageMoveTaskCommandOutput
+} from "@aws-sdk/client-sqs"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Record from "effect/Record"
-import { ServiceError } from "../../../Errors.ts"
+import type { ServiceError } from "../../../Errors.ts"
+import * as Call from "../client/call.ts"
+import type { Command } from "../client/handlers.ts"
 import type { SqsSdk } from "../client/sdk.ts"
 import * as Transport from "../client/transport.ts"
-import type { QueueBackend } from "./backend.ts"
+import type { MoveTask, QueueBackend, ReceiveRequest } from "./backend.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
+import { answersOf, type BatchReply, entryId } from "./sqs/batchReply.ts"
+import { malformedReply } from "./sqs/malformedReply.ts"
+import * as QueueAttributes from "./sqs/queueAttributes.ts"
+import { messageOf, systemAttributes } from "./sqs/received.ts"
 
 export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBackend => {
   const transport = Transport.of("SQS", client)
-  return {
-    kind: queueUrl.endsWith(".fifo") ? "fifo" : "standard",
+  const fifo = queueUrl.endsWith(".fifo")
+  const name = new URL(queueUrl).pathname.split("/").at(-1) ?? ""
 
-    name: new URL(queueUrl).pathname.split("/").at(-1) ?? "",
+  /** A reply by whatever may be at the address: its fields are looked at one by one. */
+  const request = <Reply>(
+    operation: string,
+    command: Command,
+    lane: Call.Lane = "prompt"
+  ): Effect.Effect<Reply, ServiceError> => {
+    const call = Call.make({ lane })
+    return Effect.flatMap(
+      transport.send<Reply>(operation, command, { call }),
+      (reply) =>
+        isOther(call) ? Effect.fail(malformedReply(operation, "the reply is not one of SQS")) : Effect.succeed(reply)
+    )
+  }
+
+  const receive = ({ max, visibilitySeconds, waitSeconds }: ReceiveRequest) =>
+    Effect.suspend(() =>
+      request<ReceiveMessageCommandOutput>(
+        "ReceiveMessage",
+        new sdk.ReceiveMessageCommand({
+          QueueUrl: queueUrl,
+          MaxNumberOfMessages: max,
+          WaitTimeSeconds: waitSeconds,
+          VisibilityTimeout: visibilitySeconds,
+          MessageSystemAttributeNames: [...systemAttributes],
+          // The name that it had before, which some servers know alone.
+          AttributeNames: [...systemAttributes] as Array<QueueAttributeName>,
+          MessageAttributeNames: ["All"],
+          // The SDK's attempts after a lost reply get the messages that it had.
+          ...(fifo ? { ReceiveRequestAttemptId: globalThis.crypto.randomUUID() } : {})
+        }),
+        "lasting"
+      )
+    ).pipe(Effect.flatMap((reply) => received(name, reply.Messages)))
+
+  /** A batch without data of its own in the answers. */
+  const settle = (operation: string, count: number, command: Command) =>
+    Effect.flatMap(request<BatchReply>(operation, command), (reply) => {
+      const answers = answersOf(operation, count, reply)
+      return answers === undefined
+        ? Effect.fail(malformedReply(operation, "without the answers to its entries", { outcome: "unknown" }))
+        : Effect.succeed(answers.map((answer) => answer.done ? undefined : answer.error))
+    })
+
+  return {
+    kind: fifo ? "fifo" : "standard",
+    name,
 
     send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
       const command = new sdk.SendMessageCommand({
@@ -34,31 +95,128 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
     },
 
     sendBatch: () => Effect.dieMessage("later"),
-    receive: () => Effect.dieMessage("later"),
-    delete: () => Effect.dieMessage("later"),
-    setVisibility: () => Effect.dieMessage("later"),
-    attributes: Effect.dieMessage("later"),
-    purge: Effect.dieMessage("later"),
-    startMove: () => Effect.dieMessage("later"),
-    moves: () => Effect.dieMessage("later"),
-    cancelMove: () => Effect.dieMessage("later"),
+
+    receive,
+
+    delete: (receipts) =>
+      settle(
+        "DeleteMessageBatch",
+        receipts.length,
+        new sdk.DeleteMessageBatchCommand({
+          QueueUrl: queueUrl,
+          Entries: receipts.map((receipt, index) => ({ Id: entryId(index), ReceiptHandle: receipt }))
+        })
+      ),
+
+    setVisibility: (changes) =>
+      settle(
+        "ChangeMessageVisibilityBatch",
+        changes.length,
+        new sdk.ChangeMessageVisibilityBatchCommand({
+          QueueUrl: queueUrl,
+          Entries: changes.map(({ receipt, seconds }, index) => ({
+            Id: entryId(index),
+            ReceiptHandle: receipt,
+            VisibilityTimeout: seconds
+          }))
+        })
+      ),
+
+    attributes: Effect.flatMap(
+      Effect.suspend(() =>
+        request<GetQueueAttributesCommandOutput>(
+          "GetQueueAttributes",
+          new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["All"] })
+        )
+      ),
+      ({ Attributes }) =>
+        Either.mapLeft(QueueAttributes.decode(Attributes), (detail) => malformedReply("GetQueueAttributes", detail))
+    ),
+
+    purge: Effect.asVoid(
+      Effect.suspend(() => request("PurgeQueue", new sdk.PurgeQueueCommand({ QueueUrl: queueUrl })))
+    ),
+
+    startMove: ({ from, maxPerSecond, to }) =>
+      Effect.flatMap(
+        request<StartMessageMoveTaskCommandOutput>(
+          "StartMessageMoveTask",
+          new sdk.StartMessageMoveTaskCommand({
+            SourceArn: from,
+            DestinationArn: to,
+            ...(maxPerSecond === undefined ? {} : { MaxNumberOfMessagesPerSecond: maxPerSecond })
+          })
+        ),
+        ({ TaskHandle }) =>
+          TaskHandle === undefined || TaskHandle === ""
+            ? Effect.fail(
+              malformedReply("StartMessageMoveTask", "without the handle of the task", { outcome: "unknown" })
+            )
+            : Effect.succeed(TaskHandle)
+      ),
+
+    moves: (from) =>
+      Effect.flatMap(
+        request<ListMessageMoveTasksCommandOutput>(
+          "ListMessageMoveTasks",
+          new sdk.ListMessageMoveTasksCommand({ SourceArn: from, MaxResults: 10 })
+        ),
+        ({ Results = [] }) =>
+          Array.isArray(Results) && Results.every((task) => typeof task?.Status === "string")
+            ? Effect.succeed(Results.map(moveTask))
+            : Effect.fail(malformedReply("ListMessageMoveTasks", "with tasks that have no status"))
+      ),
+
+    cancelMove: (handle) =>
+      Effect.asVoid(
+        request("CancelMessageMoveTask", new sdk.CancelMessageMoveTaskCommand({ TaskHandle: handle }))
+      ),
 
     check: Effect.flatMap(
       transport.send<GetQueueAttributesCommandOutput>(
         "GetQueueAttributes",
         new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] })
       ),
-      ({ Attributes }) => Attributes?.["QueueArn"] === undefined ? Effect.fail(notSqs) : Effect.void
+      ({ Attributes }) =>
+        Attributes?.["QueueArn"] === undefined
+          ? Effect.fail(malformedReply("GetQueueAttributes", "without the ARN of the queue"))
+          : Effect.void
     )
   }
 }
 
-const notSqs = new ServiceError({
-  service: "SQS",
-  operation: "GetQueueAttributes",
-  reason: "MalformedReply",
-  retryable: false,
-  attempts: 1,
-  detail: "without the ARN of the queue",
-  hint: "check that AWS_ENDPOINT_URL_SQS names a server that speaks SQS"
+/** Whether a reply says that it is no JSON. The SDK looks at the replies that must have content, and not at the others. */
+const isOther = ({ headers }: Call.Call): boolean => {
+  const type = headers["content-type"]
+  return type !== undefined && !/json/i.test(type)
+}
+
+/** Those that can be handled. The others come again after their visibility; the redrive policy may know what to do. */
+const received = (queue: string, messages: unknown) =>
+  Effect.gen(function*() {
+    if (messages === undefined || messages === null) return []
+    const now = yield* Clock.currentTimeMillis
+    const all: ReadonlyArray<unknown> = Array.isArray(messages) ? messages : [messages]
+    const good = all.flatMap((message) => messageOf(message, now) ?? [])
+    const lost = all.length - good.length
+    if (lost > 0 && good.length === 0) {
+      return yield* malformedReply("ReceiveMessage", "with messages that have no id or no receipt")
+    }
+    if (lost > 0) {
+      yield* Effect.logWarning(
+        `SQS gave ${lost} of ${all.length} messages of ${queue} without an id or without a receipt; they are left`
+      )
+    }
+    return good
+  })
+
+const moveTask = (
+  task: NonNullable<ListMessageMoveTasksCommandOutput["Results"]>[number]
+): MoveTask => ({
+  handle: task.TaskHandle,
+  status: task.Status ?? "",
+  moved: task.ApproximateNumberOfMessagesMoved ?? 0,
+  toMove: task.ApproximateNumberOfMessagesToMove,
+  failureReason: task.FailureReason,
+  startedAt: task.StartedTimestamp ?? 0
 })
