@@ -12,7 +12,7 @@ import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import { Sqs } from "./Clients.ts"
 import { loadSqs } from "./internal/client/sdk.ts"
-import type { MemoryMessage } from "./internal/queue/memoryBackend.ts"
+import type { MemoryBackend, MemoryMessage } from "./internal/queue/memoryBackend.ts"
 import type { QueueKind } from "./internal/queue/message.ts"
 import type { QueueService, TypedQueue } from "./internal/queue/service.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
@@ -20,7 +20,7 @@ import type { QueueConfig } from "./internal/settings/settings.ts"
 
 export type { Enqueued } from "./internal/queue/backend.ts"
 export type { MemoryMessage } from "./internal/queue/memoryBackend.ts"
-export type { EnqueueOptions } from "./internal/queue/message.ts"
+export type { EnqueueOptions, QueueKind } from "./internal/queue/message.ts"
 export type { AttributeValue, MessageAttribute } from "./internal/queue/messageAttributes.ts"
 export type {
   Batch,
@@ -45,7 +45,18 @@ export type {
 export type { QueueService, TypedQueue } from "./internal/queue/service.ts"
 export type { QueueConfig } from "./internal/settings/settings.ts"
 
-const messagesOf: unique symbol = Symbol.for("@betterai/infrastructure/Queue/messages")
+const memoryOf: unique symbol = Symbol.for("@betterai/infrastructure/Queue/memory")
+
+/** How a queue in memory is set up. */
+export interface MemoryQueueOptions {
+  /** What it accepts: what queues of that kind accept. Default `"either"`; see {@link QueueTag.layerMemory}. */
+  readonly kind?: QueueKind | undefined
+  /**
+   * How often a message is received before it is a dead letter, 1 - 1,000: one that is then not deleted in time goes to
+   * {@link QueueTag.deadLetters}. Default: it comes again for ever.
+   */
+  readonly maxReceiveCount?: number | undefined
+}
 
 export declare namespace Queue {
   /**
@@ -55,7 +66,7 @@ export declare namespace Queue {
    */
   interface Service extends QueueService {
     /** @internal */
-    readonly [messagesOf]?: Effect.Effect<ReadonlyArray<MemoryMessage>>
+    readonly [memoryOf]?: Pick<MemoryBackend, "messages" | "deadLetters">
   }
 
   interface Typed<A, R = never> extends TypedQueue<A, R> {}
@@ -85,11 +96,14 @@ export interface QueueTag<Self, Id extends string> extends Context.TagClass<Self
   readonly layerConfig: (config: Config.Config.Wrap<QueueConfig>) => Layer.Layer<Self, ConfigurationError>
 
   /**
-   * In memory, for tests: the same refusals, and the order, delays, visibility and deduplication of SQS, by the Clock. It
-   * accepts what a queue of either kind would accept; a message with a deduplication id counts as one for a FIFO queue.
-   * {@link messages} shows what it holds.
+   * In memory, for tests: the same refusals, and the order, delays, visibility, groups and deduplication of SQS, by the
+   * Clock; nothing expires. It accepts what a queue of either kind would accept; a message with a deduplication id counts
+   * as one for a FIFO queue. {@link messages} shows what it holds.
    */
   readonly layerMemory: Layer.Layer<Self>
+
+  /** In memory, of one kind or with dead letters. */
+  readonly layerMemoryWith: (options: MemoryQueueOptions) => Layer.Layer<Self>
 
   /** In memory, as strict as a standard queue. */
   readonly layerMemoryStandard: Layer.Layer<Self>
@@ -98,10 +112,16 @@ export interface QueueTag<Self, Id extends string> extends Context.TagClass<Self
   readonly layerMemoryFifo: Layer.Layer<Self>
 
   /**
-   * What a queue in memory would have delivered by now, in the order of delivery. A delayed message appears after its
-   * delay. Dies (a defect) with any other queue.
+   * What a consumer of a queue in memory would receive now, in the order of delivery: a delayed message appears after its
+   * delay, and one that was received when its visibility has ended. Dies (a defect) with any other queue.
    */
   readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Self>
+
+  /**
+   * The dead letters of a queue in memory, the oldest first. `redrive` moves them back. Dies (a defect) with any other
+   * queue.
+   */
+  readonly deadLetters: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Self>
 
   /** The queue in the context with payloads of that schema, sent as the schema encodes them. */
   readonly of: Queue.Of<Self>
@@ -141,15 +161,29 @@ const Tag = <const Name extends string>(
       )
     )
 
-  const inMemory = (kind: QueueKind): Layer.Layer<Self> =>
+  const inMemory = ({ kind = "either", maxReceiveCount }: MemoryQueueOptions): Layer.Layer<Self> =>
     Layer.effect(
       tag,
       Effect.gen(function*() {
+        if (
+          maxReceiveCount !== undefined &&
+          !(Number.isInteger(maxReceiveCount) && maxReceiveCount >= 1 && maxReceiveCount <= 1000)
+        ) {
+          return yield* Effect.dieMessage("maxReceiveCount must be a whole number, 1 - 1,000")
+        }
         const { service } = yield* loadQueue
         const MemoryBackend = yield* Effect.promise(() => import("./internal/queue/memoryBackend.ts"))
-        const backend = MemoryBackend.make(kind)
-        return { ...service.make(backend), [messagesOf]: backend.messages }
+        const backend = MemoryBackend.make(kind, maxReceiveCount)
+        return { ...service.make(backend), [memoryOf]: backend }
       })
+    )
+
+  const ofMemory = (what: "messages" | "deadLetters"): Effect.Effect<ReadonlyArray<MemoryMessage>, never, Self> =>
+    Effect.flatMap(
+      tag,
+      (queue) =>
+        queue[memoryOf]?.[what]
+          ?? Effect.dieMessage(`Queue.${what} shows what Queue.layerMemory holds, and this is another queue`)
     )
 
   const ofSchema = <A, I, R>(schema: Schema.Schema<A, I, R>): Effect.Effect<Queue.Typed<A, R>, never, Self> =>
@@ -170,15 +204,12 @@ const Tag = <const Name extends string>(
       layer: Layer.suspend(() => withClient(settings, setting)),
       layerNoDeps: Layer.effect(tag, Effect.suspend(() => Effect.flatMap(Settings.load(name, settings), make))),
       layerConfig: (config) => withClient(Config.mapOrFail(Config.unwrap(config), AwsSettings.checkedQueue), "url"),
-      layerMemory: Layer.suspend(() => inMemory("either")),
-      layerMemoryStandard: Layer.suspend(() => inMemory("standard")),
-      layerMemoryFifo: Layer.suspend(() => inMemory("fifo")),
-      messages: Effect.flatMap(
-        tag,
-        (queue) =>
-          queue[messagesOf] ??
-            Effect.dieMessage("Queue.messages shows what Queue.layerMemory holds, and this is another queue")
-      ),
+      layerMemory: Layer.suspend(() => inMemory({})),
+      layerMemoryWith: inMemory,
+      layerMemoryStandard: Layer.suspend(() => inMemory({ kind: "standard" })),
+      layerMemoryFifo: Layer.suspend(() => inMemory({ kind: "fifo" })),
+      messages: ofMemory("messages"),
+      deadLetters: ofMemory("deadLetters"),
       of:
         ((schema: Schema.Schema.AnyNoContext | Queue.Service) =>
           Schema.isSchema(schema) ? ofSchema(schema) : schema) as Queue.Of<Self>

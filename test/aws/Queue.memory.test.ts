@@ -60,6 +60,7 @@ describe("Queue.layerMemory", () => {
         messageDeduplicationId: undefined,
         delaySeconds: 0,
         attributes: { n: { type: "Number", value: "1" } },
+        receiveCount: 0,
         sentAt: Date.parse("2026-11-23T14:47:02.123Z"),
         visibleAt: Date.parse("2026-11-23T14:47:02.123Z")
       }])

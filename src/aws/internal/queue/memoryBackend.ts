@@ -1,10 +1,17 @@
-/** Messages in memory, for the tests of features: the order, the delays and the deduplication of SQS, by the Clock. */
+/** Messages in memory, for the tests of features: what SQS does with them, by the Clock. */
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { createHash } from "node:crypto"
-import type { Enqueued, QueueBackend } from "./backend.ts"
+import * as Either from "effect/Either"
+import * as FiberId from "effect/FiberId"
+import type { ServiceError } from "../../../Errors.ts"
+import type { Enqueued, QueueBackend, RawMessage, ReceiveRequest } from "./backend.ts"
+import { MemoryQueue, refusal, type Stored } from "./memory/memoryQueue.ts"
+import { Moves } from "./memory/moves.ts"
 import type { QueueKind } from "./message.ts"
 import type { MessageAttribute } from "./messageAttributes.ts"
+import type { QueueAttributes } from "./model.ts"
 
 /** A message as the queue in memory keeps it. */
 export interface MemoryMessage extends Enqueued {
@@ -20,71 +27,120 @@ export interface MemoryMessage extends Enqueued {
   readonly sentAt: number
   /** Milliseconds since 1970. */
   readonly visibleAt: number
+  /** How often it was received. */
+  readonly receiveCount: number
 }
 
 export interface MemoryBackend extends QueueBackend {
-  /** The messages that a consumer would have received by now, in the order of delivery. */
+  /** The messages that a consumer would receive now, in the order of delivery. */
   readonly messages: Effect.Effect<ReadonlyArray<MemoryMessage>>
+  /** The oldest first. */
+  readonly deadLetters: Effect.Effect<ReadonlyArray<MemoryMessage>>
 }
 
-/** SQS developer guide, "Exactly-once processing"; in milliseconds. */
-const deduplicationWindow = 5 * 60 * 1000
+const name = "memory"
+const arn = `arn:aws:sqs:memory:000000000000:${name}`
+const deadLetterArn = `${arn}-dead-letters`
 
-export const make = (kind: QueueKind): MemoryBackend => {
-  const messages: Array<MemoryMessage> = []
+/** @param maxReceiveCount how often a message is received before it is a dead letter; without it none ever is */
+export const make = (kind: QueueKind, maxReceiveCount?: number): MemoryBackend => {
+  const queue = new MemoryQueue(kind, maxReceiveCount)
+  const moves = new Moves(queue)
 
-  const earlier = (deduplicationId: string | undefined, now: number): MemoryMessage | undefined =>
-    deduplicationId === undefined
-      ? undefined
-      : messages.findLast((message) =>
-        message.messageDeduplicationId === deduplicationId && now - message.sentAt < deduplicationWindow
+  /** Done when something has changed that a poll may be waiting for. */
+  let changed: Deferred.Deferred<void> | undefined
+  const tell = (): void => {
+    if (changed === undefined) return
+    Deferred.unsafeDone(changed, Effect.void)
+    changed = undefined
+  }
+
+  /** Looks at the queue, or changes it and tells those that wait. */
+  const look = <A>(at: (now: number) => A): Effect.Effect<A> => Effect.map(Clock.currentTimeMillis, at)
+  const change = <A>(at: (now: number) => A): Effect.Effect<A> =>
+    look((now) => {
+      const result = at(now)
+      tell()
+      return result
+    })
+
+  const somethingNew = (now: number, deadline: number): Effect.Effect<void> => {
+    changed ??= Deferred.unsafeMake<void>(FiberId.none)
+    const until = Math.min(queue.timers.next, deadline)
+    // The one that loses must be interruptible, also where the poll is not.
+    return Effect.raceFirst(
+      Effect.interruptible(Deferred.await(changed)),
+      Effect.interruptible(Effect.sleep(Duration.millis(until - now)))
+    )
+  }
+
+  const receive = ({ max, visibilitySeconds, waitSeconds }: ReceiveRequest) => {
+    const poll = (deadline: number): Effect.Effect<ReadonlyArray<RawMessage>> =>
+      // An interruption ends the wait; what was taken is returned to a fiber that is not interruptible.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const received = queue.receive(max, visibilitySeconds * 1000, now)
+          return received.length > 0 || now >= deadline
+            ? Effect.succeed(received)
+            : Effect.zipRight(restore(somethingNew(now, deadline)), poll(deadline))
+        })
       )
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => poll(now + waitSeconds * 1000))
+  }
 
   return {
     kind,
-    name: "memory",
-    sendBatch: () => Effect.dieMessage("later"),
-    receive: () => Effect.dieMessage("later"),
-    delete: () => Effect.dieMessage("later"),
-    setVisibility: () => Effect.dieMessage("later"),
-    attributes: Effect.dieMessage("later"),
-    purge: Effect.dieMessage("later"),
-    startMove: () => Effect.dieMessage("later"),
-    moves: () => Effect.dieMessage("later"),
-    cancelMove: () => Effect.dieMessage("later"),
+    name,
+    messages: look((now) => queue.deliverable(now).map(memoryMessage)),
+    deadLetters: look((now) => queue.deadLetters(now).map(memoryMessage)),
+    send: (message) => change((now) => queue.send(message, now)),
+    sendBatch: (messages) => change((now) => messages.map((message) => Either.right(queue.send(message, now)))),
+    receive,
+    delete: (receipts) => change((now) => receipts.map((receipt) => queue.delete(receipt, now))),
+    setVisibility: (changes) =>
+      change((now) => changes.map(({ receipt, seconds }) => queue.setVisibility(receipt, seconds * 1000, now))),
 
-    messages: Effect.map(
-      Clock.currentTimeMillis,
-      (now) =>
-        messages.filter((message) => message.visibleAt <= now).sort((left, right) => left.visibleAt - right.visibleAt)
-    ),
+    attributes: look((now): QueueAttributes => ({
+      name,
+      arn,
+      fifo: kind === "fifo",
+      ...queue.counts(now),
+      visibilityTimeout: Duration.seconds(30),
+      retention: Duration.days(4),
+      delay: Duration.zero,
+      maxMessageSize: 1_048_576,
+      contentBasedDeduplication: kind === "fifo" ? true : undefined,
+      redrivePolicy: maxReceiveCount === undefined ? undefined : { deadLetterQueueArn: deadLetterArn, maxReceiveCount }
+    })),
 
-    send: (message) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const fifo = kind === "fifo" || message.messageDeduplicationId !== undefined
-        // A FIFO queue in memory deduplicates by content if the message has no id.
-        const messageDeduplicationId = message.messageDeduplicationId
-          ?? (fifo ? createHash("sha256").update(message.body).digest("hex") : undefined)
-        const duplicate = earlier(messageDeduplicationId, now)
-        if (duplicate !== undefined) return receipt(duplicate)
-        const stored: MemoryMessage = {
-          ...message,
-          messageId: globalThis.crypto.randomUUID(),
-          sequenceNumber: fifo ? String(messages.length + 1).padStart(20, "0") : undefined,
-          messageDeduplicationId,
-          payload: JSON.parse(message.body),
-          sentAt: now,
-          visibleAt: now + message.delaySeconds * 1000
-        }
-        messages.push(stored)
-        return receipt(stored)
-      }),
+    purge: change((now) => queue.purge(now)),
+
+    startMove: ({ from, maxPerSecond, to }) =>
+      Effect.flatten(
+        change((now): Either.Either<string, ServiceError> =>
+          maxReceiveCount === undefined || from !== deadLetterArn || to !== arn
+            ? Either.left(refusal("StartMessageMoveTask", "ResourceNotFoundException", "there is no such queue"))
+            : moves.start(maxPerSecond, now)
+        )
+      ),
+    moves: (from) => look((now) => from === deadLetterArn ? moves.list(now) : []),
+    cancelMove: (handle) =>
+      Effect.flatMap(
+        change((now) => moves.cancel(handle, now)),
+        (error) => error === undefined ? Effect.void : Effect.fail(error)
+      ),
 
     check: Effect.void
   }
 }
 
-const receipt = ({ messageId, sequenceNumber }: MemoryMessage): Enqueued => ({
-  messageId,
-  ...(sequenceNumber === undefined ? {} : { sequenceNumber })
+const memoryMessage = (stored: Stored): MemoryMessage => ({
+  ...stored.message,
+  messageId: stored.messageId,
+  sequenceNumber: stored.sequenceNumber,
+  messageDeduplicationId: stored.messageDeduplicationId,
+  payload: JSON.parse(stored.message.body),
+  sentAt: stored.sentAt,
+  visibleAt: stored.visibleAt,
+  receiveCount: stored.receiveCount
 })
