@@ -10,6 +10,8 @@ export interface QueueBackend {
   readonly kind: QueueKind
   /** The name of the queue, for logs, spans and metrics. */
   readonly name: string
+  /** Polls can be interrupted, and nobody waits for a shutdown: nothing advances a TestClock when a test ends. */
+  readonly inMemory: boolean
   readonly send: (message: Message) => Effect.Effect<Enqueued, ServiceError>
   /**
    * 1-10 messages, of 1 MiB together at most. One result for each, in the order given. It fails if nothing is known of

@@ -91,6 +91,7 @@ export const make = (kind: QueueKind, maxReceiveCount?: number): MemoryBackend =
   return {
     kind,
     name,
+    inMemory: true,
     messages: look((now) => queue.deliverable(now).map(memoryMessage)),
     deadLetters: look((now) => queue.deadLetters(now).map(memoryMessage)),
     send: (message) => change((now) => queue.send(message, now)),

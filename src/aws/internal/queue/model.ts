@@ -149,7 +149,8 @@ export type Batch<A> = NonEmptyReadonlyArray<Received<A>>
 export interface ConsumerStatus {
   readonly name: string
   readonly queue: string
-  readonly state: "running" | "draining" | "stopped"
+  /** Starting: no poll has ended well yet. */
+  readonly state: "starting" | "running" | "draining"
   /** Messages that were received and are not settled. */
   readonly inFlight: number
   readonly polls: number

@@ -75,6 +75,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
   return {
     kind: fifo ? "fifo" : "standard",
     name,
+    inMemory: false,
 
     send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
       const command = new sdk.SendMessageCommand({

@@ -5,6 +5,10 @@ import type { ServiceError } from "../../../../Errors.ts"
 import type { QueueBackend } from "../backend.ts"
 import type { Codec } from "../codec.ts"
 import type * as Model from "../model.ts"
+import * as Consumer from "./consumer.ts"
+import * as Handling from "./handling.ts"
+import * as Options from "./options.ts"
+import * as Source from "./stream.ts"
 
 export interface Consumers {
   readonly status: Effect.Effect<ReadonlyArray<Model.ConsumerStatus>>
@@ -24,9 +28,24 @@ export interface Consumers {
   ) => Stream.Stream<Model.Delivery<A>, ServiceError, R>
 }
 
-export const make = (_backend: QueueBackend): Consumers => ({
-  status: Effect.succeed([]),
-  consume: () => Effect.dieMessage("later"),
-  consumeBatch: () => Effect.dieMessage("later"),
-  stream: () => Stream.dieMessage("later")
-})
+export const make = (backend: QueueBackend): Consumers => {
+  const running = new Set<() => Model.ConsumerStatus>()
+  return {
+    status: Effect.sync(() => [...running].map((status) => status())),
+    consume: (codec, handler, options = {}) =>
+      Effect.flatMap(
+        Options.one(backend, options),
+        (settings) => Consumer.run(backend, settings, Handling.one(backend, codec, settings, handler, options), running)
+      ),
+    consumeBatch: (codec, handler, options = {}) =>
+      Effect.flatMap(
+        Options.batches(backend, options),
+        (settings) =>
+          Consumer.run(backend, settings, Handling.batch(backend, codec, settings, handler, options), running)
+      ),
+    stream: (codec, options) =>
+      Stream.unwrap(
+        Effect.map(Options.receiving("stream", options), (settings) => Source.make(backend, codec, settings))
+      )
+  }
+}

@@ -1,0 +1,222 @@
+/** What a consumer does with its messages: decode, run the handler, and say how each is settled. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { constFalse } from "effect/Function"
+import * as Option from "effect/Option"
+import type { QueueBackend, RawMessage } from "../backend.ts"
+import type { Codec } from "../codec.ts"
+import type {
+  Batch,
+  BatchResult,
+  ConsumeBatchOptions,
+  ConsumeOptions,
+  ConsumerOptions,
+  Dedupe,
+  Poison,
+  Received
+} from "../model.ts"
+import type { Settings } from "./options.ts"
+import * as Decoding from "./received.ts"
+import { retryDelay } from "./retryDelay.ts"
+import * as Telemetry from "./telemetry.ts"
+
+/** How a message is settled. Released, it becomes visible after so many seconds; left, when its visibility ends. */
+export type Outcome = { readonly _tag: "Ack" } | { readonly _tag: "Release"; readonly seconds: number } | {
+  readonly _tag: "Leave"
+}
+
+export const ACK: Outcome = { _tag: "Ack" }
+export const LEAVE: Outcome = { _tag: "Leave" }
+export const release = (seconds: number): Outcome => ({ _tag: "Release", seconds })
+
+export interface Handling<R> {
+  /** The outcome of each message, in order. */
+  readonly run: (messages: ReadonlyArray<RawMessage>) => Effect.Effect<ReadonlyArray<Outcome>, never, R>
+  /** The outcome of a message whose run was interrupted at its deadline. */
+  readonly overdue: (message: RawMessage) => Effect.Effect<Outcome>
+}
+
+/** The attribute in which Outbox sends its id. */
+const OUTBOX_ID = "outbox-id"
+
+export const one = <A, R, E, R2, R3>(
+  backend: QueueBackend,
+  codec: Codec<A, R>,
+  settings: Settings,
+  handler: (message: Received<A>) => Effect.Effect<unknown, E, R2>,
+  options: ConsumeOptions<E, R3>
+): Handling<R | R2 | R3> => {
+  const failing = failures(backend, settings, options)
+  const { dedupe } = options
+  const run = (message: Received<A>): Effect.Effect<unknown, unknown, R2 | R3> =>
+    dedupe === undefined ? handler(message) : once(dedupe, message, handler(message))
+  const work = (raw: RawMessage): Effect.Effect<Outcome, never, R | R2 | R3> =>
+    Effect.matchEffect(Decoding.decode(codec, raw), {
+      onFailure: (detail) => failing.poison(raw, "Undecodable", `the body ${detail}`, Option.none()),
+      onSuccess: (message) =>
+        Effect.suspend(() => run(message)).pipe(
+          Effect.as(ACK),
+          Effect.catchAllCause((cause) => failing.failed(raw, cause))
+        )
+    })
+  return {
+    run: (messages) => Telemetry.processing(backend, messages, Effect.map(work(messages[0]!), (outcome) => [outcome])),
+    overdue: failing.overdue
+  }
+}
+
+const once = <A, E, R, R3>(
+  dedupe: Dedupe<unknown, R3>,
+  message: Received<unknown>,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<void, unknown, R | R3> =>
+  Effect.flatMap(
+    dedupe.once(dedupe.id?.(message) ?? String(message.attributes[OUTBOX_ID] ?? message.messageId), work),
+    Option.match({
+      onNone: () =>
+        Effect.annotateLogs(Effect.logDebug("A message has taken effect before"), { message_id: message.messageId }),
+      onSome: () => Effect.void
+    })
+  )
+
+export const batch = <A, R, E, R2, R3>(
+  backend: QueueBackend,
+  codec: Codec<A, R>,
+  settings: Settings,
+  handler: (messages: Batch<A>) => Effect.Effect<BatchResult, E, R2>,
+  options: ConsumeBatchOptions<E, R3>
+): Handling<R | R2 | R3> => {
+  const failing = failures(backend, settings, options)
+  const run: Handling<R | R2 | R3>["run"] = (messages) =>
+    Telemetry.processing(
+      backend,
+      messages,
+      Effect.gen(function*() {
+        const outcomes = new Map<RawMessage, Outcome>()
+        const good: Array<readonly [RawMessage, Received<A>]> = []
+        for (const raw of messages) {
+          const decoded = yield* Effect.either(Decoding.decode(codec, raw))
+          if (decoded._tag === "Right") good.push([raw, decoded.right])
+          else {
+            outcomes.set(
+              raw,
+              yield* failing.poison(raw, "Undecodable", `the body ${decoded.left}`, Option.none())
+            )
+          }
+        }
+        const [first, ...others] = good.map(([, message]) => message)
+        if (first !== undefined) {
+          const results = yield* Effect.suspend(() => handler([first, ...others])).pipe(
+            Effect.map((result) => ({ failed: failedOf(result, good.map(([raw]) => raw)), cause: undefined })),
+            Effect.catchAllCause((cause) => Effect.succeed({ failed: good.map(([raw]) => raw), cause }))
+          )
+          const failed = new Set(results.failed)
+          for (const [raw] of good) {
+            outcomes.set(
+              raw,
+              !failed.has(raw)
+                ? ACK
+                : yield* results.cause === undefined ? failing.again(raw) : failing.failed(raw, results.cause)
+            )
+          }
+        }
+        return messages.map((raw) => outcomes.get(raw) ?? LEAVE)
+      })
+    )
+  return { run, overdue: failing.overdue }
+}
+
+/** A result that names a message which is not of the batch is not understood: then all have failed. */
+const failedOf = (result: BatchResult, batch: ReadonlyArray<RawMessage>): ReadonlyArray<RawMessage> => {
+  if (result === undefined || result === null) return []
+  const known = new Map(batch.map((raw) => [raw.messageId, raw]))
+  const failed = result.failed.map((id) => known.get(id))
+  return failed.every((raw) => raw !== undefined) ? failed : batch
+}
+
+/** What becomes of messages that failed. */
+const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: ConsumerOptions<E, R3>) => {
+  const isPoison = options.isPoison ?? constFalse
+  const known = new Recent(1_000)
+
+  const again = (raw: RawMessage): Effect.Effect<Outcome> =>
+    Effect.map(
+      retryDelay(settings.retry, raw.receiveCount),
+      (delay) => delay === undefined ? LEAVE : release(delay)
+    )
+
+  const poison = (
+    raw: RawMessage,
+    reason: Poison<E>["reason"],
+    detail: string,
+    error: Option.Option<E>
+  ): Effect.Effect<Outcome, never, R3> =>
+    Effect.gen(function*() {
+      if (known.add(raw.messageId)) {
+        yield* Effect.logError(`A message cannot be handled: ${detail}`).pipe(
+          Effect.annotateLogs(Telemetry.logged(backend, raw))
+        )
+      }
+      if (options.onPoison === undefined) return yield* again(raw)
+      const verdict = yield* options.onPoison({
+        reason,
+        detail,
+        error,
+        body: raw.body,
+        messageId: raw.messageId,
+        receiveCount: raw.receiveCount,
+        sentAt: new Date(raw.sentAt),
+        messageGroupId: raw.messageGroupId,
+        attributes: Decoding.attributesOf(raw)
+      })
+      return verdict === "delete" ? ACK : yield* again(raw)
+    }).pipe(Effect.catchAllCause((cause) =>
+      Effect.zipRight(
+        Effect.logError("onPoison failed, and the message is left to the redrive policy", cause).pipe(
+          Effect.annotateLogs(Telemetry.logged(backend, raw))
+        ),
+        again(raw)
+      )
+    ))
+
+  const failed = (raw: RawMessage, cause: Cause.Cause<unknown>): Effect.Effect<Outcome, never, R3> => {
+    const error = Cause.failureOption(cause) as Option.Option<E>
+    return Option.exists(error, isPoison)
+      ? poison(raw, "Failed", "its handler failed for good", error)
+      : Effect.zipRight(
+        Effect.logWarning("A message failed, and comes again", cause).pipe(
+          Effect.annotateLogs(Telemetry.logged(backend, raw))
+        ),
+        again(raw)
+      )
+  }
+
+  const overdue = (raw: RawMessage): Effect.Effect<Outcome> =>
+    Effect.zipRight(
+      Effect.logWarning(`A message was not handled within ${settings.deadline} ms, and comes again`).pipe(
+        Effect.annotateLogs(Telemetry.logged(backend, raw))
+      ),
+      again(raw)
+    )
+
+  return { again, poison, failed, overdue }
+}
+
+/** The latest of a number of ids. */
+class Recent {
+  readonly #most: number
+  readonly #ids = new Set<string>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Whether it was not there. */
+  add(id: string): boolean {
+    if (this.#ids.has(id)) return false
+    this.#ids.add(id)
+    const [oldest] = this.#ids
+    if (this.#ids.size > this.#most && oldest !== undefined) this.#ids.delete(oldest)
+    return true
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Acknowledgements, or releases, in batches of ten: sent when ten are there, after 100 ms, or at once where the visibility
+ * is short. What fails is tried again while the receipt is valid.
+ *
+ * Of a FIFO group one is under way at a time, in order. So an acknowledgement never overtakes an earlier one that fails,
+ * whose message would come again after the later one has taken effect.
+ */
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { ServiceError } from "../../../../Errors.ts"
+import { pauseAfter } from "../../../../internal/backoff.ts"
+import { BATCH } from "../batch.ts"
+import { type Fibers, reportFailure } from "./fibers.ts"
+import type { Entry } from "./inFlight.ts"
+
+export interface SettlingOptions<Item> {
+  readonly send: (
+    items: ReadonlyArray<Item>
+  ) => Effect.Effect<ReadonlyArray<ServiceError | undefined>, ServiceError>
+  /** Settled, and whether that was in time. */
+  readonly onSettled: (item: Item, late: boolean) => void
+  /** Not settled: refused, or still failing when others could receive the message. */
+  readonly onGivenUp: (item: Item, error: ServiceError | undefined) => void
+  readonly onError: (error: ServiceError) => void
+  readonly visibility: number
+}
+
+/** Milliseconds that the first of a batch waits for others. */
+const WITHIN = 100
+
+/** The same on a FIFO queue, which gives nothing more of a group before this message is settled. */
+const WITHIN_FIFO = 20
+
+const BACKOFF = { first: 200, max: 5_000 }
+
+interface Waiting<Item> {
+  readonly item: Item
+  readonly failures: number
+  /** When it goes without waiting for others; after a failure, when it goes again. */
+  readonly readyAt: number
+}
+
+export class Settling<Item extends { readonly entry: Entry }> {
+  readonly #fibers: Fibers<never>
+  readonly #options: SettlingOptions<Item>
+  /** In the order in which they came. */
+  #waiting: Array<Waiting<Item>> = []
+  #sending = 0
+  /** The groups of those that are being sent. */
+  readonly #busy = new Set<string>()
+  #stopTimer: (() => void) | undefined
+  #wakesAt = Infinity
+  #hurries = false
+  #stopped = false
+
+  constructor(fibers: Fibers<never>, options: SettlingOptions<Item>) {
+    this.#fibers = fibers
+    this.#options = options
+  }
+
+  /** How many are not settled. */
+  get size(): number {
+    return this.#waiting.length + this.#sending
+  }
+
+  add(item: Item): void {
+    if (this.#stopped) return
+    const now = this.#fibers.now()
+    const isShort = item.entry.visibleAt - now < this.#options.visibility / 3
+    const readyAt = isShort ? now : now + (item.entry.group === undefined ? WITHIN : WITHIN_FIFO)
+    this.#waiting.push({ item, failures: 0, readyAt })
+    if (this.#hurries || isShort || this.#waiting.length >= BATCH) this.#flush()
+    else this.#wakeAt(readyAt)
+  }
+
+  /** Takes back what waits of that group. */
+  takeBack(group: string): ReadonlyArray<Item> {
+    const taken = this.#waiting.filter(({ item }) => item.entry.group === group)
+    if (taken.length > 0) this.#waiting = this.#waiting.filter(({ item }) => item.entry.group !== group)
+    return taken.map(({ item }) => item)
+  }
+
+  /** From now on nothing waits for others. */
+  hurry(): void {
+    this.#hurries = true
+    this.#flush()
+  }
+
+  /** Beats have ended. */
+  wake(): void {
+    if (this.#waiting.length > 0) this.#flush()
+  }
+
+  /** Sends nothing any more. */
+  stop(): void {
+    this.#stopped = true
+    this.#waiting = []
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
+  }
+
+  #wakeAt(time: number): void {
+    if (this.#stopTimer !== undefined && this.#wakesAt <= time) return
+    this.#stopTimer?.()
+    this.#wakesAt = time
+    const call = (): void => {
+      this.#stopTimer = undefined
+      this.#flush()
+    }
+    this.#stopTimer = this.#fibers.after(Math.max(0, time - this.#fibers.now()), call)
+  }
+
+  /** Sends whole batches, and the rest if one of it has waited long enough. */
+  #flush(): void {
+    const now = this.#fibers.now()
+    const blocked = new Set(this.#busy)
+    let going: Array<Waiting<Item>> = []
+    let next = Infinity
+    for (const one of this.#waiting) {
+      const { group, isBeating } = one.item.entry
+      if (group !== undefined) {
+        if (blocked.has(group)) continue
+        blocked.add(group)
+      }
+      if (isBeating) continue
+      if (one.failures === 0 || one.readyAt <= now) going.push(one)
+      else next = Math.min(next, one.readyAt)
+    }
+    const rest = going.slice(going.length - going.length % BATCH)
+    if (!this.#hurries && !rest.some(({ readyAt }) => readyAt <= now)) {
+      going = going.slice(0, going.length - rest.length)
+      for (const { readyAt } of rest) next = Math.min(next, readyAt)
+    }
+    if (going.length > 0) {
+      const gone = new Set(going)
+      this.#waiting = this.#waiting.filter((one) => !gone.has(one))
+      for (let at = 0; at < going.length; at += BATCH) this.#send(going.slice(at, at + BATCH))
+    }
+    if (next < Infinity) this.#wakeAt(next)
+  }
+
+  #send(batch: ReadonlyArray<Waiting<Item>>): void {
+    const { onError, send } = this.#options
+    for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.add(group)
+    this.#sending += batch.length
+    const sentAt = this.#fibers.now()
+    this.#fibers.start(send(batch.map(({ item }) => item)), (exit) => {
+      this.#sending -= batch.length
+      if (this.#stopped) return
+      if (Exit.isFailure(exit)) reportFailure(exit, onError)
+      const errors = Exit.isSuccess(exit) ? exit.value : undefined
+      for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.delete(group)
+      // Of a request that failed as a whole nothing is known.
+      const isAgain = batch.filter((one, index) =>
+        !this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index])
+      )
+      if (isAgain.length > 0) this.#waiting = [...isAgain.map((one) => this.#pausing(one)), ...this.#waiting]
+      this.#flush()
+    })
+  }
+
+  /** Tells what became of it, unless it is to be tried again. */
+  #isOver({ item }: Waiting<Item>, sentAt: number, error: ServiceError | "unknown" | undefined): boolean {
+    const { onError, onGivenUp, onSettled } = this.#options
+    if (error === undefined) {
+      onSettled(item, sentAt > item.entry.visibleAt)
+      return true
+    }
+    if (error !== "unknown") onError(error)
+    const isFinal = error !== "unknown" && !error.retryable
+    if (!isFinal && this.#fibers.now() < item.entry.visibleAt) return false
+    onGivenUp(item, error === "unknown" ? undefined : error)
+    return true
+  }
+
+  #pausing({ failures, item }: Waiting<Item>): Waiting<Item> {
+    const pause = pauseAfter(failures + 1, BACKOFF, this.#fibers.random())
+    return { item, failures: failures + 1, readyAt: this.#fibers.now() + pause }
+  }
+}
