@@ -99,7 +99,7 @@ const factsOf = (service: AwsService, operation: string, cause: unknown): Facts 
   return {
     service,
     operation,
-    names: [name, textOf(property(cause, "Code")), code].filter((known) => known !== undefined),
+    names: [name, textOf(property(cause, "Code")), code].filter((known) => known !== undefined).map(withoutPrefix),
     message: unreadable
       ? `the reply is not one of ${service}${contentType(cause)}`
       : message === NAMELESS
@@ -110,6 +110,9 @@ const factsOf = (service: AwsService, operation: string, cause: unknown): Facts 
     bucketRegion: bucketRegion(cause, message)
   }
 }
+
+/** SQS has two names for most of its errors, and this before one of them. */
+const withoutPrefix = (name: string): string => name.replace(/^AWS\.SimpleQueueService\./, "")
 
 /** What the SDK appends to the message of any error in reading a reply. The message before it quotes the reply. */
 const DESERIALIZATION = /Deserialization error: to see the raw response/

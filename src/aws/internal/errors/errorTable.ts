@@ -52,6 +52,7 @@ const answered = (from: number, to: number) => ({ status }: Facts) =>
 
 // Hints.
 const noHint = () => undefined
+const kmsKey = "look at the key in KMS that encrypts it: its policy, and whether it is enabled"
 const bucketRegion = (facts: Facts) =>
   facts.bucketRegion === undefined ? undefined : `the bucket is in ${facts.bucketRegion}`
 /** The reply to a HEAD has no body, so nothing says why it failed. */
@@ -159,9 +160,15 @@ const table: ReadonlyArray<Row> = [
   service(
     "Throttled",
     true,
+    named("OverLimit"),
+    "as many messages are in flight as SQS allows: they must be deleted or become visible first"
+  ),
+  service(
+    "Throttled",
+    true,
     or(
       status(429),
-      like(/^(SlowDown|RequestThrottled|Throttl|KmsThrottled|OverLimit$|RequestLimitExceeded|BandwidthLimitExceeded)/)
+      like(/^(SlowDown|RequestThrottled|(KMS\.)?Throttl|KmsThrottled|RequestLimitExceeded|BandwidthLimitExceeded)/)
     )
   ),
   service(
@@ -170,20 +177,31 @@ const table: ReadonlyArray<Row> = [
     named("InvalidObjectState"),
     "the file is archived: restore it first, with S3's RestoreObject"
   ),
-  service("Conflict", true, named("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress")),
+  // Before the statuses: in the answer to a batch an entry has a code and no status.
+  service(
+    "InvalidRequest",
+    false,
+    named("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidIdFormat"),
+    "the receipt is not one of this queue, or its visibility has ended"
+  ),
+  service("InvalidRequest", false, named("UnsupportedOperation", "InvalidParameterValue")),
+  service("Conflict", true, named("PurgeQueueInProgress"), "SQS purges a queue once in 60 seconds"),
+  service("Conflict", true, named("QueueDeletedRecently"), "a queue can be made again 60 seconds after it was deleted"),
+  service("AccessDenied", false, like(/^(KmsAccessDenied|KMS\.AccessDenied)/), kmsKey),
+  service("InvalidRequest", false, like(/^(KMS\.|Kms)/), kmsKey),
   service(
     "AccessDenied",
     false,
     named("AccountProblem", "AllAccessDisabled", "NotSignedUp"),
     "look at the AWS account: AWS has closed access"
   ),
-  service("AccessDenied", false, or(like(/^(Kms)?AccessDenied/), status(403)), noReason),
+  service("AccessDenied", false, or(like(/^AccessDenied/), status(403)), noReason),
   // HEAD has no body: a missing bucket arrives as a nameless 404.
   service(
     "ResourceNotFound",
     false,
     (facts) =>
-      named("NoSuchBucket", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")(facts)
+      named("NoSuchBucket", "QueueDoesNotExist", "NonExistentQueue", "ResourceNotFoundException")(facts)
       || (facts.operation === "HeadBucket" && facts.status === 404)
   ),
   service(
@@ -198,11 +216,15 @@ const table: ReadonlyArray<Row> = [
   service("PreconditionFailed", false, status(412, 304)),
   service("Conflict", true, named("ConditionalRequestConflict", "OperationAborted")),
   service("PayloadTooLarge", false, or(named("EntityTooLarge", "BatchRequestTooLong"), status(413))),
-  // The SDK checks the reply of SQS after the message was accepted, and throws a plain Error with this message.
+  // The SDK checks the reply of SQS after a message was accepted, and throws a plain Error with this message. Messages that
+  // were received otherwise than they were sent come again.
   service(
     "Checksum",
-    (facts) => facts.service === "S3",
-    or(named("BadDigest", "InvalidDigest", "InvalidChecksumError"), says(/^(InvalidChecksumError$|Checksum mismatch)/))
+    ({ operation, service }) => service === "S3" || operation === "ReceiveMessage",
+    or(
+      named("BadDigest", "InvalidDigest", "InvalidChecksumError"),
+      says(/^(InvalidChecksumError$|Checksum mismatch|Invalid MD5 checksum on messages)/)
+    )
   ),
   service("Timeout", true, or(named("RequestTimeout", "RequestTimeoutException"), status(408))),
   // A bucket that was just made answers 307 until its name is known everywhere. 52x are the codes of a CDN.
@@ -269,7 +291,12 @@ const deliveries: ReadonlySet<string> = new Set([
   "CompleteMultipartUpload",
   "DeleteObject",
   "DeleteObjects",
-  "SendMessage"
+  "SendMessage",
+  "SendMessageBatch",
+  "DeleteMessageBatch",
+  "ChangeMessageVisibilityBatch",
+  "PurgeQueue",
+  "StartMessageMoveTask"
 ])
 
 export const isDelivery = (operation: string): boolean => deliveries.has(operation)

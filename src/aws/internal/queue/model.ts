@@ -192,7 +192,7 @@ export interface RedrivePolicy {
 export interface RedriveOptions {
   /** The most messages per second, 1 - 500. Default: as SQS sees fit. */
   readonly maxPerSecond?: number | undefined
-  /** How often to ask for the progress. Default 1 second. */
+  /** How often to ask for the progress, 100 ms or more. Default 1 second. */
   readonly interval?: Duration.DurationInput | undefined
 }
 

@@ -183,7 +183,9 @@ export class MemoryQueue {
     let inFlight = 0
     let delayed = 0
     for (const { receiveCount, visibleAt } of this.#messages) {
-      if (visibleAt > now) receiveCount > 0 ? inFlight++ : delayed++
+      if (visibleAt <= now) continue
+      if (receiveCount > 0) inFlight++
+      else delayed++
     }
     return { visible: this.#messages.size - inFlight - delayed, inFlight, delayed }
   }

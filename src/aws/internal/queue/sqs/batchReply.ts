@@ -24,7 +24,7 @@ export const answersOf = (
   reply: BatchReply
 ): ReadonlyArray<Answer> | undefined => {
   if (!Array.isArray(reply.Successful) && !Array.isArray(reply.Failed)) return undefined
-  const answers = new Array<Answer | undefined>(count)
+  const answers = Array.from({ length: count }, (): Answer | undefined => undefined)
   const doubled = new Set<number>()
   const add = (entry: unknown, answer: (entry: Readonly<Record<string, unknown>>) => Answer): void => {
     if (!isRecord(entry)) return
@@ -37,7 +37,7 @@ export const answersOf = (
   for (const entry of listOf(reply.Failed)) {
     add(entry, (entry) => ({ done: false, error: failure(operation, entry, reply) }))
   }
-  return Array.from(answers, (answer, index) => {
+  return answers.map((answer, index) => {
     if (answer === undefined) return notAnswered(operation, "the reply does not say what became of this entry")
     return doubled.has(index) ? notAnswered(operation, "the reply answers this entry more than once") : answer
   })
