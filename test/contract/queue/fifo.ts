@@ -1,0 +1,94 @@
+import { expect } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { bodies, type Can, makeQueue, now, pass, receipts, receiveAll, sendAll, type Tests } from "./subject.ts"
+
+export const fifo = (it: Tests, can: Can): void => {
+  it.effect("gives the messages of a group in order, and group and ids with them", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: true })
+      yield* queue.service.enqueue(0, { messageGroupId: "g", messageDeduplicationId: "d-0" })
+      yield* sendAll(queue, [1, 2, 3, 4])
+      const seen: Array<unknown> = []
+      const numbers: Array<string> = []
+      while (seen.length < 5) {
+        const received = yield* queue.backend.receive(now)
+        expect(received.length).toBeGreaterThan(0)
+        seen.push(...bodies(received))
+        for (const message of received) {
+          expect(message.messageGroupId).toBe("g")
+          expect(message.messageDeduplicationId).toMatch(seen.length === 1 ? /^d-0$/ : /^(d-0|[0-9a-f]{64})$/)
+          numbers.push(message.sequenceNumber ?? "")
+        }
+        expect(yield* queue.backend.delete(receipts(received))).toEqual(received.map(() => undefined))
+      }
+      expect(seen).toEqual([0, 1, 2, 3, 4])
+      expect(numbers.map(BigInt)).toEqual(numbers.map(BigInt).sort((a, b) => a < b ? -1 : 1))
+      expect(new Set(numbers).size).toBe(5)
+    }))
+
+  it.effect("gives no other message of a group while one is in flight, and those of other groups", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: true })
+      yield* sendAll(queue, ["a1", "a2"], "a")
+      const [first] = yield* queue.backend.receive({ ...now, max: 1 })
+      expect(first?.body).toBe("\"a1\"")
+      yield* sendAll(queue, ["a3"], "a")
+      expect(yield* receiveAll(queue)).toEqual([])
+      yield* sendAll(queue, ["b1"], "b")
+      expect(bodies(yield* receiveAll(queue))).toEqual(["b1"])
+      yield* queue.backend.delete([first?.receipt ?? ""])
+      const [second] = yield* queue.backend.receive({ ...now, max: 1 })
+      expect(second?.body).toBe("\"a2\"")
+    }))
+
+  it.effect("gives the first message of a group again before the others", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: true })
+      yield* sendAll(queue, ["a1", "a2"])
+      const [first] = yield* queue.backend.receive({ ...now, max: 1, visibilitySeconds: 1 })
+      yield* pass(1.1)
+      const [again] = yield* queue.backend.receive({ ...now, max: 1 })
+      expect([first?.body, again?.body]).toEqual(["\"a1\"", "\"a1\""])
+      expect(yield* queue.backend.setVisibility([{ receipt: again?.receipt ?? "", seconds: 0 }])).toEqual([undefined])
+      const [third] = yield* queue.backend.receive({ ...now, max: 1 })
+      expect(third?.body).toBe("\"a1\"")
+    }))
+
+  if (can("severalOfOneGroup")) {
+    it.effect("gives several of one group at once, and none of it until all of them are settled", () =>
+      Effect.gen(function*() {
+        const queue = yield* makeQueue({ fifo: true })
+        yield* sendAll(queue, [1, 2, 3])
+        const received = yield* queue.backend.receive({ ...now, max: 2 })
+        expect(bodies(received)).toEqual([1, 2])
+        const [one = "", two = ""] = receipts(received)
+        yield* queue.backend.delete([one])
+        expect(yield* receiveAll(queue)).toEqual([])
+        yield* queue.backend.setVisibility([{ receipt: two, seconds: 0 }])
+        expect(bodies(yield* queue.backend.receive(now))).toEqual([2, 3])
+      }))
+  }
+
+  if (can("refusesLateFifoDeletes")) {
+    it.effect("does not delete by a receipt whose visibility has ended", () =>
+      Effect.gen(function*() {
+        const queue = yield* makeQueue({ fifo: true })
+        yield* sendAll(queue, ["a"])
+        const late = receipts(yield* receiveAll(queue, 1))
+        yield* pass(1.1)
+        expect(yield* queue.backend.delete(late)).toMatchObject([{ reason: "InvalidRequest", retryable: false }])
+        expect(bodies(yield* receiveAll(queue))).toEqual(["a"])
+      }))
+  }
+
+  it.effect("accepts one of the messages with one deduplication id, also when it was deleted", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: true })
+      const options = { messageGroupId: "g", messageDeduplicationId: "d" }
+      const first = yield* queue.service.enqueue(1, options)
+      yield* queue.backend.delete(receipts(yield* receiveAll(queue)))
+      const second = yield* queue.service.enqueue(2, options)
+      expect(second.messageId).toBe(first.messageId)
+      expect(yield* receiveAll(queue)).toEqual([])
+    }))
+}

@@ -1,0 +1,97 @@
+/** Queues on a server as the subject of the contract, and what each server cannot do. */
+import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { startFauxqs } from "fauxqs"
+import { createSqsServer } from "local-aws-sqs"
+import type { AddressInfo } from "node:net"
+import { Sqs } from "../../../src/aws/Clients.ts"
+import { internals } from "../../../src/aws/internal/queue/service.ts"
+import { Queue } from "../../../src/aws/Queue.ts"
+import type { ConfigurationError } from "../../../src/Errors.ts"
+import { type Ability, receiveAll, Subject, type TestQueue } from "../../contract/queue/subject.ts"
+import { settings } from "./settings.ts"
+
+/** The servers, and what each cannot do. Queue.servers.integration.test.ts compares the two. */
+export const cannot = {
+  fauxqs: [],
+  "local-aws-sqs": []
+} satisfies Record<string, ReadonlyArray<Ability>>
+
+export type SqsServerName = keyof typeof cannot
+
+export const sqsServerNames = Object.keys(cannot) as ReadonlyArray<SqsServerName>
+
+export const onServer = (name: SqsServerName): Layer.Layer<Subject, ConfigurationError> =>
+  Layer.unwrapScoped(
+    Effect.map(
+      Effect.acquireRelease(Effect.promise(servers[name]), ({ stop }) => Effect.promise(stop)),
+      ({ endpoint }) => onEndpoint(endpoint)
+    )
+  )
+
+interface Running {
+  readonly endpoint: string
+  readonly stop: () => Promise<unknown>
+}
+
+const servers: Record<SqsServerName, () => Promise<Running>> = {
+  fauxqs: async () => {
+    const server = await startFauxqs({ port: 0, logger: false })
+    return { endpoint: `http://127.0.0.1:${server.port}`, stop: () => server.stop() }
+  },
+  "local-aws-sqs": async () => {
+    const server = await createSqsServer({ port: 0, hostname: "127.0.0.1" })
+    const { port } = server.address() as AddressInfo
+    return { endpoint: `http://127.0.0.1:${port}`, stop: () => new Promise((resolve) => server.close(resolve)) }
+  }
+}
+
+/** Any server at that address. */
+export const onEndpoint = (endpoint: string): Layer.Layer<Subject, ConfigurationError> =>
+  Layer.effect(
+    Subject,
+    Effect.map(Sqs, (client) => {
+      let made = 0
+      return {
+        make: ({ fifo, maxReceiveCount }) =>
+          Effect.gen(function*() {
+            const name = `q${++made}`
+            const kind = fifo ? { FifoQueue: "true", ContentBasedDeduplication: "true" } : {}
+            const suffix = fifo ? ".fifo" : ""
+            if (maxReceiveCount === undefined) {
+              const queue = yield* queueAt(client, yield* create(client, `${name}${suffix}`, kind))
+              return { ...queue, deadLetters: Effect.succeed([]) }
+            }
+            const deadLetterUrl = yield* create(client, `${name}-dead${suffix}`, kind)
+            const url = yield* create(client, `${name}${suffix}`, {
+              ...kind,
+              RedrivePolicy: JSON.stringify({ deadLetterTargetArn: yield* arnOf(client, deadLetterUrl), maxReceiveCount })
+            })
+            const dead = yield* queueAt(client, deadLetterUrl)
+            const deadLetters = Effect.map(receiveAll(dead), (messages) => messages.map(({ body }) => body))
+            return { ...yield* queueAt(client, url), deadLetters }
+          }),
+        pass: (seconds) => Effect.sleep(`${seconds * 1000} millis`)
+      }
+    })
+  ).pipe(Layer.provide(Layer.provide(Sqs.layer, settings(endpoint))))
+
+const queueAt = (client: SQSClient, url: string): Effect.Effect<TestQueue> =>
+  Queue.make({ url }).pipe(
+    Effect.map((service) => ({ service, backend: service[internals].backend, deadLetters: Effect.succeed([]) })),
+    Effect.provideService(Sqs, client),
+    Effect.orDie
+  )
+
+const create = (client: SQSClient, QueueName: string, Attributes: Record<string, string>) =>
+  Effect.map(
+    Effect.promise(() => client.send(new CreateQueueCommand({ QueueName, Attributes }))),
+    ({ QueueUrl }) => QueueUrl ?? ""
+  )
+
+const arnOf = (client: SQSClient, QueueUrl: string) =>
+  Effect.map(
+    Effect.promise(() => client.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }))),
+    ({ Attributes }) => Attributes?.["QueueArn"] ?? ""
+  )
