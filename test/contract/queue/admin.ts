@@ -39,6 +39,18 @@ export const admin = (it: Tests, can: Can): void => {
       }))
   }
 
+  it.effect("answers the same effect again", () =>
+    Effect.gen(function*() {
+      const { backend, service } = yield* makeQueue({ fifo: false })
+      const { check } = service
+      const remove = backend.delete(["nonsense"])
+      for (let time = 0; time < 3; time++) {
+        yield* check
+        expect((yield* service.attributes).name).toBe(backend.name)
+        expect(yield* remove).toHaveLength(1)
+      }
+    }))
+
   it.effect("has no redrive policy where there is none, and then nothing to redrive", () =>
     Effect.gen(function*() {
       const queue = yield* makeQueue({ fifo: false })

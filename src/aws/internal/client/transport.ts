@@ -24,7 +24,7 @@ import { Permits } from "./permits.ts"
 export interface SendOptions {
   /** The body came from a stream that cannot be read again, so the failure is not retryable. */
   readonly consumed?: boolean | undefined
-  /** To look at the call while it is under way and afterwards, or to choose its lane; one for each. */
+  /** To look at the call while it is under way and afterwards, or to choose its lane; one for each run. */
   readonly call?: Call.Call | undefined
   /**
    * An interruption does not end the call once it is delivered, which would not undo it: `call` tells when it is over,
@@ -172,90 +172,92 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     command: Command,
     { call: given, cleanUp = false, consumed, outlives = false }: SendOptions,
     onBody?: (body: Readable) => void
-  ): Effect.Effect<Sent<Reply>, ServiceError> => {
-    const call = given ?? Call.make(onBody && { streams: true, lane: "lasting" })
-    const { metrics, permits } = lanes[call.lane]
-    const start = (resume: (reply: Effect.Effect<Sent<Reply>, ServiceError>) => void): void => {
-      if (!admits(cleanUp)) {
-        call.end()
-        return resume(Effect.fail(closed(operation)))
-      }
-      const set = cleanUp ? cleanUps : endings
-      let leave = (): boolean => false
-      const giveBack = (): void => {
-        permits.give(1)
-        metrics.levels(permits.taken, permits.waiting)
-      }
-      const finish = (): void => {
-        call.over = true
-        set.delete(ending)
-        unsent.delete(call)
-        for (const listener of call.onOver) listener()
-      }
-      const end = (): void => {
-        if (call.over) return
-        finish()
-        if (leave()) return metrics.levels(permits.taken, permits.waiting)
-        call.abort?.()
-        giveBack()
-      }
-      call.end = end
-      const ending = (): void => {
-        end()
-        resume(Effect.fail(closed(operation, call.delivered && isDelivery(operation) ? "unknown" : undefined)))
-      }
-      const fail = (error: ServiceError): void => {
-        if (call.over) return
-        finish()
-        // Of a reply that cannot be read, the body is still open.
-        call.abort?.()
-        giveBack()
-        resume(Effect.fail(error))
-      }
-      set.add(ending)
-      const asked = performance.now()
-      leave = permits.take(1, () => {
-        metrics.levels(permits.taken, permits.waiting)
-        metrics.waited(performance.now() - asked)
-        if (options.own) {
-          const giveUp = (): void => fail(noCredentials(service, operation, consumed !== true))
-          unsent.set(call, { looks: 0, giveUp })
-          watchUnsent()
+  ): Effect.Effect<Sent<Reply>, ServiceError> =>
+    uninterruptibleMask((restore) => {
+      // Of this run: the effect may be run again.
+      const call = given ?? Call.make(onBody && { streams: true, lane: "lasting" })
+      const { metrics, permits } = lanes[call.lane]
+      const start = (resume: (reply: Effect.Effect<Sent<Reply>, ServiceError>) => void): void => {
+        if (!admits(cleanUp)) {
+          call.end()
+          return resume(Effect.fail(closed(operation)))
         }
-        transmit(command, call).then(
-          (value) => {
-            const reply = value as Reply
-            const body = onBody === undefined ? undefined : readableOf(reply)
-            if (body === null) return fail(notReadable(service, operation))
-            if (call.over) return void body?.destroy()
-            finish()
-            if (body === undefined) {
-              giveBack()
-            } else {
-              untilClosed(operation, body, isResumable(reply), giveBack)
-              onBody?.(body)
-            }
-            resume(Effect.succeed({ reply, headers: call.headers }))
-          },
-          (cause: unknown) => {
-            const { delivered, doubtful } = call
-            const circumstances = { consumed, delivered, doubtful: options.own ? doubtful : undefined }
-            fail(toServiceError(service, operation, cause, circumstances))
+        const set = cleanUp ? cleanUps : endings
+        let leave = (): boolean => false
+        const giveBack = (): void => {
+          permits.give(1)
+          metrics.levels(permits.taken, permits.waiting)
+        }
+        const finish = (): void => {
+          call.over = true
+          set.delete(ending)
+          unsent.delete(call)
+          for (const listener of call.onOver) listener()
+        }
+        const end = (): void => {
+          if (call.over) return
+          finish()
+          if (leave()) return metrics.levels(permits.taken, permits.waiting)
+          call.abort?.()
+          giveBack()
+        }
+        call.end = end
+        const ending = (): void => {
+          end()
+          resume(Effect.fail(closed(operation, call.delivered && isDelivery(operation) ? "unknown" : undefined)))
+        }
+        const fail = (error: ServiceError): void => {
+          if (call.over) return
+          finish()
+          // Of a reply that cannot be read, the body is still open.
+          call.abort?.()
+          giveBack()
+          resume(Effect.fail(error))
+        }
+        set.add(ending)
+        const asked = performance.now()
+        leave = permits.take(1, () => {
+          metrics.levels(permits.taken, permits.waiting)
+          metrics.waited(performance.now() - asked)
+          if (options.own) {
+            const giveUp = (): void => fail(noCredentials(service, operation, consumed !== true))
+            unsent.set(call, { looks: 0, giveUp })
+            watchUnsent()
           }
-        )
-      })
-      if (permits.waiting > 0) {
-        metrics.levels(permits.taken, permits.waiting)
-        if (onBody !== undefined) watchPaused()
+          transmit(command, call).then(
+            (value) => {
+              const reply = value as Reply
+              const body = onBody === undefined ? undefined : readableOf(reply)
+              if (body === null) return fail(notReadable(service, operation))
+              if (call.over) return void body?.destroy()
+              finish()
+              if (body === undefined) {
+                giveBack()
+              } else {
+                untilClosed(operation, body, isResumable(reply), giveBack)
+                onBody?.(body)
+              }
+              resume(Effect.succeed({ reply, headers: call.headers }))
+            },
+            (cause: unknown) => {
+              const { delivered, doubtful } = call
+              const circumstances = { consumed, delivered, doubtful: options.own ? doubtful : undefined }
+              fail(toServiceError(service, operation, cause, circumstances))
+            }
+          )
+        })
+        if (permits.waiting > 0) {
+          metrics.levels(permits.taken, permits.waiting)
+          if (onBody !== undefined) watchPaused()
+        }
       }
-    }
-    const cancel = (): Effect.Effect<void> => {
-      // Before the request handler has met it nothing was sent.
-      if (!(outlives && call.met && call.delivered)) call.end()
-      return Effect.void
-    }
-    return uninterruptibleMask((restore) => cancellable(restore, { start, cancel }))
-  }
+      const cancel = (): Effect.Effect<void> => {
+        // Before the request handler has met it nothing was sent.
+        if (!(outlives && call.met && call.delivered)) call.end()
+        return Effect.void
+      }
+      return cancellable(restore, { start, cancel })
+    })
 
   /** A download that is open when the client closes fails. */
   const untilClosed = (operation: string, body: Readable, resumable: boolean, giveBack: () => void): void => {

@@ -29,42 +29,48 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
   const fifo = queueUrl.endsWith(".fifo")
   const name = new URL(queueUrl).pathname.split("/").at(-1) ?? ""
 
-  /** A reply by whatever may be at the address: its fields are looked at one by one. */
+  /**
+   * A reply by whatever may be at the address: its fields are looked at one by one. The effect may be run again, and sends
+   * another request then.
+   */
   const request = <Reply>(
     operation: string,
-    command: Command,
+    command: () => Command,
     lane: Call.Lane = "prompt"
-  ): Effect.Effect<Reply, ServiceError> => {
-    const call = Call.make({ lane })
-    return Effect.flatMap(
-      transport.send<Reply>(operation, command, { call }),
-      (reply) =>
-        isOther(call) ? Effect.fail(malformedReply(operation, "the reply is not one of SQS")) : Effect.succeed(reply)
-    )
-  }
+  ): Effect.Effect<Reply, ServiceError> =>
+    Effect.suspend(() => {
+      const call = Call.make({ lane })
+      return Effect.filterOrFail(
+        transport.send<Reply>(operation, command(), { call }),
+        () => !isOther(call),
+        () => malformedReply(operation, "the reply is not one of SQS")
+      )
+    })
 
   const receive = ({ max, visibilitySeconds, waitSeconds }: ReceiveRequest) =>
-    Effect.suspend(() =>
+    Effect.flatMap(
       request<ReceiveMessageCommandOutput>(
         "ReceiveMessage",
-        new sdk.ReceiveMessageCommand({
-          QueueUrl: queueUrl,
-          MaxNumberOfMessages: max,
-          WaitTimeSeconds: waitSeconds,
-          VisibilityTimeout: visibilitySeconds,
-          MessageSystemAttributeNames: [...systemAttributes],
-          // The name that it had before, which some servers know alone.
-          AttributeNames: [...systemAttributes] as Array<QueueAttributeName>,
-          MessageAttributeNames: ["All"],
-          // The SDK's attempts after a lost reply get the messages that it had.
-          ...(fifo ? { ReceiveRequestAttemptId: globalThis.crypto.randomUUID() } : {})
-        }),
+        () =>
+          new sdk.ReceiveMessageCommand({
+            QueueUrl: queueUrl,
+            MaxNumberOfMessages: max,
+            WaitTimeSeconds: waitSeconds,
+            VisibilityTimeout: visibilitySeconds,
+            MessageSystemAttributeNames: [...systemAttributes],
+            // The name that it had before, which some servers know alone.
+            AttributeNames: [...systemAttributes] as Array<QueueAttributeName>,
+            MessageAttributeNames: ["All"],
+            // The SDK's attempts after a lost reply get the messages that it had.
+            ...(fifo ? { ReceiveRequestAttemptId: globalThis.crypto.randomUUID() } : {})
+          }),
         "lasting"
-      )
-    ).pipe(Effect.flatMap((reply) => received(name, reply.Messages)))
+      ),
+      ({ Messages }) => received(name, Messages)
+    )
 
   /** A batch without data of its own in the answers. */
-  const settle = (operation: string, count: number, command: Command) =>
+  const settle = (operation: string, count: number, command: () => Command) =>
     Effect.flatMap(request<BatchReply>(operation, command), (reply) => {
       const answers = answersOf(operation, count, reply)
       return answers === undefined
@@ -103,50 +109,51 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
       settle(
         "DeleteMessageBatch",
         receipts.length,
-        new sdk.DeleteMessageBatchCommand({
-          QueueUrl: queueUrl,
-          Entries: receipts.map((receipt, index) => ({ Id: entryId(index), ReceiptHandle: receipt }))
-        })
+        () =>
+          new sdk.DeleteMessageBatchCommand({
+            QueueUrl: queueUrl,
+            Entries: receipts.map((receipt, index) => ({ Id: entryId(index), ReceiptHandle: receipt }))
+          })
       ),
 
     setVisibility: (changes) =>
       settle(
         "ChangeMessageVisibilityBatch",
         changes.length,
-        new sdk.ChangeMessageVisibilityBatchCommand({
-          QueueUrl: queueUrl,
-          Entries: changes.map(({ receipt, seconds }, index) => ({
-            Id: entryId(index),
-            ReceiptHandle: receipt,
-            VisibilityTimeout: seconds
-          }))
-        })
+        () =>
+          new sdk.ChangeMessageVisibilityBatchCommand({
+            QueueUrl: queueUrl,
+            Entries: changes.map(({ receipt, seconds }, index) => ({
+              Id: entryId(index),
+              ReceiptHandle: receipt,
+              VisibilityTimeout: seconds
+            }))
+          })
       ),
 
     attributes: Effect.flatMap(
-      Effect.suspend(() =>
-        request<GetQueueAttributesCommandOutput>(
-          "GetQueueAttributes",
-          new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["All"] })
-        )
+      request<GetQueueAttributesCommandOutput>(
+        "GetQueueAttributes",
+        () => new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["All"] })
       ),
       ({ Attributes }) =>
         Either.mapLeft(QueueAttributes.decode(Attributes), (detail) => malformedReply("GetQueueAttributes", detail))
     ),
 
     purge: Effect.asVoid(
-      Effect.suspend(() => request("PurgeQueue", new sdk.PurgeQueueCommand({ QueueUrl: queueUrl })))
+      request("PurgeQueue", () => new sdk.PurgeQueueCommand({ QueueUrl: queueUrl }))
     ),
 
     startMove: ({ from, maxPerSecond, to }) =>
       Effect.flatMap(
         request<StartMessageMoveTaskCommandOutput>(
           "StartMessageMoveTask",
-          new sdk.StartMessageMoveTaskCommand({
-            SourceArn: from,
-            DestinationArn: to,
-            ...(maxPerSecond === undefined ? {} : { MaxNumberOfMessagesPerSecond: maxPerSecond })
-          })
+          () =>
+            new sdk.StartMessageMoveTaskCommand({
+              SourceArn: from,
+              DestinationArn: to,
+              ...(maxPerSecond === undefined ? {} : { MaxNumberOfMessagesPerSecond: maxPerSecond })
+            })
         ),
         ({ TaskHandle }) =>
           TaskHandle === undefined || TaskHandle === ""
@@ -160,7 +167,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
       Effect.flatMap(
         request<ListMessageMoveTasksCommandOutput>(
           "ListMessageMoveTasks",
-          new sdk.ListMessageMoveTasksCommand({ SourceArn: from, MaxResults: 10 })
+          () => new sdk.ListMessageMoveTasksCommand({ SourceArn: from, MaxResults: 10 })
         ),
         ({ Results = [] }) =>
           Array.isArray(Results) && Results.every((task) => typeof task?.Status === "string")
@@ -170,13 +177,13 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
 
     cancelMove: (handle) =>
       Effect.asVoid(
-        request("CancelMessageMoveTask", new sdk.CancelMessageMoveTaskCommand({ TaskHandle: handle }))
+        request("CancelMessageMoveTask", () => new sdk.CancelMessageMoveTaskCommand({ TaskHandle: handle }))
       ),
 
     check: Effect.flatMap(
-      transport.send<GetQueueAttributesCommandOutput>(
+      request<GetQueueAttributesCommandOutput>(
         "GetQueueAttributes",
-        new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] })
+        () => new sdk.GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] })
       ),
       ({ Attributes }) =>
         Attributes?.["QueueArn"] === undefined
