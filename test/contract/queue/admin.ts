@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { bodies, type Can, makeQueue, pass, receiveAll, sendAll, type TestQueue, type Tests } from "./subject.ts"
+import { bodies, makeQueue, type Needing, pass, receiveAll, sendAll, type TestQueue, type Tests } from "./subject.ts"
 
 /** Receives all that is there, twice with a visibility that ends at once, and then looks again. */
 const wearOut = (queue: TestQueue) =>
@@ -15,7 +15,7 @@ const wearOut = (queue: TestQueue) =>
     expect(yield* receiveAll(queue)).toEqual([])
   })
 
-export const admin = (it: Tests, can: Can): void => {
+export const admin = (it: Tests, needs: Needing): void => {
   for (const fifo of [false, true]) {
     it.effect(`describes a ${fifo ? "FIFO" : "standard"} queue`, () =>
       Effect.gen(function*() {
@@ -30,8 +30,7 @@ export const admin = (it: Tests, can: Can): void => {
           fifo,
           maxMessageSize: 1_048_576,
           contentBasedDeduplication: fifo ? true : undefined,
-          redrivePolicy: { deadLetterQueueArn: expect.stringMatching(/^arn:aws:sqs:/), maxReceiveCount: 7 },
-          ...(can("counts") ? { visible: 2, inFlight: 1, delayed: fifo ? 0 : 1 } : {})
+          redrivePolicy: { deadLetterQueueArn: expect.stringMatching(/^arn:aws:sqs:/), maxReceiveCount: 7 }
         })
         expect(Duration.toSeconds(attributes.visibilityTimeout)).toBe(30)
         expect(Duration.toDays(attributes.retention)).toBe(4)
@@ -62,7 +61,16 @@ export const admin = (it: Tests, can: Can): void => {
       })
     }))
 
-  it.effect("is emptied by purge, with what is in flight, if it is named", () =>
+  needs("counts", "counts what is visible, in flight and delayed", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: false })
+      yield* sendAll(queue, [1, 2, 3])
+      yield* queue.service.enqueue(4, { delay: "15 minutes" })
+      yield* queue.backend.receive({ max: 1, waitSeconds: 0, visibilitySeconds: 30 })
+      expect(yield* queue.service.attributes).toMatchObject({ visible: 2, inFlight: 1, delayed: 1 })
+    }))
+
+  needs("purgesInFlight", "is emptied by purge, with what is in flight, if it is named", () =>
     Effect.gen(function*() {
       const queue = yield* makeQueue({ fifo: false })
       yield* sendAll(queue, [1, 2, 3])
@@ -82,38 +90,34 @@ export const admin = (it: Tests, can: Can): void => {
       expect(bodies(yield* receiveAll(queue))).toEqual(["after"])
     }))
 
-  if (can("deadLetters")) {
-    for (const fifo of [false, true]) {
-      it.effect(`puts aside what was received too often (${fifo ? "FIFO" : "standard"})`, () =>
-        Effect.gen(function*() {
-          const queue = yield* makeQueue({ fifo, maxReceiveCount: 2 })
-          yield* sendAll(queue, ["a"])
-          yield* wearOut(queue)
-          expect(yield* queue.deadLetters).toEqual(["\"a\""])
-          yield* sendAll(queue, ["b"])
-          expect(bodies(yield* receiveAll(queue))).toEqual(["b"])
-        }))
-    }
-  }
-
-  if (can("moves")) {
-    it.effect("moves dead letters back, and tells how far it is", () =>
+  for (const fifo of [false, true]) {
+    it.effect(`puts aside what was received too often (${fifo ? "FIFO" : "standard"})`, () =>
       Effect.gen(function*() {
-        const queue = yield* makeQueue({ fifo: false, maxReceiveCount: 2 })
-        yield* sendAll(queue, [1, 2, 3])
+        const queue = yield* makeQueue({ fifo, maxReceiveCount: 2 })
+        yield* sendAll(queue, ["a"])
         yield* wearOut(queue)
-        const fiber = yield* Effect.fork(Stream.runCollect(queue.service.redrive({ interval: "100 millis" })))
-        // The second time by the clock of the test, if it has one.
-        for (let time = 0; time < 20; time++) yield* pass(0.1)
-        const progress = Array.from(yield* Fiber.join(fiber))
-        expect(progress.at(-1)).toEqual({ status: "completed", moved: 3, toMove: 3 })
-        expect(progress.slice(0, -1).every(({ status }) => status === "running")).toBe(true)
-        const back = yield* receiveAll(queue)
-        expect(new Set(bodies(back))).toEqual(new Set([1, 2, 3]))
-        // It can be done again; there is nothing.
-        const again = yield* Effect.fork(Stream.runCollect(queue.service.redrive({ interval: "100 millis" })))
-        for (let time = 0; time < 20; time++) yield* pass(0.1)
-        expect(Array.from(yield* Fiber.join(again)).at(-1)).toMatchObject({ status: "completed", moved: 0 })
+        expect(yield* queue.deadLetters).toEqual(["\"a\""])
+        yield* sendAll(queue, ["b"])
+        expect(bodies(yield* receiveAll(queue))).toEqual(["b"])
       }))
   }
+
+  needs("moves", "moves dead letters back, and tells how far it is", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: false, maxReceiveCount: 2 })
+      yield* sendAll(queue, [1, 2, 3])
+      yield* wearOut(queue)
+      const fiber = yield* Effect.fork(Stream.runCollect(queue.service.redrive({ interval: "100 millis" })))
+      // The second time by the clock of the test, if it has one.
+      for (let time = 0; time < 20; time++) yield* pass(0.1)
+      const progress = Array.from(yield* Fiber.join(fiber))
+      expect(progress.at(-1)).toEqual({ status: "completed", moved: 3, toMove: 3 })
+      expect(progress.slice(0, -1).every(({ status }) => status === "running")).toBe(true)
+      const back = yield* receiveAll(queue)
+      expect(new Set(bodies(back))).toEqual(new Set([1, 2, 3]))
+      // It can be done again; there is nothing.
+      const again = yield* Effect.fork(Stream.runCollect(queue.service.redrive({ interval: "100 millis" })))
+      for (let time = 0; time < 20; time++) yield* pass(0.1)
+      expect(Array.from(yield* Fiber.join(again)).at(-1)).toMatchObject({ status: "completed", moved: 0 })
+    }))
 }

@@ -2,8 +2,8 @@ import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import {
   bodies,
-  type Can,
   makeQueue,
+  type Needing,
   only,
   pass,
   receipts,
@@ -21,7 +21,7 @@ const nothingIsLeft = (queue: TestQueue) =>
     expect(yield* receiveAll(queue)).toEqual([])
   })
 
-export const settling = (it: Tests, can: Can): void => {
+export const settling = (it: Tests, needs: Needing): void => {
   it.effect("deletes messages, the same one twice too", () =>
     Effect.gen(function*() {
       const queue = yield* makeQueue({ fifo: false })
@@ -35,7 +35,7 @@ export const settling = (it: Tests, can: Can): void => {
       yield* nothingIsLeft(queue)
     }))
 
-  it.effect("says yes to an old receipt, and deletes nothing", () =>
+  needs("ignoresOldReceipts", "says yes to an old receipt, and deletes nothing", () =>
     Effect.gen(function*() {
       const queue = yield* makeQueue({ fifo: false })
       yield* sendAll(queue, ["a"])
@@ -48,16 +48,14 @@ export const settling = (it: Tests, can: Can): void => {
       expect(valid).not.toEqual(old)
     }))
 
-  if (can("namesBadReceipts")) {
-    it.effect("tells for each message whether it was deleted", () =>
-      Effect.gen(function*() {
-        const queue = yield* makeQueue({ fifo: false })
-        yield* sendAll(queue, [1, 2])
-        const [one = "", two = ""] = receipts(yield* receiveAll(queue, 1))
-        expect(yield* queue.backend.delete([one, "nonsense", two])).toMatchObject([undefined, refused, undefined])
-        yield* nothingIsLeft(queue)
-      }))
-  }
+  needs("namesBadReceipts", "tells for each message whether it was deleted", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: false })
+      yield* sendAll(queue, [1, 2])
+      const [one = "", two = ""] = receipts(yield* receiveAll(queue, 1))
+      expect(yield* queue.backend.delete([one, "nonsense", two])).toMatchObject([undefined, refused, undefined])
+      yield* nothingIsLeft(queue)
+    }))
 
   it.effect("deletes a message whose visibility has ended, if nobody has it", () =>
     Effect.gen(function*() {
@@ -95,15 +93,13 @@ export const settling = (it: Tests, can: Can): void => {
       yield* only(yield* receiveAll(queue))
     }))
 
-  if (can("refusesVisibleMessages")) {
-    it.effect("does not change the visibility of what is visible", () =>
-      Effect.gen(function*() {
-        const queue = yield* makeQueue({ fifo: false })
-        yield* sendAll(queue, ["a"])
-        const [receipt = ""] = receipts(yield* receiveAll(queue, 1))
-        yield* pass(1.1)
-        expect(yield* queue.backend.setVisibility([{ receipt, seconds: 30 }])).toMatchObject([refused])
-        yield* only(yield* receiveAll(queue))
-      }))
-  }
+  needs("refusesVisibleMessages", "does not change the visibility of what is visible", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: false })
+      yield* sendAll(queue, ["a"])
+      const [receipt = ""] = receipts(yield* receiveAll(queue, 1))
+      yield* pass(1.1)
+      expect(yield* queue.backend.setVisibility([{ receipt, seconds: 30 }])).toMatchObject([refused])
+      yield* only(yield* receiveAll(queue))
+    }))
 }

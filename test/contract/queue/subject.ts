@@ -1,28 +1,35 @@
 /** A backend of Queue under test, and what its tests share. */
-import type { Vitest } from "@effect/vitest"
+import { expect, type Vitest } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { QueueBackend, RawMessage } from "../../../src/aws/internal/queue/backend.ts"
 import type { EnqueueOptions, QueueService } from "../../../src/aws/Queue.ts"
 import type { ServiceError } from "../../../src/Errors.ts"
 
-/** What SQS does and not every server. `abilities.ts` tests which server does what. */
+/** What SQS does and not every server. The tests of it fail where it is said to be missing. */
 export type Ability =
+  /** A poll that was aborted takes no message that comes afterwards. */
+  | "endsAbortedPolls"
+  /** An old receipt deletes nothing once the message was received again. */
+  | "ignoresOldReceipts"
+  /** While a message of a group is in flight, no other of it is given. */
+  | "blocksGroups"
+  /** A duplicate is answered with the id of the first. */
+  | "answersDuplicates"
+  /** A purge also deletes what is in flight. */
+  | "purgesInFlight"
   /** A receipt that never was one is an error of its entry in DeleteMessageBatch. */
   | "namesBadReceipts"
   /** The visibility of a message that is not in flight cannot be changed. */
   | "refusesVisibleMessages"
   /** On a FIFO queue a message whose visibility has ended cannot be deleted by that receipt. */
   | "refusesLateFifoDeletes"
-  /** The first receive is counted as one, the second as two. */
-  | "countsReceives"
   /** One receive may give several messages of one group. */
   | "severalOfOneGroup"
-  /** A message that was received too often goes to the dead-letter queue. */
-  | "deadLetters"
   /** StartMessageMoveTask and what belongs to it. */
   | "moves"
-  /** Deletes are seen at once in the counts of GetQueueAttributes. */
+  /** What is in flight or delayed is not counted as visible. */
   | "counts"
 
 export interface QueueOptions {
@@ -47,7 +54,18 @@ export class Subject extends Context.Tag("test/Subject")<Subject, {
 
 export type Tests = Vitest.MethodsNonLive<Subject>
 
-export type Can = (ability: Ability) => boolean
+/** Makes a test of what not every server does. Where it is said to be missing the test must fail. */
+export type Needing = (
+  ability: Ability,
+  title: string,
+  test: () => Effect.Effect<void, unknown, Subject>
+) => void
+
+export const needing = (it: Tests, cannot: ReadonlyArray<Ability>): Needing => (ability, title, test) => {
+  if (!cannot.includes(ability)) return it.effect(title, test)
+  it.effect(`${title}: NOT HERE`, () =>
+    Effect.map(Effect.exit(test()), (exit) => expect(Exit.isFailure(exit), ability).toBe(true)))
+}
 
 export const makeQueue = (options: QueueOptions): Effect.Effect<TestQueue, never, Subject> =>
   Effect.flatMap(Subject, ({ make }) => make(options))

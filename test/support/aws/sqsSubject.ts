@@ -12,10 +12,16 @@ import type { ConfigurationError } from "../../../src/Errors.ts"
 import { type Ability, receiveAll, Subject, type TestQueue } from "../../contract/queue/subject.ts"
 import { settings } from "./settings.ts"
 
-/** The servers, and what each cannot do. Queue.servers.integration.test.ts compares the two. */
+/** The servers, and what each cannot do. The contract fails where it is not so. */
 export const cannot = {
-  fauxqs: [],
-  "local-aws-sqs": []
+  fauxqs: [
+    ...["endsAbortedPolls", "namesBadReceipts", "refusesVisibleMessages"] as const,
+    ...["refusesLateFifoDeletes", "severalOfOneGroup", "moves"] as const
+  ],
+  "local-aws-sqs": [
+    ...["endsAbortedPolls", "ignoresOldReceipts", "refusesVisibleMessages"] as const,
+    ...["blocksGroups", "answersDuplicates", "counts", "purgesInFlight"] as const
+  ]
 } satisfies Record<string, ReadonlyArray<Ability>>
 
 export type SqsServerName = keyof typeof cannot
@@ -66,7 +72,10 @@ export const onEndpoint = (endpoint: string): Layer.Layer<Subject, Configuration
             const deadLetterUrl = yield* create(client, `${name}-dead${suffix}`, kind)
             const url = yield* create(client, `${name}${suffix}`, {
               ...kind,
-              RedrivePolicy: JSON.stringify({ deadLetterTargetArn: yield* arnOf(client, deadLetterUrl), maxReceiveCount })
+              RedrivePolicy: JSON.stringify({
+                deadLetterTargetArn: yield* arnOf(client, deadLetterUrl),
+                maxReceiveCount
+              })
             })
             const dead = yield* queueAt(client, deadLetterUrl)
             const deadLetters = Effect.map(receiveAll(dead), (messages) => messages.map(({ body }) => body))
