@@ -1,6 +1,6 @@
 /** Storage and Queue on the fault server. */
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
-import { SQSClient } from "@aws-sdk/client-sqs"
+import { SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -34,12 +34,17 @@ export const withStorage: Run<Storage.Service> = (run) =>
   }).pipe(Effect.provide(Faults.layer))
 
 /** Queue as it is set up in production. */
-export const withQueue: Run<Queue.Service> = (run) =>
+export const withQueue: Run<Queue.Service> = (run) => queueAt(queueUrl)(run)
+
+/** The same, with a FIFO queue. */
+export const withFifoQueue: Run<Queue.Service> = (run) => queueAt(`${queueUrl}.fifo`)(run)
+
+const queueAt = (url: string): Run<Queue.Service> => (run) =>
   Effect.gen(function*() {
     const server = yield* Faults
     return yield* Effect.flatMap(Queue, (queue) => run(queue, server)).pipe(
       Effect.provide(
-        Layer.orDie(Layer.provide(Queue.layer, settings(server.endpoint, { AWS_SQS_QUEUE_URL: queueUrl })))
+        Layer.orDie(Layer.provide(Queue.layer, settings(server.endpoint, { AWS_SQS_QUEUE_URL: url })))
       )
     )
   }).pipe(Effect.provide(Faults.layer))
@@ -84,16 +89,17 @@ export const ownStorage = (
 export const injectedStorage: Run<Storage.Service> = (run) =>
   onClient((server) => closing(() => new S3Client({ ...oneAttempt(server), forcePathStyle: true })), run)
 
-/** Queue with a client that makes one attempt, with short deadlines. */
+/** Queue with an injected client that makes one attempt, with short deadlines. */
 export const impatientQueue: Run<Queue.Service> = (run) =>
+  queueOnClient({ requestHandler: { connectionTimeout: 300, socketTimeout: 600 } })(run)
+
+/** Queue with an injected client, which has the SDK's own request handler, and makes one attempt. */
+export const injectedQueue: Run<Queue.Service> = (run) => queueOnClient({})(run)
+
+const queueOnClient = (config: SQSClientConfig): Run<Queue.Service> => (run) =>
   Effect.scoped(Effect.gen(function*() {
     const server = yield* Faults
-    const client = yield* closing(() =>
-      new SQSClient({
-        ...oneAttempt(server),
-        requestHandler: { connectionTimeout: 300, socketTimeout: 600 }
-      })
-    )
+    const client = yield* closing(() => new SQSClient({ ...oneAttempt(server), ...config }))
     return yield* Effect.orDie(Queue.make({ url: queueUrl })).pipe(
       Effect.flatMap((queue) => run(queue, server)),
       Effect.provide(Sqs.fromClient(client))
