@@ -67,11 +67,8 @@ export const make = (kind: QueueKind, maxReceiveCount?: number): MemoryBackend =
   const somethingNew = (now: number, deadline: number): Effect.Effect<void> => {
     changed ??= Deferred.unsafeMake<void>(FiberId.none)
     const until = Math.min(queue.timers.next, deadline)
-    // The one that loses must be interruptible, also where the poll is not.
-    return Effect.raceFirst(
-      Effect.interruptible(Deferred.await(changed)),
-      Effect.interruptible(Effect.sleep(Duration.millis(until - now)))
-    )
+    // Interruptible, for the timeout, also where the poll is not. (Effect.raceFirst may hang when it is interrupted.)
+    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Deferred.await(changed)), until - now))
   }
 
   const receive = ({ max, visibilitySeconds, waitSeconds }: ReceiveRequest) => {

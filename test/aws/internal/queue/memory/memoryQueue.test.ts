@@ -5,6 +5,7 @@ import * as TestClock from "effect/TestClock"
 import type { QueueBackend } from "../../../../../src/aws/internal/queue/backend.ts"
 import { internals } from "../../../../../src/aws/internal/queue/service.ts"
 import { Queue } from "../../../../../src/aws/Queue.ts"
+import { interruptAt, interruptEverywhere } from "../../../../support/aws/interruptAt.ts"
 
 const backend: Effect.Effect<QueueBackend, never, Queue> = Effect.map(Queue, (queue) => queue[internals].backend)
 const now = { max: 10, waitSeconds: 0, visibilitySeconds: 30 }
@@ -48,6 +49,20 @@ describe("a queue in memory", () => {
       expect(yield* came(empty)).toEqual([])
     }).pipe(Effect.provide(Queue.layerMemory)))
 
+  it.effect("wakes polls that do not let themselves be interrupted, and lets them end", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      const port = yield* backend
+      const poll = Effect.uninterruptible(port.receive({ ...now, waitSeconds: 20 }))
+      const empty = yield* Effect.fork(poll)
+      yield* TestClock.adjust("20 seconds")
+      expect(yield* Fiber.join(empty)).toEqual([])
+      const fiber = yield* Effect.fork(poll)
+      yield* TestClock.adjust("1 seconds")
+      yield* queue.enqueue(1)
+      expect(yield* Fiber.join(fiber)).toHaveLength(1)
+    }).pipe(Effect.provide(Queue.layerMemory)))
+
   it.effect("takes 10,000 messages through in no time", () =>
     Effect.gen(function*() {
       const queue = yield* Queue
@@ -62,4 +77,49 @@ describe("a queue in memory", () => {
       }
       expect(seen.map(Number)).toEqual(Array.from({ length: 10_000 }, (_, n) => n))
     }).pipe(Effect.provide(Queue.layerMemoryFifo)))
+
+  it.live("loses no message to an interruption of whoever does not let itself be interrupted", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      const port = yield* backend
+      let sent = 0
+      const seen: Array<string> = []
+      const step = Effect.sync(() => sent++).pipe(
+        Effect.flatMap((n) => queue.enqueue(n)),
+        Effect.zipRight(
+          Effect.uninterruptible(Effect.map(port.receive({ ...now, waitSeconds: 0 }), (messages) => {
+            for (const { body } of messages) seen.push(body)
+          }))
+        )
+      )
+      yield* interruptEverywhere(step)
+      seen.push(...(yield* port.receive(now)).map(({ body }) => body))
+      expect(new Set(seen).size).toBe(seen.length)
+      const { inFlight, visible } = yield* queue.attributes
+      expect([visible, inFlight]).toEqual([0, seen.length])
+    }).pipe(Effect.provide(Queue.layerMemory)))
+
+  it.live("leaves nothing behind of polls that are interrupted while they wait", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      const port = yield* backend
+      for (let steps = 1; steps < 60; steps++) yield* interruptAt(port.receive({ ...now, waitSeconds: 0.01 }), steps)
+      yield* queue.enqueue(1)
+      expect(yield* port.receive(now)).toHaveLength(1)
+    }).pipe(Effect.provide(Queue.layerMemory)))
+
+  it.effect("keeps a message invisible for 12 hours after a receive at most", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      const port = yield* backend
+      yield* queue.enqueue(1)
+      const [message] = yield* port.receive({ ...now, visibilitySeconds: 43_200 })
+      const receipt = message?.receipt ?? ""
+      expect(yield* port.setVisibility([{ receipt, seconds: 43_200 }])).toEqual([undefined])
+      yield* TestClock.adjust("1 seconds")
+      expect(yield* port.setVisibility([{ receipt, seconds: 43_200 }, { receipt, seconds: 43_199 }])).toMatchObject([
+        { reason: "InvalidRequest" },
+        undefined
+      ])
+    }).pipe(Effect.provide(Queue.layerMemory)))
 })
