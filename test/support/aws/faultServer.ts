@@ -80,9 +80,10 @@ async function start(): Promise<{ readonly server: FaultServer; readonly stop: (
       }
       setTimeout(() => {
         const body = Buffer.from(answer.body ?? "")
+        // Only AWS gives ids to requests, and it has no pages.
+        const isPage = answer.headers?.["content-type"] === "text/html"
         response.writeHead(answer.status, {
-          "x-amz-request-id": "REQ-1",
-          "x-amzn-requestid": "REQ-1",
+          ...(isPage ? {} : { "x-amz-request-id": "REQ-1", "x-amzn-requestid": "REQ-1" }),
           ...(answer.cutAfter === undefined ? {} : { "content-length": String(body.byteLength) }),
           ...answer.headers
         })

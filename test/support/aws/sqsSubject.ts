@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { startFauxqs } from "fauxqs"
 import { createSqsServer } from "local-aws-sqs"
+import { randomUUID } from "node:crypto"
 import type { AddressInfo } from "node:net"
 import { Sqs } from "../../../src/aws/Clients.ts"
 import { internals } from "../../../src/aws/internal/queue/service.ts"
@@ -58,11 +59,10 @@ export const onEndpoint = (endpoint: string): Layer.Layer<Subject, Configuration
   Layer.effect(
     Subject,
     Effect.map(Sqs, (client) => {
-      let made = 0
       return {
         make: ({ fifo, maxReceiveCount }) =>
           Effect.gen(function*() {
-            const name = `q${++made}`
+            const name = `q-${randomUUID()}`
             const kind = fifo ? { FifoQueue: "true", ContentBasedDeduplication: "true" } : {}
             const suffix = fifo ? ".fifo" : ""
             if (maxReceiveCount === undefined) {

@@ -42,7 +42,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
       const call = Call.make({ lane })
       return Effect.filterOrFail(
         transport.send<Reply>(operation, command(), { call }),
-        () => !isOther(call),
+        () => !isPage(call),
         () => malformedReply(operation, "the reply is not one of SQS")
       )
     })
@@ -193,10 +193,13 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
   }
 }
 
-/** Whether a reply says that it is no JSON. The SDK looks at the replies that must have content, and not at the others. */
-const isOther = ({ headers }: Call.Call): boolean => {
+/**
+ * Whether a reply says that it is no JSON, and has no id of a request: a page. The SDK does not look at what it needs
+ * nothing of. moto calls its JSON HTML, and gives ids.
+ */
+const isPage = ({ headers }: Call.Call): boolean => {
   const type = headers["content-type"]
-  return type !== undefined && !/json/i.test(type)
+  return type !== undefined && !/json/i.test(type) && headers["x-amzn-requestid"] === undefined
 }
 
 /** Those that can be handled. The others come again after their visibility; the redrive policy may know what to do. */
