@@ -1,7 +1,9 @@
 import { CreateQueueCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { createSqsServer } from "local-aws-sqs"
 import type { AddressInfo } from "node:net"
 import { Sqs } from "../../src/aws/Clients.ts"
@@ -47,15 +49,30 @@ describe("Queue.layer on SQS", () => {
       })
     }).pipe(Effect.provide(onFauxqs(standardQueue))))
 
-  it.live("passes on what SQS says: a FIFO queue requires an id, a queue does not exist", () =>
+  it.live("gives a FIFO queue that does not deduplicate by content an id for each message", () =>
     Effect.gen(function*() {
-      const strict = yield* Effect.provide(Queue, onFauxqs("strict.fifo"))
-      expect(strict).toBeDefined()
-      const wantsId = yield* Effect.flatMap(Queue, (queue) => Effect.flip(queue.enqueue(1, { messageGroupId: "g" })))
-        .pipe(
-          Effect.provide(onFauxqs("strict.fifo"))
+      const queue = yield* Queue
+      const server = yield* Fauxqs
+      const ids = Effect.sync(() =>
+        Array.from(
+          server.inspectQueue("strict.fifo")?.messages.ready ?? [],
+          (message) => message.messageDeduplicationId
         )
-      expect(wantsId).toMatchObject({ reason: "InvalidRequest", status: 400, operation: "SendMessage" })
+      )
+      yield* queue.enqueue(1, { messageGroupId: "g" })
+      yield* queue.enqueue(1, { messageGroupId: "g" })
+      yield* queue.enqueue(1, { messageGroupId: "g", messageDeduplicationId: "mine" })
+      const messages = Array.from({ length: 25 }, (_, n) => ({ payload: 1, messageGroupId: `g${n % 7}` }))
+      const results = yield* Stream.runCollect(queue.enqueueAll(messages))
+      expect(Array.from(results, Either.isRight)).toEqual(messages.map(() => true))
+      const seen = yield* ids
+      expect(new Set(seen).size).toBe(28)
+      expect(seen).toContain("mine")
+      for (const id of seen) if (id !== "mine") expect(id).toMatch(/^[0-9a-f-]{36}$/)
+    }).pipe(Effect.provide(onFauxqs("strict.fifo"))))
+
+  it.live("passes on what SQS says of a queue that does not exist", () =>
+    Effect.gen(function*() {
       const server = yield* Fauxqs
       const gone = Layer.provide(
         Queue.layer,

@@ -49,6 +49,44 @@ export const toServiceError = (
   })
 }
 
+/** What a reply says of one entry of a batch that failed. */
+export interface FailedEntry {
+  readonly code: unknown
+  readonly message: unknown
+  /** Whether the sender must change something. */
+  readonly senderFault: boolean
+  readonly attempts: number
+  readonly requestId: string | undefined
+  /** Whether an earlier attempt may have carried it out. */
+  readonly doubtful: boolean
+}
+
+/** The error of one entry of a batch whose reply has arrived: this attempt did not carry it out. */
+export const toEntryError = (service: AwsService, operation: string, entry: FailedEntry): ServiceError => {
+  const cause = Object.assign(new Error(textOf(entry.message) ?? ""), {
+    name: textOf(entry.code) ?? "Error",
+    // A code that is not known is told by whose fault it is.
+    $metadata: { httpStatusCode: entry.senderFault ? 400 : 500 }
+  })
+  const facts = factsOf(service, operation, cause)
+  const row = rowOf(facts)
+  const configuration = "setting" in row
+  const hint = row.hint(facts)
+  const requestId = wordOf(entry.requestId)
+  return new ServiceError({
+    service,
+    operation,
+    reason: row.reason,
+    // Throttling is told as the sender's fault by some.
+    retryable: !configuration && row.retryable(facts) && (!entry.senderFault || row.reason === "Throttled"),
+    attempts: entry.attempts,
+    ...(hint === undefined ? {} : { hint }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(entry.doubtful ? { outcome: "unknown" as const } : {}),
+    cause: cleaned(cause, { ...facts, status: undefined })
+  })
+}
+
 /** The error of a layer; none if no setting is the cause. */
 export const toConfigurationError = (service: AwsService, cause: unknown): Option.Option<ConfigurationError> => {
   const facts = factsOf(service, "", cause)

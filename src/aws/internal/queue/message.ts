@@ -4,8 +4,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { ServiceError } from "../../../Errors.ts"
 import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
-import { hasRefusedCharacter } from "./allowedCharacters.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
+import { toJson } from "./sending/payload.ts"
 
 /** The kind of queue that a message is for. `either`, a queue in memory, accepts what one of the two would accept. */
 export type QueueKind = "standard" | "fifo" | "either"
@@ -25,6 +25,8 @@ export interface EnqueueOptions {
   readonly delay?: Duration.DurationInput | undefined
   /** At most 10, sent as the types String, Number and Binary. */
   readonly attributes?: Readonly<Record<string, MessageAttributes.AttributeValue>> | undefined
+  /** The header of X-Ray (`Root=1-…;Parent=…;Sampled=1`), sent as `AWSTraceHeader`. It does not count in the size. */
+  readonly traceHeader?: string | undefined
 }
 
 /** A message that has passed the checks. */
@@ -35,52 +37,73 @@ export interface Message {
   readonly messageDeduplicationId: string | undefined
   readonly delaySeconds: number
   readonly attributes: MessageAttributes.MessageAttributes
+  readonly traceHeader: string | undefined
 }
 
-/** The largest message that SQS accepts, attributes included, in bytes. */
-const maxSize = 1_048_576
+/** The largest message that SQS accepts, and the largest batch, attributes included, in bytes. */
+export const maxSize = 1_048_576
 
 const maxDelaySeconds = 900
 
+/** What a queue accepts. */
+export interface Rules {
+  readonly kind: QueueKind
+  /** In bytes. Default: {@link maxSize}. */
+  readonly maxSize?: number | undefined
+}
+
+/** `body` is the JSON of {@link encode}. */
 export const check = (
   operation: string,
-  kind: QueueKind,
+  rules: Rules,
   body: string,
   options: EnqueueOptions
-): Either.Either<Message, ServiceError> =>
-  Either.gen(function*() {
-    if (hasRefusedCharacter(body)) yield* refuse("payload", "contains U+FFFE or U+FFFF, which SQS refuses")
-    const messageGroupId = yield* id("messageGroupId", options.messageGroupId)
-    const messageDeduplicationId = yield* id("messageDeduplicationId", options.messageDeduplicationId)
-    const delaySeconds = yield* delay(options.delay)
-    const attributes = yield* MessageAttributes.check(options.attributes)
-    if (kind === "fifo" && messageGroupId === undefined) yield* refuse("messageGroupId", "is required by a FIFO queue")
-    if (messageDeduplicationId !== undefined && (kind === "standard" || messageGroupId === undefined)) {
-      yield* refuse(
-        "messageDeduplicationId",
-        "is only for FIFO queues",
-        "leave it out, or use a FIFO queue and a messageGroupId"
-      )
-    }
-    if (delaySeconds > 0 && (kind === "fifo" || messageDeduplicationId !== undefined)) {
-      yield* refuse("delay", "is only for standard queues", "set the delay of the FIFO queue itself")
-    }
-    return { body, messageGroupId, messageDeduplicationId, delaySeconds, attributes }
-  }).pipe(
-    Either.mapLeft((refusal) => invalidInput("SQS", operation, refusal)),
-    Either.filterOrLeft((message) => sizeOf(message) <= maxSize, (message) => tooLarge(operation, sizeOf(message)))
-  )
+): Either.Either<Message, ServiceError> => {
+  const checked = checkOptions(rules.kind, body, options)
+  if (Either.isLeft(checked)) return Either.left(invalidInput("SQS", operation, checked.left))
+  const size = sizeOf(checked.right)
+  const most = rules.maxSize ?? maxSize
+  return size <= most ? Either.right(checked.right) : Either.left(tooLarge(operation, size, most))
+}
 
-/** The payload as JSON. Numbers that JSON would turn into null are refused. */
+const checkOptions = (kind: QueueKind, body: string, options: EnqueueOptions): Either.Either<Message, Refusal> => {
+  const { messageDeduplicationId, messageGroupId, traceHeader } = options
+  if (!isId(messageGroupId)) return refuse("messageGroupId", wantedId)
+  if (!isId(messageDeduplicationId)) return refuse("messageDeduplicationId", wantedId)
+  const delaySeconds = delay(options.delay)
+  if (Either.isLeft(delaySeconds)) return Either.left(delaySeconds.left)
+  const attributes = MessageAttributes.check(options.attributes)
+  if (Either.isLeft(attributes)) return Either.left(attributes.left)
+  if (traceHeader !== undefined && !isTraceHeader(traceHeader)) {
+    return refuse(
+      "traceHeader",
+      "must be a header of X-Ray, such as Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+    )
+  }
+  if (kind === "fifo" && messageGroupId === undefined) return refuse("messageGroupId", "is required by a FIFO queue")
+  if (messageDeduplicationId !== undefined && (kind === "standard" || messageGroupId === undefined)) {
+    return refuse(
+      "messageDeduplicationId",
+      "is only for FIFO queues",
+      "leave it out, or use a FIFO queue and a messageGroupId"
+    )
+  }
+  if (delaySeconds.right > 0 && (kind === "fifo" || messageDeduplicationId !== undefined)) {
+    return refuse("delay", "is only for standard queues", "set the delay of the FIFO queue itself")
+  }
+  return Either.right({
+    body,
+    messageGroupId,
+    messageDeduplicationId,
+    delaySeconds: delaySeconds.right,
+    attributes: attributes.right,
+    traceHeader
+  })
+}
+
+/** The payload as JSON. A payload that JSON would change is refused. */
 export const encode = (operation: string, payload: unknown): Either.Either<string, ServiceError> =>
-  Either.try({
-    try: () =>
-      JSON.stringify(payload, (_, value: unknown) => {
-        if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError("not finite")
-        return value
-      }) as string | undefined,
-    catch: () => unserialisable(operation)
-  }).pipe(Either.flatMap((body) => Either.fromNullable(body, () => unserialisable(operation))))
+  Either.mapLeft(toJson(payload), (refusal) => invalidInput("SQS", operation, refusal))
 
 /** The payload as JSON with one more field. Refuses a payload that is not an object in JSON. */
 export const encodeWith = (
@@ -95,15 +118,7 @@ export const encodeWith = (
         invalidInput("SQS", operation, { field: "payload", detail: "must be an object to take a timestamp" })
       ))
 
-const unserialisable = (operation: string): ServiceError =>
-  invalidInput("SQS", operation, {
-    field: "payload",
-    detail:
-      "cannot be written as JSON: it is undefined or a function, refers to itself, or contains a bigint or a number"
-      + " that is not finite"
-  })
-
-const tooLarge = (operation: string, size: number): ServiceError =>
+const tooLarge = (operation: string, size: number, most: number): ServiceError =>
   new ServiceError({
     service: "SQS",
     operation,
@@ -111,20 +126,26 @@ const tooLarge = (operation: string, size: number): ServiceError =>
     retryable: false,
     attempts: 0,
     field: "payload",
-    detail: `message and attributes are ${size} bytes, and SQS accepts ${maxSize} at most`,
+    detail: `message and attributes are ${size} bytes, and ${most} are accepted`,
     hint: "store the data and send its key"
   })
 
-const id = (field: string, value: unknown): Either.Either<string | undefined, Refusal> =>
-  value === undefined
-    ? Either.right(undefined)
-    : typeof value === "string" && /^[\x21-\x7e]{1,128}$/.test(value)
-    ? Either.right(value)
-    : refuse(field, "must be 1-128 ASCII letters, digits and punctuation marks, without spaces")
+const wantedId = "must be 1-128 ASCII letters, digits and punctuation marks, without spaces"
+
+const isId = (value: unknown): boolean =>
+  value === undefined || (typeof value === "string" && /^[\x21-\x7e]{1,128}$/.test(value))
+
+/** Pairs of a name and a value, among them the root that X-Ray requires. */
+const isTraceHeader = (value: unknown): boolean =>
+  typeof value === "string" && value.length <= 1024
+  && value.replace(/;$/, "").split(";").every((pair) => /^ ?[\w-]+=[^\s=]+$/.test(pair))
+  && /(?:^|; ?)Root=1-[\da-f]{8}-[\da-f]{24}(?:;|$)/i.test(value)
+
+const noDelay: Either.Either<number> = Either.right(0)
 
 /** SQS counts whole seconds; a message must not be delivered earlier than asked. */
 const delay = (value: Duration.DurationInput | undefined): Either.Either<number, Refusal> => {
-  if (value === undefined) return Either.right(0)
+  if (value === undefined) return noDelay
   const seconds = Option.match(isNegative(value) ? Option.none() : Duration.decodeUnknown(value), {
     onNone: () => NaN,
     onSome: (duration) => Math.ceil(Duration.toSeconds(duration))
@@ -139,4 +160,6 @@ const isNegative = (value: unknown): boolean =>
   (typeof value === "number" && !(value >= 0)) || (typeof value === "bigint" && value < 0n)
   || (typeof value === "string" && value.trim().startsWith("-"))
 
-const sizeOf = ({ attributes, body }: Message): number => Buffer.byteLength(body) + MessageAttributes.sizeOf(attributes)
+/** In bytes, as SQS counts. The header of X-Ray is free. */
+export const sizeOf = ({ attributes, body }: Message): number =>
+  Buffer.byteLength(body) + MessageAttributes.sizeOf(attributes)

@@ -3,6 +3,7 @@ import type { MessageAttributeValue } from "@aws-sdk/client-sqs"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
+import { types } from "node:util"
 import { type Refusal, refuse } from "../errors/invalidInput.ts"
 import { hasRefusedCharacter } from "./allowedCharacters.ts"
 
@@ -18,16 +19,23 @@ export interface MessageAttribute {
 
 export type MessageAttributes = Readonly<Record<string, MessageAttribute>>
 
-const maxAttributes = 10
+/** SQS's limit. */
+export const maxAttributes = 10
 
 export const check = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
+  value === undefined ? none : checked(value)
+
+const none: Either.Either<MessageAttributes> = Either.right({})
+
+const checked = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
   Either.gen(function*() {
-    if (value === undefined) return {}
     if (!Predicate.isRecord(value)) return yield* refuse("attributes", "must be an object")
     const entries = Object.entries(value)
     if (entries.length > maxAttributes) return yield* refuse("attributes", `must not be more than ${maxAttributes}`)
     const checked: Record<string, MessageAttribute> = {}
     for (const [name, item] of entries) {
+      // Setting a field of that name would change the prototype instead.
+      if (name === "__proto__") return yield* refuse("attributes", "must not have the name `__proto__`")
       if (!/^(?!aws\.|amazon\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)$/i.test(name)) {
         return yield* refuse(
           "attributes",
@@ -47,7 +55,7 @@ export const check = (value: unknown): Either.Either<MessageAttributes, Refusal>
   })
 
 const attributeOf = (value: unknown): MessageAttribute | undefined => {
-  if (value instanceof Uint8Array) return value.byteLength > 0 ? { type: "Binary", value } : undefined
+  if (types.isUint8Array(value)) return value.byteLength > 0 ? { type: "Binary", value } : undefined
   if (typeof value === "number") return Number.isFinite(value) ? { type: "Number", value: String(value) } : undefined
   return typeof value === "string" && value !== "" && !hasRefusedCharacter(value)
     ? { type: "String", value }

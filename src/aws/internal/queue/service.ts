@@ -1,7 +1,7 @@
 /** The methods of Queue over a backend. */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import type { Either } from "effect/Either"
+import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import type { ServiceError } from "../../../Errors.ts"
 import * as Admin from "./admin.ts"
@@ -11,6 +11,12 @@ import * as Message from "./message.ts"
 import type { EnqueueOptions } from "./message.ts"
 import type * as Model from "./model.ts"
 import * as Consumers from "./receiving/consumers.ts"
+import * as Deduplication from "./sending/deduplication.ts"
+import type { Sender } from "./sending/deduplication.ts"
+import * as Enqueue from "./sending/enqueue.ts"
+import * as EnqueueAll from "./sending/enqueueAll.ts"
+import * as SendAll from "./sending/sendAll.ts"
+import * as Tracing from "./sending/tracing.ts"
 
 /** What the rest of this package needs of a queue beyond its methods. */
 export const internals: unique symbol = Symbol.for("@betterai/infrastructure/Queue/internals")
@@ -23,6 +29,15 @@ export interface Internals {
     payload: unknown,
     options: EnqueueOptions
   ) => Effect.Effect<Message.Message, ServiceError>
+  /**
+   * Sends messages that are prepared. A result for each, in the order given; on a FIFO queue, after a message that failed
+   * the rest of its group is not sent, and fails with `Conflict`.
+   */
+  readonly sendAll: (
+    messages: ReadonlyArray<Message.Message>,
+    options?: Model.EnqueueAllOptions
+  ) => Effect.Effect<ReadonlyArray<Either.Either<Enqueued, ServiceError>>>
+  readonly sender: Sender
   readonly consumers: Consumers.Consumers
 }
 
@@ -43,7 +58,7 @@ export interface TypedQueue<A, R = never> {
   readonly enqueueAll: <E = never, R2 = never>(
     messages: Iterable<Model.Outgoing<A>> | Stream.Stream<Model.Outgoing<A>, E, R2>,
     options?: Model.EnqueueAllOptions
-  ) => Stream.Stream<Either<Enqueued, ServiceError>, E, R | R2>
+  ) => Stream.Stream<Either.Either<Enqueued, ServiceError>, E, R | R2>
   /**
    * Receives messages and runs the handler for each, until it is interrupted; then it drains. Success deletes the message;
    * failure, defect and the deadline let it come again. At least once: a message can come twice, so handlers are
@@ -91,13 +106,17 @@ export interface QueueService extends TypedQueue<unknown> {
 }
 
 export const make = (backend: QueueBackend): QueueService => {
+  const sender = Deduplication.make(backend)
   const own: Internals = {
     backend,
+    sender,
     prepare: (operation, payload, options) =>
       Effect.flatMap(
         Message.encode(operation, payload),
-        (body) => Message.check(operation, backend.kind, body, options)
+        (body) => Message.check(operation, backend, body, options)
       ),
+    sendAll: (messages, options) =>
+      Effect.suspend(() => SendAll.all({ backend, sender }, messages, SendAll.concurrencyOf(options))),
     consumers: Consumers.make(backend)
   }
   return {
@@ -119,27 +138,31 @@ type Method = Extract<keyof QueueService, string>
 
 const spanName = (method: Method): string => `Queue.${method}`
 
-const methods = <A, R>({ backend, consumers }: Internals, codec: Codec<A, R>): TypedQueue<A, R> => {
+const methods = <A, R>({ backend, consumers, sender }: Internals, codec: Codec<A, R>): TypedQueue<A, R> => {
   const sending = (
     method: Method,
-    encode: (operation: string, payload: unknown) => Effect.Effect<string, ServiceError>
+    encode: (payload: unknown) => Effect.Effect<string, ServiceError>
   ): TypedQueue<A, R>["enqueue"] =>
-    Effect.fn(spanName(method))(function*(payload: A, options: EnqueueOptions = {}) {
-      const body = yield* Effect.flatMap(codec.encode(method, payload), (json) => encode(method, json))
-      return yield* backend.send(yield* Message.check(method, backend.kind, body, options))
-    })
+  (payload, options = {}) => {
+    const prepare = Effect.flatMap(
+      Effect.suspend(() => codec.encode(method, payload)),
+      (json) =>
+        Effect.flatMap(encode(json), (body) => {
+          const message = Message.check(method, backend, body, options)
+          return Either.isLeft(message) ? message : Effect.map(Tracing.carry, (carry) => carry(message.right))
+        })
+    )
+    return Tracing.single(spanName(method), backend.name, Enqueue.make(backend.kind, sender, prepare))
+  }
 
   return {
-    enqueue: sending("enqueue", Message.encode),
-    enqueueTimestamped: sending(
-      "enqueueTimestamped",
-      (operation, payload) =>
-        Effect.flatMap(
-          DateTime.now,
-          (now) => Message.encodeWith(operation, payload, { created_at: DateTime.formatIso(now) })
-        )
-    ),
-    enqueueAll: () => Stream.dieMessage("later"),
+    enqueue: sending("enqueue", (payload) => Message.encode("enqueue", payload)),
+    enqueueTimestamped: sending("enqueueTimestamped", (payload) =>
+      Effect.flatMap(
+        DateTime.now,
+        (now) => Message.encodeWith("enqueueTimestamped", payload, { created_at: DateTime.formatIso(now) })
+      )),
+    enqueueAll: EnqueueAll.make({ backend, sender }, codec),
     consume: (handler, options) => consumers.consume(codec, handler, options),
     consumeBatch: (handler, options) => consumers.consumeBatch(codec, handler, options),
     stream: (options) => consumers.stream(codec, options)

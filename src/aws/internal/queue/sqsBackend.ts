@@ -4,21 +4,19 @@ import type {
   ListMessageMoveTasksCommandOutput,
   QueueAttributeName,
   ReceiveMessageCommandOutput,
-  SendMessageCommandOutput,
   SQSClient,
   StartMessageMoveTaskCommandOutput
 } from "@aws-sdk/client-sqs"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Record from "effect/Record"
 import type { ServiceError } from "../../../Errors.ts"
 import * as Call from "../client/call.ts"
 import type { Command } from "../client/handlers.ts"
 import type { SqsSdk } from "../client/sdk.ts"
 import * as Transport from "../client/transport.ts"
 import type { MoveTask, QueueBackend, ReceiveRequest } from "./backend.ts"
-import * as MessageAttributes from "./messageAttributes.ts"
+import * as SqsSend from "./sending/sqsSend.ts"
 import { answersOf, type BatchReply, entryId } from "./sqs/batchReply.ts"
 import { malformedReply } from "./sqs/malformedReply.ts"
 import * as QueueAttributes from "./sqs/queueAttributes.ts"
@@ -83,25 +81,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
     name,
     inMemory: false,
 
-    send: ({ attributes, body, delaySeconds, messageDeduplicationId, messageGroupId }) => {
-      const command = new sdk.SendMessageCommand({
-        QueueUrl: queueUrl,
-        MessageBody: body,
-        ...(messageGroupId === undefined ? {} : { MessageGroupId: messageGroupId }),
-        ...(messageDeduplicationId === undefined ? {} : { MessageDeduplicationId: messageDeduplicationId }),
-        ...(delaySeconds === 0 ? {} : { DelaySeconds: delaySeconds }),
-        ...(Record.isEmptyReadonlyRecord(attributes) ? {} : { MessageAttributes: MessageAttributes.toSqs(attributes) })
-      })
-      return Effect.map(
-        transport.send<SendMessageCommandOutput>("SendMessage", command),
-        (reply) => ({
-          messageId: reply.MessageId ?? "",
-          ...(reply.SequenceNumber === undefined ? {} : { sequenceNumber: reply.SequenceNumber })
-        })
-      )
-    },
-
-    sendBatch: () => Effect.dieMessage("later"),
+    ...SqsSend.make(transport, sdk, queueUrl),
 
     receive,
 

@@ -1,0 +1,176 @@
+/** SendMessage and SendMessageBatch. What a reply does not say in so many words is not taken for a success. */
+import type {
+  SendMessageBatchCommandOutput,
+  SendMessageBatchRequestEntry,
+  SendMessageCommandOutput
+} from "@aws-sdk/client-sqs"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Record from "effect/Record"
+import { createHash } from "node:crypto"
+import { ServiceError } from "../../../../Errors.ts"
+import * as Call from "../../client/call.ts"
+import type { SqsSdk } from "../../client/sdk.ts"
+import type { Transport } from "../../client/transport.ts"
+import { toEntryError } from "../../errors/classify.ts"
+import type { Enqueued, QueueBackend } from "../backend.ts"
+import type { Message } from "../message.ts"
+import * as MessageAttributes from "../messageAttributes.ts"
+
+export const make = (
+  transport: Transport,
+  sdk: SqsSdk,
+  queueUrl: string
+): Pick<QueueBackend, "send" | "sendBatch"> => ({
+  send: (message) =>
+    Effect.flatMap(
+      transport.send<SendMessageCommandOutput>(
+        "SendMessage",
+        new sdk.SendMessageCommand({ QueueUrl: queueUrl, ...fieldsOf(message) })
+      ),
+      (reply) => {
+        const enqueued = enqueuedOf(reply)
+        return enqueued === undefined ? Effect.fail(notUnderstood("SendMessage", reply)) : Effect.succeed(enqueued)
+      }
+    ),
+
+  sendBatch: (messages) =>
+    Effect.suspend(() => {
+      const call = Call.make()
+      const command = new sdk.SendMessageBatchCommand({
+        QueueUrl: queueUrl,
+        Entries: messages.map((message, index): SendMessageBatchRequestEntry => ({
+          Id: String(index),
+          ...fieldsOf(message)
+        }))
+      })
+      command.middlewareStack.add(unchecked.run as never, unchecked.options)
+      return Effect.map(
+        transport.send<SendMessageBatchCommandOutput>("SendMessageBatch", command, { call }),
+        (reply) => resultsOf(messages, replyOf(reply), call.doubtful)
+      )
+    })
+})
+
+/** The fields that a single message and an entry of a batch have in common. */
+const fieldsOf = (message: Message): Omit<SendMessageBatchRequestEntry, "Id"> => ({
+  MessageBody: message.body,
+  ...(message.messageGroupId === undefined ? {} : { MessageGroupId: message.messageGroupId }),
+  ...(message.messageDeduplicationId === undefined ? {} : { MessageDeduplicationId: message.messageDeduplicationId }),
+  ...(message.delaySeconds === 0 ? {} : { DelaySeconds: message.delaySeconds }),
+  ...(Record.isEmptyReadonlyRecord(message.attributes)
+    ? {}
+    : { MessageAttributes: MessageAttributes.toSqs(message.attributes) }),
+  ...(message.traceHeader === undefined
+    ? {}
+    : { MessageSystemAttributes: { AWSTraceHeader: { DataType: "String", StringValue: message.traceHeader } } })
+})
+
+/**
+ * The SDK checks the texts of a batch after it was sent, and throws if one of them is another: nothing is known then of
+ * the others either. So its check gets a reply that says nothing; each entry is checked in {@link resultsOf}.
+ */
+const unchecked = {
+  // After the SDK's check on the way to the server, and so before it on the way back.
+  options: { step: "initialize", priority: "low", name: "betteraiBatchReply" },
+  run: (next: (args: object) => Promise<{ readonly output: { readonly $metadata?: unknown } }>) =>
+  async (
+    args: object
+  ) => {
+    const result = await next(args)
+    return { ...result, output: { $metadata: result.output.$metadata, [hidden]: result.output } }
+  }
+} as const
+
+const hidden: unique symbol = Symbol("@betterai/infrastructure/BatchReply")
+
+/** A client that is replaced in a test may run no middleware. */
+const replyOf = (reply: SendMessageBatchCommandOutput): SendMessageBatchCommandOutput =>
+  (reply as { readonly [hidden]?: SendMessageBatchCommandOutput })[hidden] ?? reply
+
+type Result = Either.Either<Enqueued, ServiceError>
+
+/** One result for each message: what its one answer says. */
+const resultsOf = (
+  messages: ReadonlyArray<Message>,
+  reply: SendMessageBatchCommandOutput,
+  doubtful: boolean
+): ReadonlyArray<Result> => {
+  const answers = new Map<string, Result | "doubled">()
+  const answer = (id: unknown, result: () => Result): void => {
+    if (typeof id === "string") answers.set(id, answers.has(id) ? "doubled" : result())
+  }
+  for (const entry of listOf(reply.Successful)) {
+    answer(entry.Id, () => successOf(messages[Number(entry.Id)], entry, reply))
+  }
+  const attempts = attemptsOf(reply)
+  for (const entry of listOf(reply.Failed)) {
+    answer(entry.Id, () =>
+      Either.left(toEntryError("SQS", BATCH, {
+        code: entry.Code,
+        message: entry.Message,
+        senderFault: entry.SenderFault === true,
+        attempts,
+        requestId: reply.$metadata?.requestId,
+        doubtful: doubtful || attempts > 1
+      })))
+  }
+  return messages.map((_, index) => {
+    const result = answers.get(String(index))
+    return result === undefined || result === "doubled" ? Either.left(notUnderstood(BATCH, reply)) : result
+  })
+}
+
+const BATCH = "SendMessageBatch"
+
+/** The entries of a list that are any. */
+const listOf = <A extends object>(list: ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
+  Array.isArray(list) ? (list as ReadonlyArray<A>).filter((entry) => typeof entry === "object" && entry !== null) : []
+
+const successOf = (
+  message: Message | undefined,
+  entry: { readonly MessageId?: unknown; readonly SequenceNumber?: unknown; readonly MD5OfMessageBody?: unknown },
+  reply: SendMessageBatchCommandOutput
+): Result => {
+  const enqueued = enqueuedOf(entry)
+  if (message === undefined || enqueued === undefined) return Either.left(notUnderstood(BATCH, reply))
+  return entry.MD5OfMessageBody === createHash("md5").update(message.body).digest("hex")
+    ? Either.right(enqueued)
+    : Either.left(failed(BATCH, "Checksum", reply, "SQS accepted another text than was sent"))
+}
+
+const enqueuedOf = (
+  reply: { readonly MessageId?: unknown; readonly SequenceNumber?: unknown }
+): Enqueued | undefined => {
+  const { MessageId: messageId, SequenceNumber: sequenceNumber } = reply
+  if (typeof messageId !== "string" || messageId === "") return undefined
+  return typeof sequenceNumber === "string" ? { messageId, sequenceNumber } : { messageId }
+}
+
+type Reply = SendMessageCommandOutput | SendMessageBatchCommandOutput
+
+const attemptsOf = (reply: Reply): number => reply.$metadata?.attempts ?? 1
+
+const notUnderstood = (operation: string, reply: Reply): ServiceError =>
+  failed(operation, "MalformedReply", reply, "the reply does not say what became of the message")
+
+/** The message may be in the queue. */
+const failed = (
+  operation: string,
+  reason: "MalformedReply" | "Checksum",
+  reply: Reply,
+  detail: string
+): ServiceError => {
+  const requestId = reply.$metadata?.requestId
+  return new ServiceError({
+    service: "SQS",
+    operation,
+    reason,
+    retryable: false,
+    attempts: attemptsOf(reply),
+    detail,
+    hint: "check AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_SQS, and what stands between",
+    outcome: "unknown",
+    ...(requestId === undefined ? {} : { requestId })
+  })
+}
