@@ -16,6 +16,7 @@ export type {
   MemoryMessage,
   MemoryQueueOptions,
   MessageAttribute,
+  LargePayloadOptions,
   Outgoing,
   Poison,
   PoisonVerdict,

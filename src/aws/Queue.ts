@@ -14,9 +14,11 @@ import { Sqs } from "./Clients.ts"
 import { loadSqs } from "./internal/client/sdk.ts"
 import type { MemoryBackend, MemoryMessage } from "./internal/queue/memoryBackend.ts"
 import type { QueueKind } from "./internal/queue/message.ts"
+import type { LargePayloadOptions } from "./internal/queue/model.ts"
 import type { QueueService, TypedQueue } from "./internal/queue/service.ts"
 import * as AwsSettings from "./internal/settings/settings.ts"
 import type { QueueConfig } from "./internal/settings/settings.ts"
+import { Storage } from "./Storage.ts"
 
 export type { Enqueued } from "./internal/queue/backend.ts"
 export type { MemoryMessage } from "./internal/queue/memoryBackend.ts"
@@ -32,6 +34,7 @@ export type {
   Dedupe,
   Delivery,
   EnqueueAllOptions,
+  LargePayloadOptions,
   Outgoing,
   Poison,
   PoisonVerdict,
@@ -123,6 +126,20 @@ export interface QueueTag<Self, Id extends string> extends Context.TagClass<Self
    */
   readonly deadLetters: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Self>
 
+   * The queue in the context with payloads beyond the 1 MiB of SQS: they are stored in Storage, and messages point to
+   * them. Senders and receivers both need it.
+   *
+   * ```ts
+   * const layer = Queue.layerLargePayloads().pipe(Layer.provide(Queue.layer), Layer.provide(Storage.layer))
+   * ```
+   *
+   * What was stored for a message that was certainly not sent is deleted; of one that may have been, and of a process
+   * that ends in between, it stays: a lifecycle rule for the prefix, longer than the retention of the queue, removes it.
+   */
+  readonly layerLargePayloads: (
+    options?: LargePayloadOptions
+  ) => Layer.Layer<Self, ConfigurationError, Self | Storage>
+
   /** The queue in the context with payloads of that schema, sent as the schema encodes them. */
   readonly of: Queue.Of<Self>
 }
@@ -186,6 +203,25 @@ const Tag = <const Name extends string>(
           ?? Effect.dieMessage(`Queue.${what} shows what Queue.layerMemory holds, and this is another queue`)
     )
 
+  const largePayloads = (
+    options?: LargePayloadOptions
+  ): Effect.Effect<Queue.Service, ConfigurationError, Self | Storage> =>
+    Effect.gen(function*() {
+      const checked = yield* Settings.load(
+        name,
+        Config.mapOrFail(Config.succeed(options ?? {}), AwsSettings.checkedLargePayloads)
+      )
+      const queue = yield* tag
+      const storage = yield* Storage
+      const { service } = yield* loadQueue
+      const LargePayloads = yield* Effect.promise(() => import("./internal/queue/sending/largePayloads.ts"))
+      const memory = queue[memoryOf]
+      return {
+        ...service.make(LargePayloads.wrap(queue[service.internals].backend, storage, checked)),
+        ...(memory === undefined ? {} : { [memoryOf]: memory })
+      }
+    })
+
   const ofSchema = <A, I, R>(schema: Schema.Schema<A, I, R>): Effect.Effect<Queue.Typed<A, R>, never, Self> =>
     Effect.gen(function*() {
       const queue = yield* tag
@@ -208,6 +244,7 @@ const Tag = <const Name extends string>(
       layerMemoryWith: inMemory,
       layerMemoryStandard: Layer.suspend(() => inMemory({ kind: "standard" })),
       layerMemoryFifo: Layer.suspend(() => inMemory({ kind: "fifo" })),
+      layerLargePayloads: (options) => Layer.effect(tag, largePayloads(options)),
       messages: ofMemory("messages"),
       deadLetters: ofMemory("deadLetters"),
       of:

@@ -12,6 +12,8 @@ export interface QueueBackend {
   readonly name: string
   /** Polls can be interrupted, and nobody waits for a shutdown: nothing advances a TestClock when a test ends. */
   readonly inMemory: boolean
+  /** The most bytes of a message, attributes included. Default: 1 MiB, what SQS accepts. */
+  readonly maxSize?: number | undefined
   readonly send: (message: Message) => Effect.Effect<Enqueued, ServiceError>
   /**
    * 1-10 messages, of 1 MiB together at most. One result for each, in the order given. It fails if nothing is known of
@@ -73,6 +75,8 @@ export interface RawMessage {
   /** Of this delivery: the handle to delete the message and to change its visibility. */
   readonly receipt: string
   readonly body: string
+  /** Why there is no body: what it points to is not there, or not to be read. Then no attempt will cure it. */
+  readonly unreadable?: string | undefined
   readonly attributes: MessageAttributes
   readonly receiveCount: number
   /** Milliseconds since 1970. */

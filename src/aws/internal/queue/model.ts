@@ -18,6 +18,25 @@ export interface EnqueueAllOptions {
   readonly concurrency?: number | undefined
 }
 
+/** How payloads that are too large for SQS are stored, in the format of AWS's extended client libraries. */
+export interface LargePayloadOptions {
+  /** Messages of more bytes than these, attributes included, are stored. 0 - 1 MiB; default 1 MiB, what SQS accepts. */
+  readonly above?: number | undefined
+  /** The largest payload, sent or received, in bytes. Default 64 MiB. All of it is in memory. */
+  readonly maxBytes?: number | undefined
+  /**
+   * What the keys of the objects begin with; a message that points elsewhere is refused. Default `sqs/{name of the
+   * queue}/`.
+   */
+  readonly prefix?: string | undefined
+  /**
+   * Whether an object is deleted once its message is acknowledged. Default: false; then a lifecycle rule of the bucket
+   * removes it. SQS acknowledges a message whose visibility has ended, too; it comes again, and without its object
+   * it is poison.
+   */
+  readonly deleteAfterAck?: boolean | undefined
+}
+
 /** A message that was received. */
 export interface Received<A> {
   readonly payload: A

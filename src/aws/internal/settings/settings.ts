@@ -8,6 +8,8 @@ import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Settings from "../../../internal/settings.ts"
 import { boolean, type Check, type Finding, httpUrl, oneOf, wholeNumber } from "../../../internal/valueChecks.ts"
+import type { LargePayloadOptions } from "../queue/model.ts"
+import * as Key from "../storage/input/key.ts"
 import { bucketName, queueElsewhere, queueUrl, regionName } from "./names.ts"
 
 /** The bucket, and how the public URLs of its files begin. */
@@ -197,6 +199,16 @@ export const checkedStorage = (config: StorageConfig): Either.Either<StorageConf
 
 export const checkedQueue = (config: QueueConfig): Either.Either<QueueConfig, ConfigError.ConfigError> =>
   together({ url: queueUrl(config.url) })
+
+export const checkedLargePayloads = (
+  { above, deleteAfterAck, maxBytes, prefix }: LargePayloadOptions
+): Either.Either<LargePayloadOptions, ConfigError.ConfigError> =>
+  together({
+    above: above === undefined ? Either.right(undefined) : wholeNumber(0, 1_048_576)(above),
+    maxBytes: maxBytes === undefined ? Either.right(undefined) : wholeNumber(1, 2 * 1024 ** 3)(maxBytes),
+    prefix: Either.mapLeft(Key.prefix("prefix", prefix), ({ detail }): Finding => ({ detail })),
+    deleteAfterAck: deleteAfterAck === undefined ? Either.right(undefined) : boolean(deleteAfterAck)
+  })
 
 /** Checked fields as one value, or the problems of all of them, each under the name of its field. */
 const together = <A extends Record<string, unknown>>(

@@ -41,6 +41,8 @@ import type {
  * Every method fails with a ServiceError, and uploads also with what their stream fails with, unchanged.
  */
 export interface StorageService {
+  /** The name of the bucket. */
+  readonly bucket: string
   /**
    * Stores a file under a new key. Refused if its content type is of another kind of media. The extensions webm, mp4,
    * ogg, 3gp and 3g2 can mean video or audio: without a `contentType` they get the type of the method.
@@ -183,6 +185,8 @@ export const make = (
     traced(operation, checked(operation, () => Key.key("key", key), backend.head))
 
   return {
+    bucket,
+
     uploadImage: upload("uploadImage", "image"),
     uploadVideo: upload("uploadVideo", "video"),
     uploadAudio: upload("uploadAudio", "audio"),
@@ -289,7 +293,7 @@ const opened = <E, R>(
 
 const OCTETS = "application/octet-stream"
 
-type Method = Extract<keyof StorageService, string>
+type Method = Exclude<Extract<keyof StorageService, string>, "bucket">
 
 /** Runs the checks when the effect runs; what they refuse becomes an error that names the argument. */
 const checked = <A, B, E, R>(
