@@ -2,20 +2,21 @@
  * One message. On a FIFO queue, a run that ends without its success being seen leaves its message, with the deduplication
  * id, for the next run of the same effect: `enqueue(…)` with a timeout and a retry around it delivers one message.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
+import type * as Fiber from "effect/Fiber"
 import type { ServiceError } from "../../../../Errors.ts"
 import type { Enqueued } from "../backend.ts"
 import type { Message, QueueKind } from "../message.ts"
 import type { Parcel, Sender } from "./deduplication.ts"
 
-/** A message that may be in the queue, and until when the queue remembers it. */
+/** A message that may be in the queue. */
 interface Kept {
   readonly parcel: Parcel
+  /** Until when the queue remembers it. */
   readonly until: number
+  /** The fiber that is about to see its success. If it ends before, its message is left. */
+  readonly owner: Fiber.RuntimeFiber<unknown, unknown> | undefined
 }
 
 /** SQS developer guide, "Exactly-once processing"; in milliseconds. */
@@ -29,40 +30,55 @@ export const make = <R>(
 ): Effect.Effect<Enqueued, ServiceError, R> => {
   if (kind === "standard") return Effect.flatMap(prepare, (message) => sender.send({ message }))
   /** Of runs that are over; those under way at the same time have a message each. */
-  const left: Array<Kept> = []
+  const left = new Set<Kept>()
 
-  const take = (now: number): Parcel | undefined => {
-    for (let kept = left.pop(); kept !== undefined; kept = left.pop()) {
+  const take = (fiber: Fiber.RuntimeFiber<unknown, unknown>, now: number): Parcel | undefined => {
+    for (const kept of left) {
+      if (kept.owner !== undefined && kept.owner !== fiber && !hasEnded(kept.owner)) continue
+      left.delete(kept)
       if (now < kept.until) return kept.parcel
     }
     return undefined
   }
-  const keep = (parcel: Parcel): Effect.Effect<void> =>
-    Effect.map(Clock.currentTimeMillis, (now) => void left.push({ parcel, until: now + DEDUPLICATION_WINDOW }))
 
-  return Effect.checkInterruptible((interruptible) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        let parcel = take(now)
-        const sent = parcel === undefined
-          ? Effect.flatMap(prepare, (message) => sender.send(parcel = { message }))
-          : sender.send(parcel)
-        return Effect.onExit(restore(sent), (exit) => {
-          if (parcel === undefined) return Effect.void
-          if (Exit.isFailure(exit)) return keep(parcel)
-          return interruptible ? keepIfUnseen(keep(parcel)) : Effect.void
+  const keep = (parcel: Parcel, owner: Kept["owner"]): Effect.Effect<Kept> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const kept: Kept = { parcel, until: now + DEDUPLICATION_WINDOW, owner }
+      left.add(kept)
+      return kept
+    })
+
+  return Effect.withFiberRuntime<Enqueued, ServiceError, R>((fiber) =>
+    Effect.flatMap(
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          let parcel = take(fiber, now)
+          const sent = parcel === undefined
+            ? Effect.flatMap(prepare, (message) => sender.send(parcel = { message }))
+            : sender.send(parcel)
+          return Effect.matchCauseEffect(restore(sent), {
+            onFailure: (cause) =>
+              parcel === undefined
+                ? Effect.failCause(cause)
+                : Effect.zipRight(keep(parcel, undefined), Effect.failCause(cause)),
+            onSuccess: (enqueued) => Effect.map(keep(parcel as Parcel, fiber), (kept) => ({ enqueued, kept }))
+          })
         })
-      })
+      ),
+      // An interruption that is about to arrive hides the success: what waits for this effect has given up.
+      ({ enqueued, kept }) =>
+        Effect.flatMap(Effect.yieldNow(), () => {
+          left.delete(kept)
+          return Effect.succeed(enqueued)
+        })
     )
   )
 }
 
-/** An interruption that has arrived, or is about to, hides the success: what waits for this effect has given up. */
-const keepIfUnseen = (keep: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.zipRight(
-    Effect.yieldNow(),
-    Effect.flatMap(
-      FiberRef.get(FiberRef.interruptedCause),
-      (cause) => Cause.isEmpty(cause) ? Effect.void : keep
-    )
-  )
+const hasEnded = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean => {
+  let ended = false
+  const observer = (): void => void (ended = true)
+  fiber.addObserver(observer)
+  fiber.removeObserver(observer)
+  return ended
+}

@@ -136,7 +136,7 @@ const problemOfInstance = (value: object, toJSON: unknown): Problem | undefined 
   }
   const kind = kindOf(value)
   if (kind !== undefined) {
-    return found(`has a ${kind}, which JSON does not know`, "send a plain object, an array or a text")
+    return found(`has ${kind}, which JSON does not know`, "send a plain object, an array or a text")
   }
   // `Headers`, `URLSearchParams`, `WeakRef`: what they hold is not in their fields.
   return typeof toJSON !== "function" && Object.keys(value).length === 0
@@ -148,23 +148,23 @@ const problemOfInstance = (value: object, toJSON: unknown): Problem | undefined 
 /** Kinds of objects that are never what JSON makes of them, whatever `toJSON` a library has given them. */
 const kindOf = (value: object): string | undefined =>
   types.isMap(value)
-    ? "Map"
+    ? "a Map"
     : types.isSet(value)
-    ? "Set"
+    ? "a Set"
     : types.isWeakMap(value) || types.isWeakSet(value)
-    ? "weak collection"
+    ? "a weak collection"
     : ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)
-    ? "sequence of bytes"
+    ? "a sequence of bytes"
     : types.isRegExp(value)
-    ? "RegExp"
+    ? "a RegExp"
     : types.isNativeError(value)
-    ? "Error"
+    ? "an Error"
     : types.isPromise(value)
-    ? "Promise"
+    ? "a Promise"
     : types.isBoxedPrimitive(value)
-    ? "boxed primitive"
+    ? "a boxed primitive"
     : types.isGeneratorObject(value)
-    ? "Generator"
+    ? "a Generator"
     : undefined
 
 /** An object that says itself what it is in JSON. */
@@ -189,7 +189,7 @@ const convertedProblem = (value: object, toJSON: Function, depth: number): Probl
   return Array.isArray(converted)
     ? problemOfArray(converted, depth + 1)
     : kindOf(converted) !== undefined || types.isDate(converted)
-    ? found(`has a toJSON that gives a ${kindOf(converted) ?? "Date"}, which JSON does not know`)
+    ? found(`has a toJSON that gives ${kindOf(converted) ?? "a Date"}, which JSON does not know`)
     : problemOfFields(converted, depth + 1)
 }
 
