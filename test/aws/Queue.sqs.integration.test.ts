@@ -103,6 +103,28 @@ describe("a second implementation of SQS", () => {
         yield* queue.enqueue(payload, { attributes: { kind: "😀", n: 1, b: new Uint8Array([1]) } })
         const { Messages } = yield* Effect.promise(() => client.send(new ReceiveMessageCommand({ QueueUrl })))
         expect(Messages?.map(({ Body }) => JSON.parse(Body ?? ""))).toEqual([payload])
+        const traceHeader = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+        const many = Array.from({ length: 33 }, (_, n) => ({ payload: `😀 ${n}`, attributes: { n }, traceHeader }))
+        const results = Array.from(yield* Stream.runCollect(queue.enqueueAll(many)))
+        expect(results.map(Either.isRight)).toEqual(many.map(() => true))
       }).pipe(Effect.provide(Layer.provide(Sqs.layer, environment)))
+    }))
+
+  it.scopedLive("gets ids where it refuses a whole batch for want of one, in single messages and batches", () =>
+    Effect.gen(function*() {
+      const { port } = (yield* server).address() as AddressInfo
+      yield* Effect.gen(function*() {
+        const client = yield* Sqs
+        const create = new CreateQueueCommand({ QueueName: "strict.fifo", Attributes: { FifoQueue: "true" } })
+        const { QueueUrl } = yield* Effect.promise(() => client.send(create))
+        for (const first of ["batch", "single"]) {
+          const queue = yield* Queue.make({ url: QueueUrl ?? "" })
+          if (first === "single") yield* queue.enqueue("first", { messageGroupId: "g" })
+          const many = Array.from({ length: 12 }, (_, n) => ({ payload: n, messageGroupId: `g${n % 3}` }))
+          const results = Array.from(yield* Stream.runCollect(queue.enqueueAll(many)))
+          expect(results.map(Either.isRight)).toEqual(many.map(() => true))
+          expect(new Set(results.map((result) => Either.isRight(result) ? result.right.messageId : "")).size).toBe(12)
+        }
+      }).pipe(Effect.provide(Layer.provide(Sqs.layer, settings(`http://127.0.0.1:${port}`))))
     }))
 })

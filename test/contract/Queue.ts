@@ -1,8 +1,10 @@
 /** What every Queue must do. A small file runs it for each layer. */
 import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { type EnqueueOptions, Queue } from "../../src/aws/Queue.ts"
 import { ServiceError } from "../../src/Errors.ts"
 
@@ -21,7 +23,10 @@ circular["self"] = circular
 
 /** Refused by either kind of queue. */
 const refused: ReadonlyArray<readonly [string, unknown, EnqueueOptions]> = [
-  ...[undefined, () => 1, 1n, { a: { b: 2n } }, circular, NaN, { a: [Infinity] }, { a: "\uFFFE" }, { "\uFFFF": 1 }].map(
+  ...[
+    ...[undefined, () => 1, 1n, { a: { b: 2n } }, circular, NaN, { a: [Infinity] }, { a: "\uFFFE" }, { "\uFFFF": 1 }],
+    ...[new Map(), { a: new Date(NaN) }, { a: 2 ** 53 }, [undefined], JSON.parse("{\"__proto__\":{}}")]
+  ].map(
     (
       payload
     ) => ["payload", payload, {}] as const
@@ -33,8 +38,8 @@ const refused: ReadonlyArray<readonly [string, unknown, EnqueueOptions]> = [
   ...[-1, -1n, NaN, Infinity, 900_001, "15.1 minutes", "-1 seconds", "soon" as "1 seconds"].map((delay) =>
     ["delay", {}, { delay } as EnqueueOptions] as const
   ),
-  ...["", "a b", "AWS.x", "amazon.x", ".x", "x.", "a..b", "x".repeat(257), "ü"].map((name) =>
-    ["attributes", {}, { attributes: { [name]: "x" } }] as const
+  ...["", "a b", "AWS.x", "amazon.x", ".x", "x.", "a..b", "x".repeat(257), "ü", "__proto__"].map((name) =>
+    ["attributes", {}, { attributes: Object.fromEntries([[name, "x"]]) }] as const
   ),
   ...["", "\u0000", "\uFFFF", "\uD800", NaN, new Uint8Array(0), true as unknown as string].map((value) =>
     ["attributes", {}, { attributes: { name: value } }] as const
@@ -163,6 +168,30 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
               detail: expect.stringContaining("1048576"),
               hint: "store the data and send its key"
             })
+        }
+      }))
+
+    it.effect("sends any number, in order, and refuses what is wrong with one of them", () =>
+      Effect.gen(function*() {
+        const queue = yield* Queue
+        const before = (yield* setup.bodies).length
+        const messages = Array.from({ length: 105 }, (_, n) => ({
+          payload: n === 50 ? new Set() : { many: n },
+          ...(setup.fifo ? { messageGroupId: `group-${n % 10}` } : {})
+        }))
+        const results = Array.from(yield* Stream.runCollect(queue.enqueueAll(messages, { concurrency: 1 })))
+        const group = (n: number) => setup.fifo && n % 10 === 0 && n > 50
+        expect(results.map(Either.isRight)).toEqual(messages.map((_, n) => n !== 50 && !group(n)))
+        expect(results[50]).toMatchObject({ left: { reason: "InvalidInput", field: "payload" } })
+        const sent = messages.filter((_, n) => Either.isRight(results[n]!)).map(({ payload }) =>
+          JSON.stringify(payload)
+        )
+        const bodies = (yield* setup.bodies).slice(before)
+        expect([...bodies].sort()).toEqual([...sent].sort())
+        if (!setup.fifo) expect(bodies).toEqual(sent)
+        for (let number = 0; number < 10; number++) {
+          const numbers = bodies.map((body) => JSON.parse(body).many as number).filter((n) => n % 10 === number)
+          expect(numbers).toEqual([...numbers].sort((left, right) => left - right))
         }
       }))
 
