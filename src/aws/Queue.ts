@@ -126,6 +126,7 @@ export interface QueueTag<Self, Id extends string> extends Context.TagClass<Self
    */
   readonly deadLetters: Effect.Effect<ReadonlyArray<MemoryMessage>, never, Self>
 
+  /**
    * The queue in the context with payloads beyond the 1 MiB of SQS: they are stored in Storage, and messages point to
    * them. Senders and receivers both need it.
    *

@@ -4,6 +4,7 @@ import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -72,6 +73,15 @@ describe("types", () => {
       const Job = Schema.Struct({ n: Schema.NumberFromString })
       expectTypeOf(Queue.of(Job)).toEqualTypeOf<Effect.Effect<Queue.Typed<{ readonly n: number }>, never, Queue>>()
       expectTypeOf(Queue.of(queue)).toEqualTypeOf<Queue.Service>()
+      type Result = Either.Either<Enqueued, ServiceError>
+      expectTypeOf(queue.enqueueAll([{ payload: 1 }])).toEqualTypeOf<Stream.Stream<Result>>()
+      expectTypeOf(queue.enqueueAll(Stream.map(fromDisk, (payload) => ({ payload }))))
+        .toEqualTypeOf<Stream.Stream<Result, DiskError, Disk>>()
+      expectTypeOf(Queue.layerLargePayloads()).toEqualTypeOf<
+        Layer.Layer<Queue, ConfigurationError, Queue | Storage>
+      >()
+      // @ts-expect-error a message is an object with a payload
+      void queue.enqueueAll([1])
     })
   })
 })

@@ -17,8 +17,9 @@ export interface EnqueueOptions {
    */
   readonly messageGroupId?: string | undefined
   /**
-   * FIFO queues only: of the messages with the same id that are sent within 5 minutes, the queue delivers one. May be
-   * left out if the queue deduplicates by content. The same characters as `messageGroupId`.
+   * FIFO queues only: of the messages with the same id that are sent within 5 minutes, the queue delivers one. Default:
+   * none if the queue deduplicates by content, else one that is made for this call. The same characters as
+   * `messageGroupId`.
    */
   readonly messageDeduplicationId?: string | undefined
   /** 0-900 s, rounded up to a whole second. Standard queues only. */

@@ -43,17 +43,23 @@ export interface Internals {
 
 /** Sends and receives payloads of one type. */
 export interface TypedQueue<A, R = never> {
-  /** Sends a payload as JSON. */
+  /**
+   * Sends a payload as JSON. On a FIFO queue the effect keeps its message, and the deduplication id that is made for it
+   * where one is needed, until its success was seen, for five minutes: `Effect.retry` and `Effect.timeout` around it
+   * deliver one message.
+   */
   readonly enqueue: (payload: A, options?: EnqueueOptions) => Effect.Effect<Enqueued, ServiceError, R>
   /**
    * Sends an object with a `created_at`, the time by the Clock in ISO 8601, UTC. It replaces a `created_at` of the
-   * payload. A payload that is not an object in JSON is refused.
+   * payload. A payload that is not an object in JSON is refused. A message that is kept (see `enqueue`) keeps its time.
    */
   readonly enqueueTimestamped: (payload: A, options?: EnqueueOptions) => Effect.Effect<Enqueued, ServiceError, R>
   /**
-   * Sends any number of messages in batches, and gives a result for each, in the order given. What fails without being
-   * the sender's fault is tried again. On a FIFO queue the messages of a group keep their order: after one that failed,
-   * the rest of its group is not sent.
+   * Sends any number of messages in batches, and gives a result for each, in the order given. The source is read as the
+   * results are; if it fails, what was read before is sent and reported first. What fails without being the sender's
+   * fault is tried again, up to five times; what may have been delivered only on a FIFO queue, with the same
+   * deduplication id. On a FIFO queue the messages of a group keep their order: after one that failed, the rest of its
+   * group is not sent (`Conflict`).
    */
   readonly enqueueAll: <E = never, R2 = never>(
     messages: Iterable<Model.Outgoing<A>> | Stream.Stream<Model.Outgoing<A>, E, R2>,

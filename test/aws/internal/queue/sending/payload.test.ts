@@ -79,7 +79,7 @@ describe("a payload as JSON", () => {
       [1, undefined],
       "has an array with undefined or with a hole in it, which JSON writes as null, at payload[1]"
     ],
-    ["a hole", Object.assign(new Array(3), [1]), "at payload[1]"],
+    ["a hole", Object.assign([1], { length: 3 }), "at payload[1]"],
     [
       "an invalid Date",
       { items: [0, 1, 2, { at: new Date(NaN) }] },
