@@ -55,6 +55,7 @@ export const scriptedBackend = ({ answer, kind = "standard", maxSize }: Script):
     requests,
     backend: {
       kind,
+      inMemory: true,
       name: "scripted",
       maxSize,
       send: (message) => Effect.flatMap(request([message]), ([result]) => result ?? Effect.dieMessage("no answer")),
