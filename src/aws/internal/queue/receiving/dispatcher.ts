@@ -10,7 +10,7 @@ export interface DispatcherOptions {
   readonly batchSize: number
   /** Milliseconds that a run waits for more messages. */
   readonly within: number
-  readonly after: (millis: number, call: () => void) => () => void
+  readonly after: (millis: number, call: () => void) => void
   readonly run: (entries: ReadonlyArray<Entry>) => void
 }
 
@@ -22,7 +22,7 @@ export class Dispatcher {
   #waiting: Array<Entry> = []
   /** The groups of those that run. */
   readonly #busy = new Set<string>()
-  #stopTimer: (() => void) | undefined
+  #isTiming = false
   /** The first of those that wait has waited long enough. */
   #isDue = false
 
@@ -104,11 +104,12 @@ export class Dispatcher {
   }
 
   #wait(): void {
-    const call = (): void => {
-      this.#stopTimer = undefined
+    if (this.#isTiming) return
+    this.#isTiming = true
+    this.#options.after(this.#options.within, () => {
+      this.#isTiming = false
       this.#isDue = this.#waiting.length > 0
       this.#start()
-    }
-    this.#stopTimer ??= this.#options.after(this.#options.within, call)
+    })
   }
 }

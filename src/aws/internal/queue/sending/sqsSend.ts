@@ -12,10 +12,11 @@ import { ServiceError } from "../../../../Errors.ts"
 import * as Call from "../../client/call.ts"
 import type { SqsSdk } from "../../client/sdk.ts"
 import type { Transport } from "../../client/transport.ts"
-import { toEntryError } from "../../errors/classify.ts"
 import type { Enqueued, QueueBackend } from "../backend.ts"
 import type { Message } from "../message.ts"
 import * as MessageAttributes from "../messageAttributes.ts"
+import { answersOf } from "../sqs/batchReply.ts"
+import { malformedReply, metadataOf } from "../sqs/malformedReply.ts"
 
 export const make = (
   transport: Transport,
@@ -96,47 +97,26 @@ const resultsOf = (
   reply: SendMessageBatchCommandOutput,
   doubtful: boolean
 ): ReadonlyArray<Result> => {
-  const answers = new Map<string, Result | "doubled">()
-  const answer = (id: unknown, result: () => Result): void => {
-    if (typeof id === "string") answers.set(id, answers.has(id) ? "doubled" : result())
-  }
-  for (const entry of listOf(reply.Successful)) {
-    answer(entry.Id, () => successOf(messages[Number(entry.Id)], entry, reply))
-  }
-  const attempts = attemptsOf(reply)
-  for (const entry of listOf(reply.Failed)) {
-    answer(entry.Id, () =>
-      Either.left(toEntryError("SQS", BATCH, {
-        code: entry.Code,
-        message: entry.Message,
-        senderFault: entry.SenderFault === true,
-        attempts,
-        requestId: reply.$metadata?.requestId,
-        doubtful: doubtful || attempts > 1
-      })))
-  }
-  return messages.map((_, index) => {
-    const result = answers.get(String(index))
-    return result === undefined || result === "doubled" ? Either.left(notUnderstood(BATCH, reply)) : result
+  const answers = answersOf(BATCH, messages.length, reply, doubtful || metadataOf(reply.$metadata).attempts > 1)
+  return messages.map((message, index) => {
+    const answer = answers?.[index]
+    if (answer === undefined) return Either.left(notUnderstood(BATCH, reply))
+    return answer.done ? successOf(message, answer.entry, reply) : Either.left(answer.error)
   })
 }
 
 const BATCH = "SendMessageBatch"
 
-/** The entries of a list that are any. */
-const listOf = <A extends object>(list: ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
-  Array.isArray(list) ? (list as ReadonlyArray<A>).filter((entry) => typeof entry === "object" && entry !== null) : []
-
 const successOf = (
-  message: Message | undefined,
-  entry: { readonly MessageId?: unknown; readonly SequenceNumber?: unknown; readonly MD5OfMessageBody?: unknown },
+  message: Message,
+  entry: Readonly<Record<string, unknown>>,
   reply: SendMessageBatchCommandOutput
 ): Result => {
   const enqueued = enqueuedOf(entry)
-  if (message === undefined || enqueued === undefined) return Either.left(notUnderstood(BATCH, reply))
-  return entry.MD5OfMessageBody === createHash("md5").update(message.body).digest("hex")
+  if (enqueued === undefined) return Either.left(notUnderstood(BATCH, reply))
+  return entry["MD5OfMessageBody"] === createHash("md5").update(message.body).digest("hex")
     ? Either.right(enqueued)
-    : Either.left(failed(BATCH, "Checksum", reply, "SQS accepted another text than was sent"))
+    : Either.left(otherText(reply))
 }
 
 const enqueuedOf = (
@@ -147,28 +127,22 @@ const enqueuedOf = (
   return typeof sequenceNumber === "string" ? { messageId, sequenceNumber } : { messageId }
 }
 
-type Reply = SendMessageCommandOutput | SendMessageBatchCommandOutput
-
-const attemptsOf = (reply: Reply): number => reply.$metadata?.attempts ?? 1
-
-const notUnderstood = (operation: string, reply: Reply): ServiceError =>
-  failed(operation, "MalformedReply", reply, "the reply does not say what became of the message")
-
 /** The message may be in the queue. */
-const failed = (
-  operation: string,
-  reason: "MalformedReply" | "Checksum",
-  reply: Reply,
-  detail: string
-): ServiceError => {
-  const requestId = reply.$metadata?.requestId
+const notUnderstood = (operation: string, { $metadata }: { readonly $metadata: unknown }): ServiceError =>
+  malformedReply(operation, "the reply does not say what became of the message", {
+    outcome: "unknown",
+    metadata: $metadata
+  })
+
+const otherText = ({ $metadata }: { readonly $metadata: unknown }): ServiceError => {
+  const { attempts, requestId } = metadataOf($metadata)
   return new ServiceError({
     service: "SQS",
-    operation,
-    reason,
+    operation: BATCH,
+    reason: "Checksum",
     retryable: false,
-    attempts: attemptsOf(reply),
-    detail,
+    attempts,
+    detail: "SQS accepted another text than was sent",
     hint: "check AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_SQS, and what stands between",
     outcome: "unknown",
     ...(requestId === undefined ? {} : { requestId })

@@ -1,7 +1,7 @@
 /** The answers to the entries of a batch. An entry's id is its index: one receive may hold the same message twice. */
 import type { ServiceError } from "../../../../Errors.ts"
-import { toServiceError } from "../../errors/classify.ts"
-import { malformedReply } from "./malformedReply.ts"
+import { toEntryError } from "../../errors/classify.ts"
+import { malformedReply, metadataOf } from "./malformedReply.ts"
 
 /** What of a reply is looked at; whatever answers may have sent it. */
 export interface BatchReply {
@@ -16,12 +16,14 @@ export type Answer =
 
 /**
  * One answer for each entry, in the order of the entries. What was answered not at all, more than once, or in a way that
- * is not understood, is an error of that entry. None if the reply is not that of a batch.
+ * is not understood, is an error of that entry. None if the reply is not that of a batch. `doubtful`: an earlier attempt
+ * may have been carried out, so that what failed now may be done.
  */
 export const answersOf = (
   operation: string,
   count: number,
-  reply: BatchReply
+  reply: BatchReply,
+  doubtful = false
 ): ReadonlyArray<Answer> | undefined => {
   if (!Array.isArray(reply.Successful) && !Array.isArray(reply.Failed)) return undefined
   const answers = Array.from({ length: count }, (): Answer | undefined => undefined)
@@ -35,11 +37,11 @@ export const answersOf = (
   }
   for (const entry of listOf(reply.Successful)) add(entry, (entry) => ({ done: true, entry }))
   for (const entry of listOf(reply.Failed)) {
-    add(entry, (entry) => ({ done: false, error: failure(operation, entry, reply) }))
+    add(entry, (entry) => ({ done: false, error: failure(operation, entry, reply, doubtful) }))
   }
   return answers.map((answer, index) => {
-    if (answer === undefined) return notAnswered(operation, "the reply does not say what became of this entry")
-    return doubled.has(index) ? notAnswered(operation, "the reply answers this entry more than once") : answer
+    if (answer === undefined) return notAnswered(operation, reply, "the reply does not say what became of this entry")
+    return doubled.has(index) ? notAnswered(operation, reply, "the reply answers this entry more than once") : answer
   })
 }
 
@@ -51,24 +53,26 @@ const indexOf = (id: unknown, count: number): number | undefined => {
   return index >= 0 && index < count && entryId(index) === id ? index : undefined
 }
 
-const notAnswered = (operation: string, detail: string): Answer => ({
+const notAnswered = (operation: string, reply: BatchReply, detail: string): Answer => ({
   done: false,
-  error: malformedReply(operation, detail, { outcome: "unknown" })
+  error: malformedReply(operation, detail, { outcome: "unknown", metadata: reply.$metadata })
 })
 
-/** `SenderFault` stands for the status that the request would have had by itself. */
-const failure = (operation: string, entry: Readonly<Record<string, unknown>>, reply: BatchReply): ServiceError => {
-  const { Code, Message, SenderFault } = entry
-  const metadata = isRecord(reply.$metadata) ? reply.$metadata : {}
-  return toServiceError("SQS", operation, {
-    name: Code,
-    message: typeof Message === "string" && Message !== "" ? Message : Code,
-    $metadata: {
-      requestId: metadata["requestId"],
-      attempts: metadata["attempts"],
-      httpStatusCode: SenderFault === true ? 400 : SenderFault === false ? 500 : undefined
-    }
-  }, { doubtful: false })
+const failure = (
+  operation: string,
+  { Code, Message, SenderFault }: Readonly<Record<string, unknown>>,
+  reply: BatchReply,
+  doubtful: boolean
+): ServiceError => {
+  const { attempts, requestId } = metadataOf(reply.$metadata)
+  return toEntryError("SQS", operation, {
+    code: Code,
+    message: Message,
+    senderFault: SenderFault === true,
+    attempts,
+    requestId,
+    doubtful
+  })
 }
 
 const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
