@@ -212,7 +212,7 @@ describe("delete and setVisibility", () => {
         Successful: [ok("3"), ok("0")],
         Failed: [failed("2", "ReceiptHandleIsInvalid", true), failed("1", "InternalError", false)]
       },
-      [undefined, { reason: "Unavailable", retryable: true, outcome: "unknown" }, {
+      [undefined, { reason: "Unavailable", retryable: true }, {
         reason: "InvalidRequest",
         retryable: false
       }, undefined]
@@ -228,8 +228,8 @@ describe("delete and setVisibility", () => {
         ]
       },
       [{ reason: "InvalidRequest" }, { reason: "Throttled", retryable: true }, { reason: "Throttled" }, {
-        reason: "Unknown",
-        outcome: "unknown"
+        reason: "Unavailable",
+        retryable: true
       }]
     ],
     ["what was not answered", { Successful: [ok("0"), ok("2")] }, [undefined, unclear, undefined, unclear]],
