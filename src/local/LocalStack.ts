@@ -17,6 +17,7 @@ import type { ConfigurationError } from "../Errors.ts"
 import * as Aws from "./internal/aws.ts"
 import * as Databases from "./internal/databases.ts"
 import * as Mysql from "./internal/mysql.ts"
+import * as Queues from "./internal/queues.ts"
 
 export declare namespace LocalStack {
   /** What {@link LocalStack.layerWith} takes. */
@@ -26,6 +27,19 @@ export declare namespace LocalStack {
      * is set as `LAB_DB_URL`. The same tag may be given more than once.
      */
     readonly databases?: ReadonlyArray<DatabaseTag> | undefined
+    /**
+     * Further queues: tags made by `Queue.Tag`, or `{ prefix: EventQueue.prefix, fifo: true }` for a FIFO queue. A tag
+     * with the prefix `EMAIL_SQS` gets the queue `email`, whose URL is set as `EMAIL_SQS_QUEUE_URL`.
+     */
+    readonly queues?: ReadonlyArray<QueueTag> | undefined
+  }
+
+  /** What the stack needs of a tag made by `Queue.Tag`. */
+  interface QueueTag {
+    /** What the names of its settings begin with. */
+    readonly prefix: string
+    /** Default false. */
+    readonly fifo?: boolean | undefined
   }
 
   /** What the stack needs of a tag made by `Database.Tag`. */
@@ -54,6 +68,8 @@ export declare namespace LocalStack {
     readonly settings: Settings
     /** The URLs of all databases, the further ones included, by the names of their variables. */
     readonly databaseUrls: Readonly<Record<string, Redacted.Redacted>>
+    /** The URLs of all queues, by the names of their variables. Each has a dead-letter queue. */
+    readonly queueUrls: Readonly<Record<string, string>>
     /** Which database server answers there. */
     readonly databaseServer: DatabaseServer
   }
@@ -65,8 +81,8 @@ export declare namespace LocalStack {
 /** The local servers, running. */
 export class LocalStack extends Context.Tag("@betterai/infrastructure/LocalStack")<LocalStack, LocalStack.Service>() {
   /**
-   * {@link LocalStack.layer} with further databases. Two databases whose prefixes give the same name, or the name of a
-   * database of the server itself, are refused (reason "InvalidSettings") before anything is started.
+   * {@link LocalStack.layer} with further databases and queues. Two databases whose prefixes give the same name, or the
+   * name of a database of the server itself, are refused, and so are two queues of one name (reason "InvalidSettings") before anything is started.
    *
    * Each call makes a layer of its own, with servers of its own: keep the layer in a constant and share it.
    *
@@ -104,12 +120,14 @@ export class LocalStack extends Context.Tag("@betterai/infrastructure/LocalStack
 }
 
 const start = (
-  { databases: tags = [] }: LocalStack.Options
+  { databases: tags = [], queues: asked = [] }: LocalStack.Options
 ): Effect.Effect<LocalStack.Service, ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
     const databases = yield* Databases.databasesOf(tags.map(({ prefix }) => prefix))
-    const [aws, mysql] = yield* Effect.all([Aws.make(), Mysql.make()], { concurrency: "unbounded" })
+    const queues = yield* Queues.queuesOf(asked)
+    const [aws, mysql] = yield* Effect.all([Aws.make(queues), Mysql.make()], { concurrency: "unbounded" })
     yield* Effect.forEach(databases, ({ name }) => mysql.createDatabase(name), { discard: true })
+    const queueUrls = Object.fromEntries(queues.map(({ variable }, index) => [variable, aws.queueUrls[index]!]))
     yield* Effect.log(`The local databases are on ${mysql.server.kind} ${mysql.server.version}`)
     return {
       settings: {
@@ -118,10 +136,11 @@ const start = (
         AWS_REGION: aws.region,
         AWS_ENDPOINT_URL: aws.endpoint,
         IMAGE_S3_BUCKET: aws.bucket,
-        AWS_SQS_QUEUE_URL: aws.queueUrl,
+        AWS_SQS_QUEUE_URL: queueUrls[Queues.MAIN.variable]!,
         ...urlsOf(mysql, Databases.PREFIXES.map((prefix) => Databases.databaseOf(prefix)))
       },
       databaseUrls: urlsOf(mysql, databases),
+      queueUrls,
       databaseServer: mysql.server
     }
   })
@@ -135,10 +154,10 @@ const urlsOf = <Prefix extends string>(
     Redacted.Redacted
   >
 
-const provider = ({ databaseUrls, settings }: LocalStack.Service): ConfigProvider.ConfigProvider =>
+const provider = ({ databaseUrls, queueUrls, settings }: LocalStack.Service): ConfigProvider.ConfigProvider =>
   ConfigProvider.fromMap(
     new Map(
-      Object.entries({ ...databaseUrls, ...settings }).map((
+      Object.entries({ ...databaseUrls, ...queueUrls, ...settings }).map((
         [name, value]
       ) => [name, Redacted.isRedacted(value) ? Redacted.value(value) : value])
     ),

@@ -13,6 +13,7 @@ import { createConnection, type RowDataPacket } from "mysql2/promise"
 import { networkInterfaces } from "node:os"
 import { inspect } from "node:util"
 import { expectTypeOf, vi } from "vitest"
+import { Queue } from "../../src/aws/Queue.ts"
 import * as Database from "../../src/db/Database.ts"
 import type { ConfigurationError, DatabaseError } from "../../src/Errors.ts"
 import { LocalStack } from "../../src/local/index.ts"
@@ -248,6 +249,43 @@ describe("further databases", () => {
   })
 })
 
+class EmailQueue extends Queue.Tag("EmailQueue", { prefix: "EMAIL_SQS" })<EmailQueue>() {}
+class EventQueue extends Queue.Tag("EventQueue", { prefix: "EVENT_SQS" })<EventQueue>() {}
+
+layer(
+  Layer.mergeAll(Queue.layer, EmailQueue.layer, EventQueue.layer).pipe(
+    Layer.provideMerge(LocalStack.layerWith({ queues: [EmailQueue, { prefix: EventQueue.prefix, fifo: true }] }))
+  ),
+  { timeout: "2 minutes" }
+)("further queues of LocalStack.layerWith", (it) => {
+  it.effect("are queues of their own, each with its dead-letter queue", () =>
+    Effect.gen(function*() {
+      const { queueUrls } = yield* LocalStack
+      expect(Object.keys(queueUrls).sort()).toEqual(["AWS_SQS_QUEUE_URL", "EMAIL_SQS_QUEUE_URL", "EVENT_SQS_QUEUE_URL"])
+      const [jobs, email, events] = yield* Effect.all([Queue, EmailQueue, EventQueue])
+      yield* email.enqueue("hello")
+      yield* events.enqueue("event", { messageGroupId: "g" })
+      const attributes = yield* Effect.forEach([jobs, email, events], (queue) => queue.attributes)
+      expect(attributes.map(({ fifo, name, visible }) => ({ name, fifo, visible }))).toEqual([
+        { name: "betterai-jobs", fifo: false, visible: 0 },
+        { name: "email", fifo: false, visible: 1 },
+        { name: "event.fifo", fifo: true, visible: 1 }
+      ])
+      for (const { redrivePolicy } of attributes) expect(redrivePolicy).toMatchObject({ maxReceiveCount: 5 })
+    }))
+})
+
+describe("queues of one name", () => {
+  it.effect("are refused before anything is started", () =>
+    Effect.gen(function*() {
+      const clashing = LocalStack.layerWith({
+        queues: [EmailQueue, { prefix: "EMAIL" }, { prefix: EmailQueue.prefix, fifo: true }]
+      })
+      const error = yield* Effect.flip(Layer.build(clashing))
+      expect(error.problems.map(({ setting }) => setting)).toEqual(["EMAIL_QUEUE_URL", "EMAIL_SQS_QUEUE_URL"])
+    }).pipe(Effect.scoped, withSettings({})))
+})
+
 describe("the lifetime of a LocalStack", () => {
   it.effect("two run at the same time, and both are gone with their scope", () =>
     Effect.gen(function*() {
@@ -283,7 +321,7 @@ describe("the lifetime of a LocalStack", () => {
   it.scoped("without fauxqs, the error says how to install it", () =>
     Effect.gen(function*() {
       const missing = () => Promise.reject(new Error("Cannot find package 'fauxqs'"))
-      const error = yield* Effect.flip(Aws.make(missing))
+      const error = yield* Effect.flip(Aws.make([], missing))
       expect(error).toMatchObject({ _tag: "ConfigurationError", service: "LocalStack", reason: "LocalServer" })
       expect(error.problems).toEqual([{
         setting: "S3 and SQS",

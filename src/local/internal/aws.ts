@@ -4,22 +4,35 @@ import type * as Scope from "effect/Scope"
 import type * as Fauxqs from "fauxqs"
 import type { ConfigurationError } from "../../Errors.ts"
 import { localServerError } from "./errors.ts"
+import type { LocalQueue } from "./queues.ts"
 
 export interface LocalAws {
   readonly region: string
   readonly endpoint: string
   readonly bucket: string
-  readonly queueUrl: string
+  /** The URLs of the queues, in the order in which they were asked for. */
+  readonly queueUrls: ReadonlyArray<string>
 }
 
 const region = "us-east-1"
 const bucket = "betterai-images"
-const queue = "betterai-jobs"
+
+/** How often a message is received before it goes to the dead-letter queue. */
+const MAX_RECEIVES = 5
 
 const installFauxqs = "run npm install --save-dev fauxqs@1.9.2"
 
+interface Created {
+  readonly QueueUrl: string
+}
+
+interface Described {
+  readonly Attributes: { readonly QueueArn: string }
+}
+
 /** Both services, for as long as the scope. fauxqs is an optional peer dependency, so it is loaded here. */
 export const make = (
+  queues: ReadonlyArray<LocalQueue>,
   load: () => Promise<Pick<typeof Fauxqs, "buildApp">> = () => import("fauxqs")
 ): Effect.Effect<LocalAws, ConfigurationError, Scope.Scope> =>
   Effect.gen(function*() {
@@ -39,21 +52,39 @@ export const make = (
     const endpoint = yield* attempt(() => app.listen({ host: "127.0.0.1", port: 0 }), "cannot listen on 127.0.0.1")
     // The URL of a queue has the host that the request for its creation was sent to.
     const { host } = new URL(endpoint)
-    const queueUrl = yield* attempt(
+    const sqs = async <Reply>(action: string, payload: object): Promise<Reply> =>
+      app.inject({
+        method: "POST",
+        url: "/",
+        headers: { host, "content-type": "application/x-amz-json-1.0", "x-amz-target": `AmazonSQS.${action}` },
+        payload: JSON.stringify(payload)
+      }).then(accepted).then((response) => response.json<Reply>())
+    const create = async ({ fifo, name }: LocalQueue): Promise<string> => {
+      const suffix = fifo ? ".fifo" : ""
+      const Attributes = fifo ? { FifoQueue: "true" } : {}
+      const dead = await sqs<Created>("CreateQueue", { QueueName: `${name}-dead-letters${suffix}`, Attributes })
+      const { Attributes: { QueueArn: deadLetterTargetArn } } = await sqs<Described>("GetQueueAttributes", {
+        QueueUrl: dead.QueueUrl,
+        AttributeNames: ["QueueArn"]
+      })
+      const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: MAX_RECEIVES })
+      const created = await sqs<Created>("CreateQueue", {
+        QueueName: `${name}${suffix}`,
+        Attributes: { ...Attributes, RedrivePolicy }
+      })
+      return created.QueueUrl
+    }
+    const queueUrls = yield* attempt(
       async () => {
         await app.inject({ method: "PUT", url: `/${bucket}`, headers: { host } }).then(accepted)
-        const created = await app.inject({
-          method: "POST",
-          url: "/",
-          headers: { host, "content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.CreateQueue" },
-          payload: JSON.stringify({ QueueName: queue })
-        }).then(accepted)
-        return created.json<{ readonly QueueUrl: string }>().QueueUrl
+        const urls: Array<string> = []
+        for (const queue of queues) urls.push(await create(queue))
+        return urls
       },
-      "cannot be used: this version of fauxqs did not make the bucket and the queue",
+      "cannot be used: this version of fauxqs did not make the bucket and the queues",
       installFauxqs
     )
-    return { region, endpoint, bucket, queueUrl }
+    return { region, endpoint, bucket, queueUrls }
   })
 
 const accepted = <A extends { readonly statusCode: number; readonly body: string }>(response: A): A | Promise<never> =>
