@@ -81,4 +81,15 @@ export {
   ServiceError,
   ServiceReason
 } from "./Errors.ts"
+export * as Inbox from "./Inbox.ts"
 export * as Infrastructure from "./Infrastructure.ts"
+export { Outbox } from "./Outbox.ts"
+export type {
+  AnyQueueTag,
+  Blocked,
+  OutboxEnqueueOptions,
+  OutboxStatus,
+  Pending,
+  RelayOptions,
+  RelayStatus
+} from "./Outbox.ts"

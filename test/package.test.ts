@@ -62,7 +62,10 @@ describe("layout", () => {
   })
 
   it("what both wings use depends on neither", () => {
-    expect(importedFrom("src/internal/").filter((it) => /^src\/(aws|db|local)\//.test(it))).toEqual([])
+    const shared = src.filter((file) => /^src\/internal\/[^/]+$/.test(file))
+    expect(shared.flatMap(importedSources).filter((it) => /^src\/(aws|db|local|internal\/.*)\//.test(it))).toEqual([])
+    expect([...importedFrom("src/aws/"), ...importedFrom("src/db/")].filter((it) => /^src\/internal\/.*\//.test(it)))
+      .toEqual([])
   })
 
   it("sources take time, chance, settings and output from Effect", () => {
