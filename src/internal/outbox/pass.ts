@@ -25,7 +25,7 @@ const UNDELETED = 50
 /** The most groups and messages that a statement excludes. */
 const EXCLUDED = 100
 
-/** Whether there may be more to send at once. */
+/** Whether there may be more to send at once. Not where nothing more may be sent: asking again would not change that. */
 export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<boolean, DatabaseError> =>
   Effect.gen(function*() {
     yield* work.removal.flush(lease.shard)
@@ -46,10 +46,7 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
       const lanes = lanesOf(work, lease, entries)
       if (lanes.size > 0) pages++
       while (lanes.size > 0) {
-        if (!maySend()) {
-          yield* work.removal.flush(lease.shard)
-          return true
-        }
+        if (!maySend()) return yield* Effect.as(work.removal.flush(lease.shard), false)
         const heads = [...lanes.values()].map((lane) => lane[0]!)
         yield* Effect.forEach(batchesOf(heads), (batch) => send(work, state, batch), {
           concurrency: BATCHES,
@@ -72,7 +69,7 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
       after = entries.at(-1)!.id
       if (pages === PAGES) return true
     }
-    return true
+    return false
   })
 
 /**

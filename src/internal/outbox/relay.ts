@@ -156,7 +156,6 @@ class Running implements Relay {
         Effect.exit,
         Effect.flatMap((exit) => {
           if (Exit.isSuccess(exit)) return Effect.as(this.#recovered, exit.value)
-          if (Cause.isInterruptedOnly(exit.cause)) return Effect.failCause(exit.cause as Cause.Cause<never>)
           return Effect.as(this.#failed(exit.cause), false)
         }),
         Effect.tap((more) => Effect.sync(() => void (lease.again ||= more))),
@@ -167,7 +166,9 @@ class Running implements Relay {
         })),
         Effect.flatMap(() => {
           if (lease.isLeaving && !this.#isStopping) return this.#giveBack(lease)
-          if (lease.again) this.wake(lease.shard)
+          // Its time is up, whether the watch has noticed or not: a worker that tried again would only be in its way.
+          if (lease.remaining(this.#now()) <= this.#settings.margin) this.#lose(lease)
+          else if (lease.again) this.wake(lease.shard)
           return Effect.void
         })
       )
@@ -285,7 +286,6 @@ class Running implements Relay {
   /** A failure of the database, and whatever was not foreseen: the next look tries again. Said once. */
   #failed(cause: Cause.Cause<DatabaseError>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       const failure = Cause.failureOption(cause)
       if (failure._tag === "None") {
         return Effect.logError("Outbox: a relay has met a failure that was not foreseen", cause)

@@ -1,0 +1,250 @@
+/** Several relays at once, of processes of their own: each message is sent once, in the order of its group. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { MainDb } from "../src/db/Database.ts"
+import { Outbox } from "../src/Outbox.ts"
+import * as FaultProxy from "./support/db/faultProxy.ts"
+import { onStage, type Stage } from "./support/db/stage.ts"
+import { server } from "./support/db/testServer.ts"
+import { eventually } from "./support/eventually.ts"
+import {
+  commit,
+  enqueue,
+  prepare,
+  process,
+  queueOf,
+  quick,
+  Recorder,
+  running,
+  type SendBatch,
+  writer
+} from "./support/outbox.ts"
+
+const test = (name: string, body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>): void =>
+  it.live(
+    name,
+    () => Effect.flatMap(server, (at) => onStage(at, (stage) => Effect.zipRight(prepare(stage), body(stage)))),
+    60_000
+  )
+
+const rows = (stage: Stage) =>
+  Effect.map(stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.outbox`), ([row]) => Number(row!["n"]))
+
+const empty = (stage: Stage) => eventually(Effect.map(rows(stage), (n) => expect(n).toBe(0)), "30 seconds")
+
+/** Writes messages `[group, n]`, in transactions of ten, by several writers that share no group. */
+const fill = (writers: number, groups: number, perGroup: number) =>
+  Effect.forEach(
+    Array.from({ length: writers }, (_, writer) => writer),
+    (writer) =>
+      Effect.gen(function*() {
+        const messages = Array.from({ length: perGroup * groups }, (_, i) => [`${writer}-${i % groups}`, i] as const)
+        for (let at = 0; at < messages.length; at += 10) {
+          yield* MainDb.withTransaction(Effect.forEach(
+            messages.slice(at, at + 10),
+            ([group, n]) => enqueue([group, n], { messageGroupId: group }),
+            { discard: true }
+          ))
+        }
+      }),
+    { concurrency: "unbounded", discard: true }
+  )
+
+/** That each message came once, and each group in its order. */
+const expectOnceInOrder = (sent: Recorder, count: number): void => {
+  expect(new Set(sent.messages.map(({ messageDeduplicationId }) => messageDeduplicationId)).size).toBe(count)
+  expect(sent.messages).toHaveLength(count)
+  const last = new Map<string, number>()
+  const disorder = (sent.payloads as ReadonlyArray<readonly [string, number]>).filter(([group, n]) => {
+    const before = last.get(group) ?? -1
+    last.set(group, n)
+    return before >= n
+  })
+  expect(disorder).toEqual([])
+}
+
+/** What a FIFO queue does with a message whose deduplication id it has seen. */
+const fifo = (sent: Recorder): SendBatch => (messages) =>
+  Effect.suspend(() => {
+    const seen = new Set(sent.messages.map(({ messageDeduplicationId }) => messageDeduplicationId))
+    return Effect.as(
+      sent.accept(messages.filter(({ messageDeduplicationId }) => !seen.has(messageDeduplicationId))),
+      messages.map(() => Either.right({ messageId: "m" }))
+    )
+  })
+
+const shardsOf = (app: { readonly get: (tag: typeof Outbox) => Outbox.Service }) =>
+  Effect.map(app.get(Outbox).status, ({ relays }) => relays[0]!.shards)
+
+describe("several relays", () => {
+  test("send 3,000 messages of 100 groups: each once, each group in its order", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const jittery: SendBatch = (messages) => Effect.zipRight(Effect.sleep(Math.random() * 5), sent.accept(messages))
+      yield* Effect.all(Array.from({ length: 4 }, () => running(process(stage.url, queueOf("fifo", jittery)))))
+      const app = yield* running(writer(stage.url))
+      yield* app.run(fill(4, 25, 30))
+      yield* empty(stage)
+      expectOnceInOrder(sent, 3_000)
+    }))
+
+  test("share the shards out evenly, and again when one comes, ends or dies", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const start = process(stage.url, queueOf("fifo", sent.accept))
+      const first = yield* running(start)
+      yield* eventually(Effect.map(shardsOf(first), (shards) => expect(shards).toHaveLength(16)))
+      const scope = yield* Scope.make()
+      const second = yield* Scope.extend(running(start), scope)
+      const third = yield* running(start)
+      const counts = Effect.map(
+        Effect.all([first, second, third].map(shardsOf)),
+        (shards) => shards.map(({ length }) => length).sort()
+      )
+      yield* eventually(Effect.map(counts, (counts) => expect(counts).toEqual([5, 5, 6])), "10 seconds")
+      const all = yield* Effect.all([first, second, third].map(shardsOf))
+      expect(new Set(all.flat()).size).toBe(16)
+      // Nothing moves without a reason.
+      yield* Effect.sleep("1500 millis")
+      expect(yield* Effect.all([first, second, third].map(shardsOf))).toEqual(all)
+      yield* Scope.close(scope, Exit.void)
+      yield* eventually(
+        Effect.map(Effect.all([first, third].map(shardsOf)), (shards) =>
+          expect(shards.map(({ length }) => length)).toEqual([8, 8])),
+        "10 seconds"
+      )
+    }))
+
+  test("one comes and one ends while messages flow: each once, each group in its order", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const slow: SendBatch = (messages) => Effect.zipRight(Effect.sleep(2), sent.accept(messages))
+      const start = process(stage.url, queueOf("fifo", slow), { ...quick, stopTimeout: "5 seconds" })
+      const first = yield* Scope.make()
+      yield* Scope.extend(running(start), first)
+      const app = yield* running(writer(stage.url))
+      const filling = yield* Effect.fork(app.run(fill(2, 20, 60)))
+      yield* Effect.sleep("300 millis")
+      yield* running(start)
+      yield* Effect.sleep("500 millis")
+      yield* Scope.close(first, Exit.void)
+      yield* running(start)
+      yield* Fiber.join(filling)
+      yield* empty(stage)
+      expectOnceInOrder(sent, 2_400)
+    }))
+
+  test("one is cut off from the database, beyond its lease, while it sends: its send is stopped, and others go on", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const began = yield* Deferred.make<void>()
+      let stopped = 0
+      const held: SendBatch = () =>
+        Effect.onInterrupt(
+          Effect.zipRight(Deferred.succeed(began, undefined), Effect.never),
+          () => Effect.sync(() => void stopped++)
+        )
+      const proxy = yield* FaultProxy.make((yield* server).entry)
+      yield* running(process(proxy.through(stage.direct), queueOf("fifo", held)))
+      const app = yield* running(writer(stage.direct))
+      yield* app.run(commit(1, { messageGroupId: "g" }))
+      yield* app.run(commit(2, { messageGroupId: "g" }))
+      yield* Deferred.await(began)
+      yield* proxy.halfOpen
+      yield* proxy.welcome("silent")
+      const cut = performance.now()
+      yield* eventually(Effect.sync(() => expect(stopped).toBe(1)), "5 seconds")
+      // Before the lease of 2 seconds ends on the server.
+      expect(performance.now() - cut).toBeLessThan(2_000)
+      yield* running(process(stage.direct, queueOf("fifo", sent.accept)))
+      yield* empty(stage)
+      expect(sent.payloads).toEqual([1, 2])
+      yield* proxy.reset
+      yield* proxy.welcome("pass")
+    }))
+
+  test("one is held up in the middle of a send that cannot be stopped: FIFO gets each message once, in order", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const queue = fifo(sent)
+      const began = yield* Deferred.make<void>()
+      const go = yield* Deferred.make<void>()
+      // Its request is on its way, and arrives long after its lease has ended.
+      const held: SendBatch = (messages) =>
+        Effect.uninterruptible(
+          Effect.zipRight(Effect.zipRight(Deferred.succeed(began, undefined), Deferred.await(go)), queue(messages))
+        )
+      const proxy = yield* FaultProxy.make((yield* server).entry)
+      const scope = yield* Scope.make()
+      yield* Scope.extend(running(process(proxy.through(stage.direct), queueOf("fifo", held))), scope)
+      const app = yield* running(writer(stage.direct))
+      yield* app.run(fill(1, 1, 5))
+      yield* Deferred.await(began)
+      yield* proxy.halfOpen
+      yield* proxy.welcome("silent")
+      yield* running(process(stage.direct, queueOf("fifo", queue)))
+      yield* empty(stage)
+      yield* Deferred.succeed(go, undefined)
+      yield* proxy.reset
+      yield* proxy.welcome("pass")
+      yield* Effect.sleep("1 second")
+      expectOnceInOrder(sent, 5)
+      yield* Scope.close(scope, Exit.void)
+      expectOnceInOrder(sent, 5)
+    }))
+
+  test("the answer to DELETE is lost, and again: what was sent is not sent again by this relay", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const app = yield* running(process(stage.url, queueOf("fifo", sent.accept)))
+      const writing = yield* running(writer(stage.direct))
+      yield* writing.run(commit(["g", 0], { messageGroupId: "g" }))
+      yield* empty(stage)
+      for (const [n, how] of ([[1, "lose"], [2, "reset"]] as const)) {
+        yield* stage.proxy.trap("DELETE FROM outbox WHERE shard", how)
+        yield* writing.run(commit(["g", n], { messageGroupId: "g" }))
+        yield* empty(stage)
+      }
+      expectOnceInOrder(sent, 3)
+      expect(yield* shardsOf(app)).toHaveLength(16)
+    }))
+
+  test("all connections are cut, again and again, while messages flow: nothing is lost", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const queue = fifo(sent)
+      yield* Effect.all(Array.from({ length: 2 }, () => running(process(stage.url, queueOf("fifo", queue)))))
+      const app = yield* running(writer(stage.direct))
+      const filling = yield* Effect.fork(app.run(fill(2, 10, 100)))
+      for (let n = 0; n < 8; n++) {
+        yield* Effect.sleep("150 millis")
+        yield* stage.proxy.reset
+      }
+      yield* Fiber.join(filling)
+      yield* empty(stage)
+      expectOnceInOrder(sent, 2_000)
+    }))
+
+  test("a row with the id of a message that was sent is not deleted, if it is another message", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const writing = yield* running(writer(stage.direct))
+      // After the message was sent, and before it is deleted, another takes its place: as a server does that was restored.
+      const replacing: SendBatch = (messages) =>
+        Effect.zipLeft(
+          sent.accept(messages),
+          sent.messages.length > 1 ? Effect.void : stage.admin(
+            `UPDATE ${stage.database}.outbox SET message_id = '00000000-0000-4000-8000-000000000000', body = '"other"'`
+          )
+        )
+      yield* writing.run(commit("first", { messageGroupId: "g" }))
+      yield* running(process(stage.url, queueOf("fifo", replacing)))
+      yield* empty(stage)
+      expect(sent.payloads).toEqual(["first", "other"])
+    }))
+})
