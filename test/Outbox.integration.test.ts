@@ -47,6 +47,7 @@ describe("Outbox.enqueue", () => {
       const app = yield* running(process(stage.url, queueOf("standard", sent.accept)))
       const { id } = yield* app.run(commit({ text: "é😀" }, {
         delay: "3 seconds",
+        traceHeader: "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1",
         attributes: { kind: "scan", size: 1.5, hash: new Uint8Array([0, 255]) }
       }))
       yield* empty(stage)
@@ -55,6 +56,7 @@ describe("Outbox.enqueue", () => {
         messageGroupId: undefined,
         messageDeduplicationId: undefined,
         delaySeconds: 3,
+        traceHeader: "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1",
         attributes: {
           kind: { type: "String", value: "scan" },
           size: { type: "Number", value: "1.5" },

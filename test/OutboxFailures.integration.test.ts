@@ -245,7 +245,7 @@ describe("a message that the queue refuses", () => {
       const writing = yield* running(writer(stage.url))
       yield* writing.run(commit("changed", { messageGroupId: "a" }))
       yield* writing.run(commit("good", { messageGroupId: "b" }))
-      yield* stage.admin(`UPDATE ${stage.database}.outbox SET attributes = '[[' WHERE group_id = 'a'`)
+      yield* stage.admin(`UPDATE ${stage.database}.outbox SET headers = '{"attributes":[[' WHERE group_id = 'a'`)
       const app = yield* running(process(stage.url, queueOf("fifo", sent.accept)))
       yield* eventually(
         Effect.flatMap(app.get(Outbox).status, ({ relays }) =>

@@ -22,6 +22,7 @@ const unused = Effect.dieMessage("not in this test")
 export const backendOf = (kind: QueueKind, sendBatch: SendBatch): QueueBackend => ({
   kind,
   name: "test",
+  inMemory: false,
   sendBatch,
   send: () => unused,
   receive: () => unused,

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { invalidInput } from "../../aws/internal/errors/invalidInput.ts"
 import type { EnqueueOptions } from "../../aws/internal/queue/message.ts"
+import * as Tracing from "../../aws/internal/queue/sending/tracing.ts"
 import type { Internals } from "../../aws/internal/queue/service.ts"
 import { DatabaseError, type ServiceError } from "../../Errors.ts"
 import type { Database } from "./database.ts"
@@ -44,23 +45,26 @@ export const enqueue = (
     // A queue in memory of either kind is a FIFO queue for a message with a group, unless it is to be delayed.
     const isFifo = kind === "fifo"
       || (kind === "either" && options.messageGroupId !== undefined && options.delay === undefined)
-    const message = yield* prepare(OPERATION, payload, {
+    const checked = yield* prepare(OPERATION, payload, {
       ...options,
       // With an own id the same message can be sent again after a failure whose outcome is not known.
       ...(isFifo ? { messageDeduplicationId: options.messageDeduplicationId ?? id } : {}),
       attributes: typeof attributes === "object" && attributes !== null ? { ...attributes, [ID]: id } : attributes
     })
+    // The receiver's trace begins where the message was written, not where it is sent.
+    const carry = yield* Tracing.carry
+    const message = carry(checked)
     // On a standard queue a group is for fairness among customers, and has no order that one shard would keep.
     const shard = kind !== "standard" && message.messageGroupId !== undefined
       ? shardOfGroup(queue, message.messageGroupId)
       : shardOfMessage(id)
     const isOpen = yield* database.afterCommit(Effect.sync(() => wake(shard)))
     if (!isOpen) return yield* outsideOfTransaction(database.name)
-    const { attributes: attributesJson, body, dedup_id, delay_seconds, group_id } = toRow(message)
+    const { body, dedup_id, delay_seconds, group_id, headers } = toRow(message)
     yield* database.use((sql) =>
       sql`INSERT INTO outbox
-        (shard, message_id, queue, group_id, dedup_id, delay_seconds, attributes, body, created_at)
-        VALUES (${shard}, ${id}, ${queue}, ${group_id}, ${dedup_id}, ${delay_seconds}, ${attributesJson}, ${body},
+        (shard, message_id, queue, group_id, dedup_id, delay_seconds, headers, body, created_at)
+        VALUES (${shard}, ${id}, ${queue}, ${group_id}, ${dedup_id}, ${delay_seconds}, ${headers}, ${body},
           UTC_TIMESTAMP(6))`
     )
     return { id }

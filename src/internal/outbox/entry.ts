@@ -2,6 +2,7 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import type { Message } from "../../aws/internal/queue/message.ts"
 import * as MessageAttributes from "../../aws/internal/queue/messageAttributes.ts"
 import { ServiceError } from "../../Errors.ts"
@@ -14,7 +15,7 @@ export interface Entry {
   readonly group: string | undefined
   readonly delaySeconds: number
   readonly deduplicationId: string | undefined
-  readonly attributes: Either.Either<MessageAttributes.MessageAttributes, undefined>
+  readonly headers: Either.Either<Headers, undefined>
   /** Undefined for a large one, which is read when its turn comes. */
   readonly body: string | undefined
   /** In bytes, as SQS counts. */
@@ -33,7 +34,7 @@ export interface Row {
   readonly group_id: string | null
   readonly dedup_id: string | null
   readonly delay_seconds: number
-  readonly attributes: Uint8Array | null
+  readonly headers: Uint8Array
   readonly size: number | string | bigint
   readonly body: Uint8Array | null
   readonly age: number | string | bigint | null
@@ -41,12 +42,12 @@ export interface Row {
 
 /** The columns of a {@link Row}. */
 export const columns = (sql: SqlClient): Fragment =>
-  sql.literal(`id, message_id, queue, group_id, dedup_id, delay_seconds, attributes, OCTET_LENGTH(body) AS size,
+  sql.literal(`id, message_id, queue, group_id, dedup_id, delay_seconds, headers, OCTET_LENGTH(body) AS size,
     IF(OCTET_LENGTH(body) <= ${LARGE_BODY}, body, NULL) AS body,
     TIMESTAMPDIFF(MICROSECOND, created_at, UTC_TIMESTAMP(6)) AS age`)
 
 export const fromRow = (row: Row): Entry => {
-  const attributes = decodeAttributes(row.attributes)
+  const headers = decode(row.headers)
   return {
     id: Number(row.id),
     messageId: row.message_id,
@@ -54,9 +55,10 @@ export const fromRow = (row: Row): Entry => {
     group: row.group_id ?? undefined,
     deduplicationId: row.dedup_id ?? undefined,
     delaySeconds: row.delay_seconds,
-    attributes,
+    headers,
     body: row.body === null ? undefined : textOf(row.body),
-    size: Number(row.size) + Either.match(attributes, { onLeft: () => 0, onRight: MessageAttributes.sizeOf }),
+    size: Number(row.size) +
+      Either.match(headers, { onLeft: () => 0, onRight: ({ attributes }) => MessageAttributes.sizeOf(attributes) }),
     age: Math.max(0, Number(row.age ?? 0) / 1000)
   }
 }
@@ -65,7 +67,7 @@ export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString
 
 /** The message to send; what is not as it was written is refused like a message that the queue refuses. */
 export const toMessage = (entry: Entry, body: string): Either.Either<Message, ServiceError> =>
-  Either.mapBoth(entry.attributes, {
+  Either.mapBoth(entry.headers, {
     onLeft: () =>
       new ServiceError({
         service: "SQS",
@@ -73,45 +75,48 @@ export const toMessage = (entry: Entry, body: string): Either.Either<Message, Se
         reason: "InvalidInput",
         retryable: false,
         attempts: 0,
-        field: "attributes",
-        detail: "the attributes of a message in the outbox are not as they were written"
+        field: "headers",
+        detail: "the headers of a message in the outbox are not as they were written"
       }),
-    onRight: (attributes): Message => ({
+    onRight: (headers): Message => ({
+      ...headers,
       body,
       messageGroupId: entry.group,
       messageDeduplicationId: entry.deduplicationId,
-      delaySeconds: entry.delaySeconds,
-      attributes
+      delaySeconds: entry.delaySeconds
     })
   })
+
+/** What has no column of its own. */
+type Headers = Pick<Message, "attributes" | "traceHeader">
 
 /** The message's part of a new row. */
 export const toRow = (
   message: Message
-): Pick<Row, "group_id" | "dedup_id" | "delay_seconds"> & Record<"attributes" | "body", Uint8Array> => ({
+): Pick<Row, "group_id" | "dedup_id" | "delay_seconds" | "headers"> & { readonly body: Uint8Array } => ({
   group_id: message.messageGroupId ?? null,
   dedup_id: message.messageDeduplicationId ?? null,
   delay_seconds: message.delaySeconds,
-  attributes: encodeAttributes(message.attributes),
+  headers: encode(message),
   body: Buffer.from(message.body)
 })
 
-const encodeAttributes = (attributes: MessageAttributes.MessageAttributes): Uint8Array =>
-  Buffer.from(JSON.stringify(
-    Object.entries(attributes).map(([name, { type, value }]) =>
+const encode = ({ attributes, traceHeader }: Headers): Uint8Array =>
+  Buffer.from(JSON.stringify({
+    attributes: Object.entries(attributes).map(([name, { type, value }]) =>
       typeof value === "string" ? [name, type, value] : [name, type, Buffer.from(value).toString("base64")]
-    )
-  ))
+    ),
+    ...(traceHeader === undefined ? {} : { traceHeader })
+  }))
 
-const decodeAttributes = (
-  bytes: Uint8Array | null
-): Either.Either<MessageAttributes.MessageAttributes, undefined> => {
-  if (bytes === null) return Either.right({})
-  const list = Either.try({ try: (): unknown => JSON.parse(textOf(bytes)), catch: () => undefined })
-  return Either.flatMap(list, (list) => {
-    if (!Array.isArray(list)) return Either.left(undefined)
+const decode = (bytes: Uint8Array): Either.Either<Headers, undefined> => {
+  const json = Either.try({ try: (): unknown => JSON.parse(textOf(bytes)), catch: () => undefined })
+  return Either.flatMap(json, (json) => {
+    if (!Predicate.isRecord(json) || !Array.isArray(json["attributes"])) return Either.left(undefined)
+    const traceHeader = json["traceHeader"]
+    if (traceHeader !== undefined && typeof traceHeader !== "string") return Either.left(undefined)
     const attributes: Record<string, MessageAttributes.MessageAttribute> = {}
-    for (const item of list as ReadonlyArray<unknown>) {
+    for (const item of json["attributes"] as ReadonlyArray<unknown>) {
       if (!Array.isArray(item)) return Either.left(undefined)
       const [name, type, value] = item as ReadonlyArray<unknown>
       if (typeof name !== "string" || typeof value !== "string") return Either.left(undefined)
@@ -119,6 +124,6 @@ const decodeAttributes = (
       else if (type === "String" || type === "Number") attributes[name] = { type, value }
       else return Either.left(undefined)
     }
-    return Either.right(attributes)
+    return Either.right({ attributes, traceHeader })
   })
 }

@@ -19,8 +19,8 @@ const messageColumns = `message_id ${uuid} NOT NULL,
   group_id ${name(128)} NULL,
   dedup_id ${name(128)} NULL,
   delay_seconds SMALLINT UNSIGNED NOT NULL,
-  attributes MEDIUMBLOB NULL,
-  body MEDIUMBLOB NOT NULL,
+  headers MEDIUMBLOB NOT NULL,
+  body LONGBLOB NOT NULL,
   created_at DATETIME(6) NOT NULL`
 
 const message = {
@@ -31,8 +31,8 @@ const message = {
   group_id: ascii(128),
   dedup_id: ascii(128),
   delay_seconds: integer,
-  attributes: bytes,
-  body: bytes,
+  headers: bytes,
+  body: { types: ["longblob"] },
   created_at: dateTime
 }
 

@@ -222,9 +222,9 @@ const park = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect
     const { shard } = pass.lease
     yield* work.database.withTransaction(work.database.use((sql) =>
       Effect.zipRight(
-        sql`INSERT INTO outbox_failed (shard, id, message_id, queue, group_id, dedup_id, delay_seconds, attributes, body,
+        sql`INSERT INTO outbox_failed (shard, id, message_id, queue, group_id, dedup_id, delay_seconds, headers, body,
             created_at, failed_at, reason)
-          SELECT shard, id, message_id, queue, group_id, dedup_id, delay_seconds, attributes, body, created_at,
+          SELECT shard, id, message_id, queue, group_id, dedup_id, delay_seconds, headers, body, created_at,
             UTC_TIMESTAMP(6), ${error.reason}
           FROM outbox WHERE shard = ${shard} AND id = ${id} AND message_id = ${messageId}`,
         sql`DELETE FROM outbox WHERE shard = ${shard} AND id = ${id} AND message_id = ${messageId}`
