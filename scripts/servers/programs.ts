@@ -72,7 +72,16 @@ const programs = {
     instead: ownDatabase
   },
   "swift-2.38": { title: "OpenStack Swift 2.38", suite: "sid", version: /^2\.38\./, ...swift },
-  "swift-2.35": { title: "OpenStack Swift 2.35", suite: "trixie", version: /^2\.35\./, ...swift }
+  "swift-2.35": { title: "OpenStack Swift 2.35", suite: "trixie", version: /^2\.35\./, ...swift },
+  moto: {
+    title: "moto 5.1",
+    suite: "trixie",
+    package: "python3-moto",
+    commands: ["python3=usr/bin/python3"],
+    askVersion: ["-I", "-c", "import moto; print(moto.__version__)"],
+    version: /^5\.1\./,
+    instead: "run npm test, which has two other servers of SQS"
+  }
 } satisfies Record<string, Program>
 
 export type ProgramName = keyof typeof programs

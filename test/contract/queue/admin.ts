@@ -28,7 +28,6 @@ export const admin = (it: Tests, needs: Needing): void => {
           name: queue.backend.name,
           arn: expect.stringMatching(new RegExp(`^arn:aws:sqs:[^:]*:\\d{12}:${queue.backend.name}$`)),
           fifo,
-          maxMessageSize: 1_048_576,
           contentBasedDeduplication: fifo ? true : undefined,
           redrivePolicy: { deadLetterQueueArn: expect.stringMatching(/^arn:aws:sqs:/), maxReceiveCount: 7 }
         })
@@ -59,6 +58,12 @@ export const admin = (it: Tests, needs: Needing): void => {
         operation: "redrive",
         detail: expect.stringContaining("no dead-letter queue")
       })
+    }))
+
+  needs("mebibytes", "knows how large a message may be", () =>
+    Effect.gen(function*() {
+      const queue = yield* makeQueue({ fifo: false })
+      expect((yield* queue.service.attributes).maxMessageSize).toBe(1_048_576)
     }))
 
   needs("counts", "counts what is visible, in flight and delayed", () =>

@@ -27,6 +27,12 @@ export type Ability =
   | "refusesLateFifoDeletes"
   /** One receive may give several messages of one group. */
   | "severalOfOneGroup"
+  /** Sequence numbers grow within a queue. */
+  | "numbersInOrder"
+  /** A batch may delete a message twice. */
+  | "deletesTwiceAtOnce"
+  /** A message may have 1 MiB. */
+  | "mebibytes"
   /** StartMessageMoveTask and what belongs to it. */
   | "moves"
   /** What is in flight or delayed is not counted as visible. */

@@ -7,13 +7,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { install, type Unavailable } from "../../../scripts/servers/programs.ts"
+import type { Unavailable } from "../../../scripts/servers/programs.ts"
 import type { ConfigurationError } from "../../../src/Errors.ts"
-import { makeFolder } from "../../../src/local/internal/folder.ts"
-import { inRealTime, watch } from "../../../src/local/internal/process.ts"
-import { eventually } from "../eventually.ts"
-import { freePort, isListening } from "../localServers.ts"
+import { startPythonServer } from "./pythonServer.ts"
 
 /** What AWS does and not every server. Tests of these ask {@link can} of `onRealS3.ts` first. */
 export type Ability =
@@ -63,27 +59,13 @@ export interface RealS3 {
 export const startS3 = (
   name: S3ServerName
 ): Effect.Effect<RealS3, Unavailable | ConfigError | ConfigurationError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const commands = yield* install(name)
-    const folder = yield* makeFolder
-    const port = yield* freePort
-    mkdirSync(join(folder, "disk"))
-    for (const [file, content] of Object.entries({ stdin: "", ...swiftFiles(folder) })) {
-      writeFileSync(join(folder, file), content)
-    }
-    const { ended, output } = yield* watch(folder, {
-      command: join(commands, "python3"),
-      args: ["-I", fileURLToPath(new URL("swiftServer.py", import.meta.url)), folder, String(port)]
-    })
-    const listens = eventually(
-      Effect.filterOrFail(isListening(port), (open) => open, () => `${name} does not listen`),
-      "30 seconds"
-    )
-    yield* Effect.raceFirst(listens, Effect.zipRight(ended, Effect.fail(`${name} has ended`))).pipe(
-      Effect.catchAll((reason) => Effect.flatMap(output, (lines) => Effect.dieMessage(`${reason}: ${lines}`)))
-    )
-    return { name, endpoint: `http://127.0.0.1:${port}`, region, accessKeyId, secretAccessKey }
-  }).pipe(inRealTime)
+  Effect.map(
+    startPythonServer(name, "swiftServer.py", (folder) => {
+      mkdirSync(join(folder, "disk"))
+      for (const [file, content] of Object.entries(swiftFiles(folder))) writeFileSync(join(folder, file), content)
+    }),
+    (endpoint) => ({ name, endpoint, region, accessKeyId, secretAccessKey })
+  )
 
 const region = "eu-west-1"
 /** The account and the user of tempauth. */

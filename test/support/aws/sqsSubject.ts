@@ -1,16 +1,20 @@
 /** Queues on a server as the subject of the contract, and what each server cannot do. */
 import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import { startFauxqs } from "fauxqs"
 import { createSqsServer } from "local-aws-sqs"
 import { randomUUID } from "node:crypto"
 import type { AddressInfo } from "node:net"
+import type { Unavailable } from "../../../scripts/servers/programs.ts"
 import { Sqs } from "../../../src/aws/Clients.ts"
 import { internals } from "../../../src/aws/internal/queue/service.ts"
 import { Queue } from "../../../src/aws/Queue.ts"
 import type { ConfigurationError } from "../../../src/Errors.ts"
 import { type Ability, receiveAll, Subject, type TestQueue } from "../../contract/queue/subject.ts"
+import { startPythonServer } from "./pythonServer.ts"
 import { settings } from "./settings.ts"
 
 /** The servers, and what each cannot do. The contract fails where it is not so. */
@@ -21,7 +25,12 @@ export const cannot = {
   ],
   "local-aws-sqs": [
     ...["endsAbortedPolls", "ignoresOldReceipts", "refusesVisibleMessages"] as const,
-    ...["blocksGroups", "answersDuplicates", "counts", "purgesInFlight"] as const
+    ...["blocksGroups", "answersDuplicates", "counts", "purgesInFlight", "numbersInOrder"] as const
+  ],
+  /** Only where TEST_SQS names it. */
+  moto: [
+    ...["endsAbortedPolls", "ignoresOldReceipts", "refusesVisibleMessages", "refusesLateFifoDeletes"] as const,
+    ...["answersDuplicates", "numbersInOrder", "deletesTwiceAtOnce", "mebibytes", "moves"] as const
   ]
 } satisfies Record<string, ReadonlyArray<Ability>>
 
@@ -29,33 +38,26 @@ export type SqsServerName = keyof typeof cannot
 
 export const sqsServerNames = Object.keys(cannot) as ReadonlyArray<SqsServerName>
 
-export const onServer = (name: SqsServerName): Layer.Layer<Subject, ConfigurationError> =>
-  Layer.unwrapScoped(
-    Effect.map(
-      Effect.acquireRelease(Effect.promise(servers[name]), ({ stop }) => Effect.promise(stop)),
-      ({ endpoint }) => onEndpoint(endpoint)
-    )
-  )
+export const onServer = (name: SqsServerName): Layer.Layer<Subject, Unavailable | ConfigError | ConfigurationError> =>
+  Layer.unwrapScoped(Effect.map(servers[name], onEndpoint))
 
-interface Running {
-  readonly endpoint: string
-  readonly stop: () => Promise<unknown>
+/** Each gives its endpoint. */
+const servers: Record<
+  SqsServerName,
+  Effect.Effect<string, Unavailable | ConfigError | ConfigurationError, Scope.Scope>
+> = {
+  fauxqs: Effect.acquireRelease(
+    Effect.promise(() => startFauxqs({ port: 0, logger: false })),
+    (server) => Effect.promise(() => server.stop())
+  ).pipe(Effect.map(({ port }) => `http://127.0.0.1:${port}`)),
+  "local-aws-sqs": Effect.acquireRelease(
+    Effect.promise(() => createSqsServer({ port: 0, hostname: "127.0.0.1" })),
+    (server) => Effect.promise(() => new Promise((resolve) => server.close(resolve)))
+  ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`)),
+  moto: startPythonServer("moto", "motoServer.py", () => undefined)
 }
 
-const servers: Record<SqsServerName, () => Promise<Running>> = {
-  fauxqs: async () => {
-    const server = await startFauxqs({ port: 0, logger: false })
-    return { endpoint: `http://127.0.0.1:${server.port}`, stop: () => server.stop() }
-  },
-  "local-aws-sqs": async () => {
-    const server = await createSqsServer({ port: 0, hostname: "127.0.0.1" })
-    const { port } = server.address() as AddressInfo
-    return { endpoint: `http://127.0.0.1:${port}`, stop: () => new Promise((resolve) => server.close(resolve)) }
-  }
-}
-
-/** Any server at that address. */
-export const onEndpoint = (endpoint: string): Layer.Layer<Subject, ConfigurationError> =>
+const onEndpoint = (endpoint: string): Layer.Layer<Subject, ConfigurationError> =>
   Layer.effect(
     Subject,
     Effect.map(Sqs, (client) => {

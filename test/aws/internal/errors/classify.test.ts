@@ -95,26 +95,6 @@ const service: ReadonlyArray<readonly [Error, string, boolean]> = [
   ...["AccountProblem", "AllAccessDisabled", "NotSignedUp", "KmsAccessDenied"].map((name) =>
     [sdkError(name, { status: 400 }), "AccessDenied", false] as const
   ),
-  ...["KMS.AccessDeniedException", "AWS.SimpleQueueService.AccessDenied"].map((Code) =>
-    [sdkError("Unnamed", { Code }), "AccessDenied", false] as const
-  ),
-  ...["KmsThrottled", "KMS.ThrottlingException", "AWS.SimpleQueueService.OverLimit"].map((Code) =>
-    [sdkError("Unnamed", { Code }), "Throttled", true] as const
-  ),
-  ...["KmsDisabled", "KMS.DisabledException", "KmsInvalidState", "KmsNotFound", "KMS.NotFoundException"].map((Code) =>
-    [sdkError("Unnamed", { Code }), "InvalidRequest", false] as const
-  ),
-  // Without a status, as in the answer to an entry of a batch.
-  ...["ReceiptHandleIsInvalid", "AWS.SimpleQueueService.MessageNotInflight", "InvalidIdFormat", "InvalidParameterValue"]
-    .map(
-      (Code) => [sdkError("Unnamed", { Code }), "InvalidRequest", false] as const
-    ),
-  [sdkError("AWS.SimpleQueueService.UnsupportedOperation"), "InvalidRequest", false],
-  [sdkError("AWS.SimpleQueueService.PurgeQueueInProgress"), "Conflict", true],
-  [sdkError("QueueDeletedRecently", { status: 400 }), "Conflict", true],
-  [sdkError("AWS.SimpleQueueService.NonExistentQueue", { status: 400 }), "ResourceNotFound", false],
-  [sdkError("ResourceNotFoundException", { status: 404 }), "ResourceNotFound", false],
-  [sdkError("Error", { message: "Invalid MD5 checksum on messages: m-1" }), "Checksum", true],
   [sdkError("InvalidObjectState", { status: 403 }), "InvalidRequest", false],
   [sdkError("PurgeQueueInProgress", { status: 403 }), "Conflict", true],
   [sdkError("Unknown", { status: 304 }), "PreconditionFailed", false],
