@@ -163,6 +163,21 @@ describe("a reply to a batch", () => {
       })
     ))
 
+  it.live("that has a failure after the service had refused to begin: it is not in the queue, and is sent again", () =>
+    withQueue((queue, server) =>
+      Effect.gen(function*() {
+        server.answer((seen, index) =>
+          index === 0
+            ? sqsError(400, "ThrottlingException")
+            : index === 1
+            ? json({ Failed: [failure("0", "InternalError", false)] })
+            : all(seen)
+        )
+        expect(yield* send(queue, 1)).toMatchObject([{ right: { messageId: "m0" } }])
+        expect(server.seen).toHaveLength(3)
+      })
+    ))
+
   it.live("that has a failure after a reply was lost: it may be in the queue", () =>
     withQueue((queue, server) =>
       Effect.gen(function*() {

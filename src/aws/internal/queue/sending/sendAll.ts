@@ -9,13 +9,14 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { QueueBackend } from "../backend.ts"
+import { BATCH } from "../batch.ts"
 import * as Message from "../message.ts"
 import type { EnqueueAllOptions } from "../model.ts"
 import type { Sender } from "./deduplication.ts"
 import * as Delivery from "./delivery.ts"
 import * as Gate from "./gate.ts"
 import * as Tracing from "./tracing.ts"
-import { BATCH, type Item, type Result, Window } from "./window.ts"
+import { type Item, type Result, Window } from "./window.ts"
 
 export interface Queue {
   readonly backend: QueueBackend

@@ -15,7 +15,7 @@ import type { Transport } from "../../client/transport.ts"
 import type { Enqueued, QueueBackend } from "../backend.ts"
 import type { Message } from "../message.ts"
 import * as MessageAttributes from "../messageAttributes.ts"
-import { answersOf } from "../sqs/batchReply.ts"
+import { answersOf, entryId } from "../sqs/batchReply.ts"
 import { malformedReply, metadataOf } from "../sqs/malformedReply.ts"
 
 export const make = (
@@ -24,16 +24,13 @@ export const make = (
   queueUrl: string
 ): Pick<QueueBackend, "send" | "sendBatch"> => ({
   send: (message) =>
-    Effect.flatMap(
-      transport.send<SendMessageCommandOutput>(
-        "SendMessage",
-        new sdk.SendMessageCommand({ QueueUrl: queueUrl, ...fieldsOf(message) })
-      ),
-      (reply) => {
+    Effect.suspend(() => {
+      const command = new sdk.SendMessageCommand({ QueueUrl: queueUrl, ...fieldsOf(message) })
+      return Effect.flatMap(transport.send<SendMessageCommandOutput>("SendMessage", command), (reply) => {
         const enqueued = enqueuedOf(reply)
         return enqueued === undefined ? Effect.fail(notUnderstood("SendMessage", reply)) : Effect.succeed(enqueued)
-      }
-    ),
+      })
+    }),
 
   sendBatch: (messages) =>
     Effect.suspend(() => {
@@ -41,15 +38,17 @@ export const make = (
       const command = new sdk.SendMessageBatchCommand({
         QueueUrl: queueUrl,
         Entries: messages.map((message, index): SendMessageBatchRequestEntry => ({
-          Id: String(index),
+          Id: entryId(index),
           ...fieldsOf(message)
         }))
       })
       command.middlewareStack.add(unchecked.run as never, unchecked.options)
-      return Effect.map(
-        transport.send<SendMessageBatchCommandOutput>("SendMessageBatch", command, { call }),
-        (reply) => resultsOf(messages, replyOf(reply), call.doubtful)
-      )
+      return Effect.map(transport.send<SendMessageBatchCommandOutput>(BATCH, command, { call }), (reply) => {
+        const sent = replyOf(reply)
+        // An injected client does not know calls.
+        const doubtful = call.met ? call.doubtful : metadataOf(sent.$metadata).attempts > 1
+        return resultsOf(messages, sent, doubtful)
+      })
     })
 })
 
@@ -97,7 +96,7 @@ const resultsOf = (
   reply: SendMessageBatchCommandOutput,
   doubtful: boolean
 ): ReadonlyArray<Result> => {
-  const answers = answersOf(BATCH, messages.length, reply, doubtful || metadataOf(reply.$metadata).attempts > 1)
+  const answers = answersOf(BATCH, messages.length, reply, doubtful)
   return messages.map((message, index) => {
     const answer = answers?.[index]
     if (answer === undefined) return Either.left(notUnderstood(BATCH, reply))

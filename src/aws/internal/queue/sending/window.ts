@@ -9,6 +9,7 @@
 import * as Either from "effect/Either"
 import { ServiceError } from "../../../../Errors.ts"
 import type { Enqueued } from "../backend.ts"
+import { BATCH } from "../batch.ts"
 import * as Message from "../message.ts"
 import type { Parcel } from "./deduplication.ts"
 
@@ -41,9 +42,6 @@ export interface Limits {
   /** Beyond so many bytes of messages that are not done, nothing more is read. */
   readonly bytes: number
 }
-
-/** SQS's limit. */
-export const BATCH = 10
 
 export class Window {
   readonly #ordered: boolean
