@@ -1,5 +1,5 @@
 /**
- * `npm run bench [database|aws|queue|imports]`: ours against what a user would pick instead. It measures the built package on
+ * `npm run bench [database|outbox|aws|queue|imports]`: ours against what a user would pick instead. It measures the built package on
  * local servers; CPU is that of this process, in which the local S3 and SQS servers run too.
  */
 import { Infrastructure } from "@betterai/infrastructure"
@@ -12,6 +12,7 @@ import { useTestServer } from "../scripts/servers/programs.ts"
 import * as Aws from "./aws.ts"
 import * as Database from "./database.ts"
 import * as Imports from "./imports.ts"
+import * as Outbox from "./outbox.ts"
 import * as Queue from "./queue.ts"
 
 await Effect.runPromise(useTestServer)
@@ -24,6 +25,7 @@ try {
   const { databaseServer, settings } = await runtime.runPromise(LocalStack)
   console.log(`on ${databaseServer.kind} ${databaseServer.version}`)
   if (wanted("database")) await Database.run(Redacted.value(settings.MAIN_DB_URL))
+  if (wanted("outbox")) await Outbox.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("aws")) await Aws.run()
   if (wanted("queue")) await Queue.run()
   if (wanted("imports")) Imports.run()

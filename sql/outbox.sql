@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS outbox (
   body LONGBLOB NOT NULL,
   created_at DATETIME(6) NOT NULL,
   PRIMARY KEY (shard, id),
-  KEY id (id)
+  UNIQUE KEY id (id)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS outbox_failed (

@@ -44,7 +44,7 @@ export const tables: ReadonlyArray<Table> = [
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   ${messageColumns},
   PRIMARY KEY (shard, id),
-  KEY id (id)
+  UNIQUE KEY id (id)
 ) ENGINE = InnoDB`,
     columns: message,
     primaryKey: ["shard", "id"]
