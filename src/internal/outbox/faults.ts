@@ -8,7 +8,10 @@ import { type Backoff, pauseAfter } from "../backoff.ts"
 const BACKOFF: Backoff = { first: 500, max: 30_000 }
 
 export class Faults {
-  readonly #queues = new Map<string, { failures: number; until: number }>()
+  readonly #queues = new Map<
+    string,
+    { readonly failures: number; readonly until: number; readonly error: ServiceError }
+  >()
 
   has(queue: string, now: number): boolean {
     return (this.#queues.get(queue)?.until ?? 0) > now
@@ -19,16 +22,21 @@ export class Faults {
     return Effect.suspend(() => {
       if (this.has(queue, now)) return Effect.void
       const failures = (this.#queues.get(queue)?.failures ?? 0) + 1
-      this.#queues.set(queue, { failures, until: now + BACKOFF.max })
+      this.#queues.set(queue, { failures, until: now + BACKOFF.max, error })
       return Effect.zipRight(
         Effect.map(Random.next, (random) => {
-          this.#queues.set(queue, { failures, until: now + pauseAfter(failures, BACKOFF, random) })
+          this.#queues.set(queue, { failures, until: now + pauseAfter(failures, BACKOFF, random), error })
         }),
         failures === 1
           ? Effect.annotateLogs(Effect.logWarning("Outbox: a queue cannot be sent to; messages wait", error), { queue })
           : Effect.void
       )
     })
+  }
+
+  /** Why a queue cannot be sent to; undefined if all can. */
+  get error(): ServiceError | undefined {
+    return [...this.#queues.values()].at(-1)?.error
   }
 
   /** A message was accepted. */

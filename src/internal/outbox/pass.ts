@@ -1,5 +1,6 @@
 /** One pass over a shard: reads it from its beginning, sends what may be sent, and deletes what was sent. */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { DatabaseError } from "../../Errors.ts"
 import { batchesOf } from "./batches.ts"
 import { columns, type Entry, fromRow, type Row } from "./entry.ts"
@@ -48,9 +49,9 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
       while (lanes.size > 0) {
         if (!maySend()) return yield* Effect.as(work.removal.flush(lease.shard), false)
         const heads = [...lanes.values()].map((lane) => lane[0]!)
-        yield* Effect.forEach(batchesOf(heads), (batch) => send(work, state, batch), {
-          concurrency: BATCHES,
-          discard: true
+        // A failure of the database in one does not interrupt the others, whose outcome would then be unknown.
+        const results = yield* Effect.forEach(batchesOf(heads), (batch) => Effect.either(send(work, state, batch)), {
+          concurrency: BATCHES
         })
         for (const [name, lane] of lanes) {
           const { messageId, queue } = lane[0]!
@@ -59,6 +60,8 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
           else lane.length = 0
           if (lane.length === 0 || state.stopped.has(queue)) lanes.delete(name)
         }
+        const failure = results.find(Either.isLeft)
+        if (failure !== undefined) return yield* Effect.fail(failure.left)
         if (work.removal.count(lease.shard) >= UNDELETED) yield* work.removal.flush(lease.shard)
       }
       yield* work.removal.flush(lease.shard)

@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as EffectQueue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import { DatabaseError, type ServiceError } from "../../Errors.ts"
+import { DatabaseError } from "../../Errors.ts"
 import type { Database } from "./database.ts"
 import { Faults } from "./faults.ts"
 import { Lease, type Now } from "./lease.ts"
@@ -59,7 +59,6 @@ class Running implements Relay {
   /** How many shards this relay should have. */
   #share = 0
   #databaseError: DatabaseError | undefined
-  #queueError: ServiceError | undefined
 
   constructor(database: Database, queues: Work["queues"], settings: Settings, clock: Clock.Clock) {
     this.#database = database
@@ -75,10 +74,7 @@ class Running implements Relay {
       metrics: this.#metrics,
       onPoison: settings.onPoison,
       now: () => this.#now(),
-      unknown: new Set(),
-      report: (error) => {
-        this.#queueError = error
-      }
+      unknown: new Set()
     }
   }
 
@@ -119,7 +115,7 @@ class Running implements Relay {
       state: this.#isStopping ? "stopping" : "running",
       shards: [...this.#leases.keys()].sort((one, other) => one - other),
       blocked: [...this.#leases.values()].flatMap(({ holds }) => holds.blocked),
-      lastError: this.#databaseError ?? this.#queueError
+      lastError: this.#databaseError ?? this.#work.faults.error
     }
   }
 
@@ -239,10 +235,13 @@ class Running implements Relay {
     })
   }
 
+  /** What was sent is deleted first. If that fails the lease ends by itself, so that there is more time for it. */
   #giveBack(lease: Lease): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#lose(lease)
-      return Effect.ignore(this.#table.giveBack(lease.shard))
+      return Effect.ignore(
+        Effect.zipRight(this.#work.removal.flush(lease.shard), this.#table.giveBack(lease.shard))
+      )
     })
   }
 

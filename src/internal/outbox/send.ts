@@ -28,8 +28,6 @@ export interface Work {
   readonly now: () => Now
   /** Queues of other relays that messages were found for. */
   readonly unknown: Set<string>
-  /** The latest failure of a queue, for the status. */
-  readonly report: (error: ServiceError) => void
 }
 
 /** What one pass over a shard has learnt. */
@@ -50,16 +48,19 @@ export const send = (work: Work, pass: Pass, batch: ReadonlyArray<Entry>): Effec
     const sendable = yield* messagesOf(work, pass, batch)
     const refused = yield* sendAs(work, pass, sendable)
     if (refused === undefined) return
-    if (sendable.length === 1) return yield* queueFailed(work, pass, sendable, refused)
     // The request as a whole was refused because of one of its messages, or because of the queue: each alone will tell.
-    const alone: Array<readonly [Sendable, ServiceError]> = []
+    const unclear: Array<readonly [Entry, ServiceError]> = []
     for (const one of sendable) {
-      const error = yield* sendAs(work, pass, [one])
-      if (error !== undefined) alone.push([one, error])
+      const error = sendable.length === 1 ? refused : yield* sendAs(work, pass, [one])
+      if (error !== undefined) {
+        if (error.reason === "InvalidRequest") unclear.push([one.entry, error])
+        else yield* refuse(work, pass, one.entry, error)
+      }
       if (pass.stopped.has(one.entry.queue)) break
     }
-    if (alone.length === sendable.length) return yield* queueFailed(work, pass, sendable, refused)
-    for (const [{ entry }, error] of alone) yield* block(work, pass, entry, error)
+    if (unclear.length === sendable.length) return yield* queueFailed(work, pass, sendable, refused)
+    // The queue accepts others. It may still be its settings that these do not fit, so they are never parked.
+    for (const [entry, error] of unclear) yield* block(work, pass, entry, error)
   })
 
 interface Sendable {
@@ -173,7 +174,6 @@ const queueFailed = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     pass.stopped.add(queue)
-    work.report(error)
     work.metrics.failed(queue, error.reason, sendable.length)
     return work.faults.add(queue, error, work.now().monotonic)
   })
