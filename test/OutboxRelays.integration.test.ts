@@ -93,7 +93,7 @@ describe("several relays", () => {
       expectOnceInOrder(sent, 3_000)
     }))
 
-  test("share the shards out evenly, and again when one comes, ends or dies", (stage) =>
+  test("share the shards out evenly, and again when one comes or ends", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()
       const start = process(stage.url, queueOf("fifo", sent.accept))
