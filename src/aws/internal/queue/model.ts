@@ -175,7 +175,7 @@ export interface ConsumerStatus {
   readonly polls: number
   /** When the last poll ended well. */
   readonly lastPollAt: Date | undefined
-  /** Of a poll, an acknowledgement or a heartbeat; none after a poll that ended well. */
+  /** Of a poll, else of an acknowledgement, else of a heartbeat or a release; none after one of its kind that ended well. */
   readonly lastError: ServiceError | undefined
   readonly succeeded: number
   readonly failed: number

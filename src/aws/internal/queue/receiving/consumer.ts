@@ -17,8 +17,10 @@ import { Dispatcher } from "./dispatcher.ts"
 import { Fibers } from "./fibers.ts"
 import { type Handling, type Outcome, release } from "./handling.ts"
 import { type Entry, InFlight } from "./inFlight.ts"
-import type { Settings } from "./options.ts"
+import { MAX_VISIBILITY, type Settings } from "./options.ts"
+import * as Patience from "./patience.ts"
 import { Polling } from "./polling.ts"
+import { Reports } from "./reports.ts"
 import { Settling } from "./settling.ts"
 import * as Telemetry from "./telemetry.ts"
 
@@ -63,8 +65,8 @@ interface Ack {
 /** What handlers that were interrupted, and then requests, have of the drain's time, at most. */
 const RESERVE = 5_000
 
-/** Milliseconds for which an error that lasts is not logged again. */
-const QUIET = 10_000
+/** Seconds that a receive may have been ago before its reply came. */
+const MARGIN = 60
 
 class Consumer<R> {
   readonly #backend: QueueBackend
@@ -73,6 +75,7 @@ class Consumer<R> {
   readonly #fibers: Fibers<R>
   readonly #onFatal: (error: ServiceError) => void
   readonly #metrics: Telemetry.ConsumerMetrics
+  readonly #reports: Reports
   readonly #inFlight: InFlight
   readonly #dispatcher: Dispatcher
   readonly #polling: Polling
@@ -87,10 +90,9 @@ class Consumer<R> {
   #onDrained: (() => void) | undefined
   #lastPollAt: Date | undefined
   #pollError: ServiceError | undefined
-  /** Of an acknowledgement or of a heartbeat. */
-  #otherError: ServiceError | undefined
-  #loggedAt = -Infinity
-  #loggedReason: string | undefined
+  #ackError: ServiceError | undefined
+  /** Of a heartbeat or of a release. */
+  #visibilityError: ServiceError | undefined
   #succeeded = 0
   #failed = 0
 
@@ -108,14 +110,16 @@ class Consumer<R> {
     this.#fibers = fibers
     this.#onFatal = onFatal
     this.#metrics = Telemetry.metrics(backend, settings.name)
-    const onError = (error: ServiceError): void => {
-      this.#otherError = error
-      this.#log(error)
+    this.#reports = new Reports(backend, settings.name, fibers)
+    const onVisibilityError = (error: ServiceError): void => {
+      this.#visibilityError = error
+      this.#reports.error(error)
     }
     this.#inFlight = new InFlight(backend, fibers, {
       visibility,
-      onError,
-      onLost: (entry, error) => this.#warn("The visibility of a message has ended while it was handled", entry, error),
+      onError: onVisibilityError,
+      onExtended: () => void (this.#visibilityError = undefined),
+      onLost: (entry, error) => this.#lost(entry, error),
       onBeatsEnded: () => {
         this.#acks.wake()
         this.#releases.wake()
@@ -139,26 +143,49 @@ class Consumer<R> {
     })
     this.#acks = new Settling<Ack>(fibers, {
       visibility,
-      send: (items) => backend.delete(items.map(({ entry }) => entry.receipt)),
+      send: (items) =>
+        Patience.within(
+          backend,
+          "DeleteMessageBatch",
+          visibility,
+          backend.delete(items.map(({ entry }) => entry.receipt))
+        ),
       onSettled: ({ entry }, isLate) => {
-        this.#otherError = undefined
-        if (isLate) this.#warn("A message was acknowledged late: it may come again", entry)
+        this.#ackError = undefined
+        if (isLate) this.#reports.message("A message was acknowledged late: it may come again", entry)
         this.#settled(entry)
       },
       onGivenUp: ({ entry }, error) => {
-        this.#warn("A message could not be acknowledged: it comes again", entry, error)
+        this.#reports.message("A message could not be acknowledged: it comes again", entry, error)
         this.#break(entry.group)
         this.#settled(entry)
       },
-      onError
+      onError: (error) => {
+        this.#ackError = error
+        this.#reports.error(error)
+      }
     })
     this.#releases = new Settling<Release>(fibers, {
       visibility,
-      send: (items) => backend.setVisibility(items.map(({ entry, seconds }) => ({ receipt: entry.receipt, seconds }))),
+      send: (items) =>
+        Patience.within(
+          backend,
+          "ChangeMessageVisibilityBatch",
+          visibility,
+          backend.setVisibility(
+            items.map(({ entry, seconds }) => ({
+              receipt: entry.receipt,
+              seconds: Math.min(seconds, this.#mostSeconds(entry))
+            }))
+          )
+        ),
       // What is not released becomes visible when its visibility ends.
-      onSettled: ({ entry }) => this.#settled(entry),
+      onSettled: ({ entry }) => {
+        this.#visibilityError = undefined
+        this.#settled(entry)
+      },
       onGivenUp: ({ entry }) => this.#settled(entry),
-      onError
+      onError: onVisibilityError
     })
   }
 
@@ -170,7 +197,7 @@ class Consumer<R> {
       inFlight: this.#inFlight.size,
       polls: this.#polling.polls,
       lastPollAt: this.#lastPollAt,
-      lastError: this.#pollError ?? this.#otherError,
+      lastError: this.#pollError ?? this.#ackError ?? this.#visibilityError,
       succeeded: this.#succeeded,
       failed: this.#failed
     }
@@ -187,21 +214,39 @@ class Consumer<R> {
     return this.#dispatcher.room - Math.max(0, stuck)
   }
 
-  #received(messages: ReadonlyArray<RawMessage>): void {
+  /** How long it can stay invisible, by SQS's rules: 12 hours from its receive on, which was a little before it came. */
+  #mostSeconds({ receivedAt }: Entry): number {
+    return Math.max(0, Math.floor(MAX_VISIBILITY - MARGIN - (this.#fibers.now() - receivedAt) / 1000))
+  }
+
+  /** How many are new. */
+  #received(messages: ReadonlyArray<RawMessage>): number {
     this.#lastPollAt = this.#fibers.date()
     this.#pollError = undefined
     if (this.#state === "starting") this.#state = "running"
-    if (messages.length === 0) return
+    if (messages.length === 0) return 0
     this.#metrics.received(messages.length)
-    const entries = this.#inFlight.add(messages)
+    const { added, behind } = this.#inFlight.add(messages)
     this.#metrics.inFlight(this.#inFlight.size)
-    if (this.#state === "draining") { for (const entry of entries) this.#settle(entry, release(0)) }
-    else this.#dispatcher.add(entries)
+    if (this.#state === "draining") this.#giveBack(added)
+    else {
+      this.#giveBack([...behind])
+      this.#dispatcher.add(behind.size === 0 ? added : added.filter((entry) => !behind.has(entry)))
+    }
+    return added.length
+  }
+
+  /** Others may have it. What has not begun must not begin, and nothing that follows it in its group. */
+  #lost(entry: Entry, error: ServiceError | undefined): void {
+    this.#reports.message("The visibility of a message has ended while it was handled", entry, error)
+    const { group } = entry
+    const isAfter = (one: Entry): boolean => one === entry || (group !== undefined && one.group === group)
+    this.#giveBack(this.#dispatcher.takeBack(isAfter))
   }
 
   #pollFailed(error: ServiceError): void {
     this.#pollError = error
-    this.#log(error)
+    this.#reports.error(error)
     // Until a poll has ended well it is the set-up that is wrong. A client that is closed serves nobody any more.
     if ((this.#state === "starting" && !error.retryable) || error.reason === "Closed") this.#onFatal(error)
   }
@@ -242,7 +287,7 @@ class Consumer<R> {
     })
     this.#metrics.processed(millis, isSuccess)
     for (const { group } of entries) if (group !== undefined) this.#broken.delete(group)
-    for (const group of failed) this.#giveBack(this.#dispatcher.takeBack(group))
+    for (const group of failed) this.#giveBack(this.#dispatcher.takeBack((entry) => entry.group === group))
     this.#dispatcher.ended(entries)
     this.#polling.poll()
   }
@@ -262,7 +307,7 @@ class Consumer<R> {
   #break(group: string | undefined): void {
     if (group === undefined) return
     for (const { entry } of this.#acks.takeBack(group)) this.#releases.add({ entry, seconds: 0 })
-    this.#giveBack(this.#dispatcher.takeBack(group))
+    this.#giveBack(this.#dispatcher.takeBack((entry) => entry.group === group))
     if (this.#dispatcher.isRunning(group)) this.#broken.add(group)
   }
 
@@ -282,18 +327,25 @@ class Consumer<R> {
     const { drainTimeout } = this.#settings
     const reserve = Math.min(RESERVE, drainTimeout / 3)
     this.#state = "draining"
-    const timers = [
-      this.#fibers.after(drainTimeout - reserve, () => this.#interrupt()),
-      this.#fibers.after(drainTimeout - reserve / 2, () => this.#abandon()),
-      this.#fibers.after(drainTimeout, () => this.#onDrained?.())
-    ]
+    let stopTimer = (): void => {}
     const end = (): void => {
       this.#onDrained = undefined
-      for (const stop of timers) stop()
+      stopTimer()
       this.#stop()
       then()
     }
     this.#onDrained = end
+    // One after another, so that each takes effect before the next also where there is no time.
+    const after = (millis: number, call: () => void): void => {
+      if (this.#onDrained !== undefined) stopTimer = this.#fibers.after(millis, call)
+    }
+    after(drainTimeout - reserve, () => {
+      this.#interrupt()
+      after(reserve / 2, () => {
+        this.#abandon()
+        after(reserve / 2, end)
+      })
+    })
     this.#polling.stop()
     this.#acks.hurry()
     this.#releases.hurry()
@@ -313,7 +365,7 @@ class Consumer<R> {
   #abandon(): void {
     for (const entry of [...this.#runs.keys()].flat()) {
       this.#abandoned.add(entry)
-      this.#warn("A handler has not ended, and its message is given back", entry)
+      this.#reports.message("A handler has not ended, and its message is given back", entry)
       this.#settle(entry, release(0))
     }
   }
@@ -321,37 +373,12 @@ class Consumer<R> {
   #stop(): void {
     const { size } = this.#inFlight
     if (size > 0) {
-      this.#start(
-        Effect.logWarning(`${size} messages were not given back in time: they come again when their visibility ends`)
-      )
+      this.#reports.warn(`${size} messages were not given back in time: they come again when their visibility ends`)
     }
     this.#metrics.inFlight(0)
     this.#inFlight.stop()
     this.#acks.stop()
     this.#releases.stop()
     this.#fibers.interruptAll()
-  }
-
-  #log(error: ServiceError): void {
-    const now = this.#fibers.now()
-    if (error.reason === this.#loggedReason && now < this.#loggedAt + QUIET) return
-    this.#loggedReason = error.reason
-    this.#loggedAt = now
-    this.#start(Effect.logWarning("A consumer meets errors, and goes on", error))
-  }
-
-  #warn(message: string, { raw }: Entry, error?: ServiceError): void {
-    this.#start(
-      Effect.logWarning(message, ...(error === undefined ? [] : [error])).pipe(
-        Effect.annotateLogs(Telemetry.logged(this.#backend, raw))
-      )
-    )
-  }
-
-  #start(log: Effect.Effect<void>): void {
-    this.#fibers.start(
-      Effect.annotateLogs(log, { queue: this.#backend.name, consumer: this.#settings.name }),
-      constVoid
-    )
   }
 }

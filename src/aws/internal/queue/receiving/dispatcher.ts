@@ -1,6 +1,7 @@
 /**
  * Which messages run when: alone or in batches, so many at a time, and on a FIFO queue those of a group one after another.
  */
+import { constTrue } from "effect/Function"
 import type { Entry } from "./inFlight.ts"
 
 export interface DispatcherOptions {
@@ -63,9 +64,8 @@ export class Dispatcher {
     this.#start()
   }
 
-  /** Takes back what waits of that group, or everything. */
-  takeBack(group?: string): ReadonlyArray<Entry> {
-    const isTaken = (entry: Entry): boolean => group === undefined || entry.group === group
+  /** Takes back what of those that wait is so, or everything. */
+  takeBack(isTaken: (entry: Entry) => boolean = constTrue): ReadonlyArray<Entry> {
     const taken = this.#waiting.filter(isTaken)
     if (taken.length > 0) this.#waiting = this.#waiting.filter((entry) => !isTaken(entry))
     return taken

@@ -65,6 +65,11 @@ export class Fibers<R> {
     }
   }
 
+  /** A log, which is written although all else is interrupted. */
+  log(line: Effect.Effect<void>): void {
+    Runtime.runFork(this.#runtime, line)
+  }
+
   interruptAll(): void {
     for (const fiber of [...this.#running]) fiber.unsafeInterruptAsFork(fiber.id())
   }

@@ -7,6 +7,8 @@ import type { ServiceError } from "../../../../Errors.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
 import { BATCH } from "../batch.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
+import * as Patience from "./patience.ts"
+import { groupOf } from "./received.ts"
 
 /** A message that was received and is not settled. Times are milliseconds by `Fibers.now`. */
 export interface Entry {
@@ -15,6 +17,8 @@ export interface Entry {
   readonly group: string | undefined
   /** Of the latest delivery: the earlier ones may be void. */
   receipt: string
+  /** When that came. */
+  receivedAt: number
   /** When others can receive it. */
   visibleAt: number
   /** When what it runs must end. */
@@ -23,6 +27,8 @@ export interface Entry {
   end: (() => void) | undefined
   /** Its visibility is extended. */
   beats: boolean
+  /** What it runs has not ended although it was told to: it is not ours for any longer. */
+  isOverdue: boolean
   /** What it ran is over. */
   left: boolean
   /** A beat is on its way. Whatever is set then could be undone by it, if it arrives later. */
@@ -33,8 +39,10 @@ export interface InFlightOptions {
   readonly visibility: number
   /** The visibility of a message could not be extended. */
   readonly onError: (error: ServiceError) => void
-  /** The message is not ours any more: SQS says so. */
-  readonly onLost: (entry: Entry, error: ServiceError) => void
+  /** A request has extended all that it was for. */
+  readonly onExtended: () => void
+  /** The message is not ours any more: SQS says so, or it has not begun and its visibility is over. */
+  readonly onLost: (entry: Entry, error: ServiceError | undefined) => void
   /** Beats have ended that entries which have left were waiting for. */
   readonly onBeatsEnded: () => void
 }
@@ -61,38 +69,46 @@ export class InFlight {
 
   /**
    * Takes what was received. A message that is here already, or twice in one receive, is not given again: it gets the
-   * newest receipt.
+   * newest receipt. `behind` are those among the added that follow, in their group, a message that is being settled: it
+   * may have to come again, and before them.
    */
-  add(messages: ReadonlyArray<RawMessage>): ReadonlyArray<Entry> {
-    const visibleAt = this.#fibers.now() + this.#options.visibility
+  add(messages: ReadonlyArray<RawMessage>): { readonly added: ReadonlyArray<Entry>; readonly behind: Set<Entry> } {
+    const now = this.#fibers.now()
+    const visibleAt = now + this.#options.visibility
     const added: Array<Entry> = []
+    const behind = new Set<Entry>()
+    const settling = new Set<string>()
     for (const raw of messages) {
       const known = this.#entries.get(raw.messageId)
       if (known !== undefined) {
         known.receipt = raw.receipt
+        known.receivedAt = now
         known.visibleAt = visibleAt
         // It may have been lost meanwhile.
-        if (!known.left) known.beats = true
+        if (!known.left && !known.isOverdue) known.beats = true
+        if (known.left && known.group !== undefined) settling.add(known.group)
         this.#wakeAt(this.#dueAt(visibleAt))
         continue
       }
       const entry: Entry = {
         raw,
-        // Only messages of a FIFO queue have a number.
-        group: raw.sequenceNumber === undefined ? undefined : raw.messageGroupId,
+        group: groupOf(raw),
         receipt: raw.receipt,
+        receivedAt: now,
         visibleAt,
         endsAt: Infinity,
         end: undefined,
         beats: true,
+        isOverdue: false,
         left: false,
         isBeating: false
       }
       this.#entries.set(raw.messageId, entry)
       added.push(entry)
+      if (entry.group !== undefined && settling.has(entry.group)) behind.add(entry)
     }
     if (added.length > 0) this.#wakeAt(this.#dueAt(visibleAt))
-    return added
+    return { added, behind }
   }
 
   /** From now on `end` is called when the deadline has passed. */
@@ -145,10 +161,11 @@ export class InFlight {
     for (const entry of this.#entries.values()) {
       if (entry.endsAt <= now) {
         // Beaten for one more visibility: what it runs may need a moment to end, and must not be run twice meanwhile.
-        if (entry.end === undefined) entry.beats = false
+        entry.isOverdue = entry.end === undefined
+        if (entry.isOverdue) entry.beats = false
         entry.end?.()
         entry.end = undefined
-        entry.endsAt = entry.beats ? now + visibility : Infinity
+        entry.endsAt = entry.isOverdue ? Infinity : now + visibility
       }
       next = Math.min(next, entry.endsAt)
       if (!entry.beats || entry.isBeating) continue
@@ -169,17 +186,19 @@ export class InFlight {
   }
 
   #extend(entries: ReadonlyArray<Entry>, now: number): void {
-    const { onBeatsEnded, onError, onLost, visibility } = this.#options
+    const { onBeatsEnded, onError, onExtended, onLost, visibility } = this.#options
     const seconds = visibility / 1000
     const receipts = entries.map(({ receipt }) => receipt)
     for (const entry of entries) entry.isBeating = true
+    const request = this.#backend.setVisibility(receipts.map((receipt) => ({ receipt, seconds })))
     this.#fibers.start(
-      this.#backend.setVisibility(receipts.map((receipt) => ({ receipt, seconds }))),
+      Patience.within(this.#backend, "ChangeMessageVisibilityBatch", visibility, request),
       (exit) => {
         if (this.#stopped) return
         // It says nothing of the messages if the request as a whole has failed.
         const errors = Exit.isSuccess(exit) ? exit.value : undefined
         if (Exit.isFailure(exit)) reportFailure(exit, onError)
+        if (errors?.every((error) => error === undefined) === true) onExtended()
         entries.forEach((entry, index) => {
           const error = errors?.[index]
           const extended = errors !== undefined && error === undefined
@@ -187,7 +206,10 @@ export class InFlight {
           entry.isBeating = false
           if (!entry.beats) return
           // Another delivery of the message may have come meanwhile, whose receipt is good.
-          if (error !== undefined && !error.retryable && entry.receipt === receipts[index]) {
+          const isRefused = error !== undefined && !error.retryable && entry.receipt === receipts[index]
+          // What runs may still be ours: an answer may have been lost.
+          const isTooLate = entry.end === undefined && this.#fibers.now() >= entry.visibleAt
+          if (isRefused || isTooLate) {
             entry.beats = false
             return onLost(entry, error)
           }

@@ -23,7 +23,8 @@ export interface PollingOptions {
   readonly room: () => number
   /** How many could be at most. */
   readonly mostRoom: number
-  readonly onMessages: (messages: ReadonlyArray<RawMessage>) => void
+  /** Returns how many of them are new. */
+  readonly onMessages: (messages: ReadonlyArray<RawMessage>) => number
   readonly onError: (error: ServiceError) => void
   /** A poll has ended. */
   readonly onEnd: () => void
@@ -37,11 +38,15 @@ const FURTHER_WAIT = 1
 
 export const POLL_BACKOFF = { first: 500, max: 30_000 }
 
-/** After polls that brought nothing and did not wait, as asked or because of the server. */
-const IDLE_BACKOFF = { first: 200, max: 2_000 }
+/** After polls that brought nothing new and did not wait, as asked or because of the server. */
+export const IDLE_BACKOFF = { first: 200, max: 2_000 }
 
 /** Milliseconds before its end that a poll counts as one that has waited. */
 const EARLY = 500
+
+/** Whether a poll that brought nothing new has waited as it was asked to, so that the next one can follow at once. */
+export const hasWaited = (waitSeconds: number, millis: number): boolean =>
+  waitSeconds > 0 && millis >= waitSeconds * 1000 - EARLY
 
 export class Polling {
   readonly #fibers: Fibers<never>
@@ -52,7 +57,7 @@ export class Polling {
   /** The last poll brought as many as it asked for. */
   #isBusy = false
   #failures = 0
-  /** Polls in a row that brought nothing at once. */
+  /** Polls in a row that brought nothing new at once. */
   #idle = 0
   /** While polls fail, or do not wait: stops the pause. */
   #stopPause: (() => void) | undefined
@@ -111,10 +116,10 @@ export class Polling {
         if (Exit.isSuccess(exit)) {
           this.#failures = 0
           this.#isBusy = exit.value.length >= max
-          const waited = this.#fibers.now() - startedAt
-          if (exit.value.length > 0 || (wait > 0 && waited >= wait * 1000 - EARLY)) this.#idle = 0
+          const endedAt = this.#fibers.now()
+          const isNew = onMessages(exit.value) > 0
+          if (isNew || hasWaited(wait, endedAt - startedAt)) this.#idle = 0
           else this.#pause(pauseAfter(++this.#idle, IDLE_BACKOFF, this.#fibers.random()))
-          onMessages(exit.value)
         } else {
           this.#isBusy = false
           this.#pause(pauseAfter(++this.#failures, POLL_BACKOFF, this.#fibers.random()))

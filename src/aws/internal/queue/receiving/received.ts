@@ -9,7 +9,7 @@ import type { Received } from "../model.ts"
 /** Fails with what is wrong with the body, of which it quotes nothing. */
 export const decode = <A, R>(codec: Codec<A, R>, raw: RawMessage): Effect.Effect<Received<A>, string, R> =>
   Effect.map(
-    Effect.flatMap(jsonOf(raw.body), codec.decode),
+    Effect.flatMap(raw.unreadable === undefined ? jsonOf(raw.body) : Effect.fail(raw.unreadable), codec.decode),
     (payload) => ({ ...envelope(raw), payload })
   )
 
@@ -23,6 +23,10 @@ export const envelope = (raw: RawMessage): Omit<Received<never>, "payload"> => (
   attributes: attributesOf(raw),
   traceHeader: raw.traceHeader
 })
+
+/** Its group on a FIFO queue, whose order must be kept. Only messages of a FIFO queue have a number. */
+export const groupOf = ({ messageGroupId, sequenceNumber }: RawMessage): string | undefined =>
+  sequenceNumber === undefined ? undefined : messageGroupId
 
 export const attributesOf = ({ attributes }: RawMessage): Received<never>["attributes"] =>
   Object.fromEntries(Object.entries(attributes).map(([name, attribute]) => [name, valueOf(attribute)]))

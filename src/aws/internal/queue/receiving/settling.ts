@@ -144,6 +144,7 @@ export class Settling<Item extends { readonly entry: Entry }> {
     for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.add(group)
     this.#sending += batch.length
     const sentAt = this.#fibers.now()
+    const receipts = batch.map(({ item }) => item.entry.receipt)
     this.#fibers.start(send(batch.map(({ item }) => item)), (exit) => {
       this.#sending -= batch.length
       if (this.#stopped) return
@@ -151,10 +152,12 @@ export class Settling<Item extends { readonly entry: Entry }> {
       const errors = Exit.isSuccess(exit) ? exit.value : undefined
       for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.delete(group)
       // Of a request that failed as a whole nothing is known.
-      const isAgain = batch.filter((one, index) =>
-        !this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index])
-      )
-      if (isAgain.length > 0) this.#waiting = [...isAgain.map((one) => this.#pausing(one)), ...this.#waiting]
+      const again = batch.flatMap((one, index): ReadonlyArray<Waiting<Item>> => {
+        // Another delivery of the message has come meanwhile: what was sent is of no effect on that one.
+        if (errors !== undefined && one.item.entry.receipt !== receipts[index]) return [{ ...one, failures: 0 }]
+        return this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index]) ? [] : [this.#pausing(one)]
+      })
+      if (again.length > 0) this.#waiting = [...again, ...this.#waiting]
       this.#flush()
     })
   }

@@ -21,7 +21,7 @@ import { Fibers } from "./fibers.ts"
 import { type Entry, InFlight } from "./inFlight.ts"
 import * as Options from "./options.ts"
 import type { Receiving } from "./options.ts"
-import { POLL_BACKOFF } from "./polling.ts"
+import { hasWaited, IDLE_BACKOFF, POLL_BACKOFF } from "./polling.ts"
 import * as Decoding from "./received.ts"
 import * as Telemetry from "./telemetry.ts"
 
@@ -74,12 +74,15 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
     const fibers = yield* Fibers.make()
     const waiting: Array<Entry> = []
     let failures = 0
+    /** Polls in a row that brought nothing at once. */
+    let idle = 0
     let polling: Deferred.Deferred<void, ServiceError> | undefined
     const beatsEnded = new Set<() => void>()
     const inFlight = new InFlight(backend, fibers, {
       visibility: settings.visibility,
       onError: (error) =>
         void fibers.start(Effect.logWarning("A message could not be kept invisible", error), constVoid),
+      onExtended: constVoid,
       onLost: (entry) => drop(entry),
       onBeatsEnded: () => {
         for (const listener of [...beatsEnded]) listener()
@@ -94,7 +97,7 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
 
     const received = (messages: ReadonlyArray<RawMessage>): void => {
       failures = 0
-      waiting.push(...inFlight.add(messages))
+      waiting.push(...inFlight.add(messages).added)
     }
 
     /** A poll ends by itself, also if nobody waits for it any more. */
@@ -116,13 +119,27 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
       return Deferred.await(polling)
     })
 
-    const patientPoll = Effect.catchAll(
-      poll,
-      (error) =>
-        error.retryable
-          ? Effect.suspend(() => Effect.sleep(pauseAfter(++failures, POLL_BACKOFF, fibers.random())))
-          : Effect.fail(error)
-    )
+    const patientPoll = Effect.suspend(() => {
+      const startedAt = fibers.now()
+      return Effect.matchEffect(poll, {
+        onFailure: (error) =>
+          error.retryable
+            ? Effect.zipRight(
+              Effect.annotateLogs(Effect.logWarning("A stream meets errors, and goes on", error), {
+                queue: backend.name
+              }),
+              Effect.suspend(() => Effect.sleep(pauseAfter(++failures, POLL_BACKOFF, fibers.random())))
+            )
+            : Effect.fail(error),
+        onSuccess: () => {
+          if (waiting.length > 0 || hasWaited(settings.waitSeconds, fibers.now() - startedAt)) {
+            idle = 0
+            return Effect.void
+          }
+          return Effect.sleep(pauseAfter(++idle, IDLE_BACKOFF, fibers.random()))
+        }
+      })
+    })
 
     const available: Effect.Effect<void, ServiceError> = Effect.suspend(() =>
       waiting.length > 0 ? Effect.void : Effect.zipRight(patientPoll, available)
