@@ -49,16 +49,12 @@ export const one = <A, R, E, R2, R3>(
   const failing = failures(backend, settings, options)
   const { dedupe } = options
   const run = (message: Received<A>): Effect.Effect<unknown, unknown, R2 | R3> =>
-    dedupe === undefined ? handler(message) : once(dedupe, message, handler(message))
+    dedupe === undefined ? handler(message) : once(dedupe, message, Effect.suspend(() => handler(message)))
   const work = (raw: RawMessage): Effect.Effect<Outcome, never, R | R2 | R3> =>
     Effect.matchEffect(Decoding.decode(codec, raw), {
       onFailure: (detail) => failing.poison(raw, "Undecodable", `the body ${detail}`, Option.none()),
-      onSuccess: (message) =>
-        Effect.suspend(() => run(message)).pipe(
-          Effect.as(ACK),
-          Effect.catchAllCause((cause) => failing.failed(raw, cause))
-        )
-    })
+      onSuccess: (message) => Effect.as(Effect.suspend(() => run(message)), ACK)
+    }).pipe(Effect.catchAllCause((cause) => failing.failed(raw, cause)))
   return {
     run: (messages) => Telemetry.processing(backend, messages, Effect.map(work(messages[0]!), (outcome) => [outcome])),
     overdue: failing.overdue
@@ -94,15 +90,21 @@ export const batch = <A, R, E, R2, R3>(
       Effect.gen(function*() {
         const outcomes = new Map<RawMessage, Outcome>()
         const good: Array<readonly [RawMessage, Received<A>]> = []
+        // What is later in its group must not take effect before what comes again.
+        const stopped = new Set<string>()
         for (const raw of messages) {
-          const decoded = yield* Effect.either(Decoding.decode(codec, raw))
-          if (decoded._tag === "Right") good.push([raw, decoded.right])
-          else {
-            outcomes.set(
-              raw,
-              yield* failing.poison(raw, "Undecodable", `the body ${decoded.left}`, Option.none())
-            )
+          const group = Decoding.groupOf(raw)
+          if (group !== undefined && stopped.has(group)) {
+            outcomes.set(raw, release(0))
+            continue
           }
+          const outcome = yield* Effect.matchEffect(Decoding.decode(codec, raw), {
+            onFailure: (detail) => failing.poison(raw, "Undecodable", `the body ${detail}`, Option.none()),
+            onSuccess: (message) => Effect.sync(() => void good.push([raw, message]))
+          }).pipe(Effect.catchAllCause((cause) => failing.failed(raw, cause)))
+          if (outcome === undefined) continue
+          outcomes.set(raw, outcome)
+          if (group !== undefined && outcome._tag !== "Ack") stopped.add(group)
         }
         const [first, ...others] = good.map(([, message]) => message)
         if (first !== undefined) {
@@ -136,13 +138,20 @@ const failedOf = (result: BatchResult, batch: ReadonlyArray<RawMessage>): Readon
 
 /** What becomes of messages that failed. */
 const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: ConsumerOptions<E, R3>) => {
-  const isPoison = options.isPoison ?? constFalse
+  const { isPoison = constFalse } = options
   const known = new Recent(1_000)
 
+  /** Where the schedule cannot tell, the message is left: at once it would come again and again. */
   const again = (raw: RawMessage): Effect.Effect<Outcome> =>
     Effect.map(
       retryDelay(settings.retry, raw.receiveCount),
       (delay) => delay === undefined ? LEAVE : release(delay)
+    ).pipe(Effect.catchAllCause((cause) => Effect.as(logFailure(raw, "retry failed", cause), LEAVE)))
+
+  const logFailure = (raw: RawMessage, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.annotateLogs(
+      Effect.logError(`${what}, and the message is left to the redrive policy`, cause),
+      Telemetry.logged(backend, raw)
     )
 
   const poison = (
@@ -170,25 +179,24 @@ const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: Con
         attributes: Decoding.attributesOf(raw)
       })
       return verdict === "delete" ? ACK : yield* again(raw)
-    }).pipe(Effect.catchAllCause((cause) =>
-      Effect.zipRight(
-        Effect.logError("onPoison failed, and the message is left to the redrive policy", cause).pipe(
-          Effect.annotateLogs(Telemetry.logged(backend, raw))
-        ),
-        again(raw)
-      )
-    ))
+    }).pipe(Effect.catchAllCause((cause) => Effect.zipRight(logFailure(raw, "onPoison failed", cause), again(raw))))
 
   const failed = (raw: RawMessage, cause: Cause.Cause<unknown>): Effect.Effect<Outcome, never, R3> => {
     const error = Cause.failureOption(cause) as Option.Option<E>
-    return Option.exists(error, isPoison)
-      ? poison(raw, "Failed", "its handler failed for good", error)
-      : Effect.zipRight(
-        Effect.logWarning("A message failed, and comes again", cause).pipe(
-          Effect.annotateLogs(Telemetry.logged(backend, raw))
-        ),
-        again(raw)
+    return Effect.sync(() => Option.exists(error, isPoison)).pipe(
+      // One that throws has not said so.
+      Effect.catchAllDefect((defect) => Effect.as(logFailure(raw, "isPoison failed", Cause.die(defect)), false)),
+      Effect.flatMap((isForGood) =>
+        isForGood
+          ? poison(raw, "Failed", "its handler failed for good", error)
+          : Effect.zipRight(
+            Effect.logWarning("A message failed, and comes again", cause).pipe(
+              Effect.annotateLogs(Telemetry.logged(backend, raw))
+            ),
+            again(raw)
+          )
       )
+    )
   }
 
   const overdue = (raw: RawMessage): Effect.Effect<Outcome> =>
