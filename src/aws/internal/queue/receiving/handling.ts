@@ -25,8 +25,8 @@ export type Outcome = { readonly _tag: "Ack" } | { readonly _tag: "Release"; rea
   readonly _tag: "Leave"
 }
 
-export const ACK: Outcome = { _tag: "Ack" }
-export const LEAVE: Outcome = { _tag: "Leave" }
+const ACK: Outcome = { _tag: "Ack" }
+const LEAVE: Outcome = { _tag: "Leave" }
 export const release = (seconds: number): Outcome => ({ _tag: "Release", seconds })
 
 export interface Handling<R> {

@@ -13,7 +13,7 @@ export const decode = <A, R>(codec: Codec<A, R>, raw: RawMessage): Effect.Effect
     (payload) => ({ ...envelope(raw), payload })
   )
 
-export const envelope = (raw: RawMessage): Omit<Received<never>, "payload"> => ({
+const envelope = (raw: RawMessage): Omit<Received<never>, "payload"> => ({
   messageId: raw.messageId,
   receiveCount: raw.receiveCount,
   sentAt: new Date(raw.sentAt),
