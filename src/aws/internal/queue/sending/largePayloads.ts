@@ -11,6 +11,7 @@ import type { QueueBackend, RawMessage } from "../backend.ts"
 import * as Message from "../message.ts"
 import { maxAttributes } from "../messageAttributes.ts"
 import type { LargePayloadOptions } from "../model.ts"
+import { groupOf } from "../receiving/received.ts"
 import * as Pointer from "./pointer.ts"
 import type { Result } from "./window.ts"
 
@@ -164,7 +165,7 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
           messages.some(({ attributes }) => Pointer.isMarked(attributes))
             ? Effect.map(
               Effect.forEach(messages, load, { concurrency: "unbounded" }),
-              (loaded) => loaded.filter((message) => message !== undefined)
+              (loaded) => inOrder(messages, loaded)
             )
             : Effect.succeed(messages)
       ),
@@ -183,6 +184,20 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
         changes.map(({ receipt, seconds }) => ({ receipt: Pointer.splitReceipt(receipt).receipt, seconds }))
       )
   }
+}
+
+/** Those that were loaded; of a group of a FIFO queue, those before the first that was not. */
+const inOrder = (
+  messages: ReadonlyArray<RawMessage>,
+  loaded: ReadonlyArray<RawMessage | undefined>
+): ReadonlyArray<RawMessage> => {
+  const stopped = new Set<string>()
+  return messages.flatMap((message, index) => {
+    const group = groupOf(message)
+    const one = loaded[index]
+    if (group !== undefined && one === undefined) stopped.add(group)
+    return one === undefined || (group !== undefined && stopped.has(group)) ? [] : [one]
+  })
 }
 
 const refuse = (field: string, detail: string): Effect.Effect<never, ServiceError> =>

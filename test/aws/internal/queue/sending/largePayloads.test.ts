@@ -288,10 +288,24 @@ describe("a large payload that is received", () => {
       const inner: QueueBackend = {
         ...scriptedBackend({ answer: () => Effect.never }).backend,
         receive: () =>
-          Effect.succeed([raw({ body: pointerTo("sqs/scripted/1"), attributes: marked }), raw({ body: "2" })])
+          Effect.succeed([
+            ...["a", "b"].map((messageGroupId, index) =>
+              raw({ body: String(index), messageGroupId, sequenceNumber: "1" })
+            ),
+            raw({ body: pointerTo("sqs/scripted/1"), attributes: marked, messageGroupId: "a", sequenceNumber: "2" }),
+            // Those of its group would be handled before it.
+            ...["a", "b"].map((messageGroupId) => raw({ body: "later", messageGroupId, sequenceNumber: "3" })),
+            raw({ body: pointerTo("sqs/scripted/2"), attributes: marked }),
+            raw({ body: "2" })
+          ])
       }
       const messages = yield* LargePayloads.wrap(inner, storage).receive(request)
-      expect(messages.map(({ body }) => body)).toEqual(["2"])
+      expect(messages.map(({ body, messageGroupId }) => [body, messageGroupId])).toEqual([
+        ["0", "a"],
+        ["1", "b"],
+        ["later", "b"],
+        ["2", undefined]
+      ])
     }).pipe(Effect.provide(Storage.layerMemory)))
 })
 
