@@ -1,5 +1,6 @@
 /** Consumers whose handlers, options and queues fail in ways that nobody meant. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
@@ -167,4 +168,19 @@ describe("an interrupted consumer", () => {
       expect(lines.filter((line) => line.includes("given back"))).toEqual([])
       expect(yield* Queue.messages).toHaveLength(1)
     }).pipe(Effect.provide(Queue.layerMemoryWith({ maxReceiveCount: 3 }))))
+})
+
+describe("times that are no whole milliseconds", () => {
+  it.effect("do not keep a poll in memory from waiting", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      // As doubles, 0.3 + (1000.1 - 0.3) is less than 1000.1: a poll that waits for that wakes up too early.
+      yield* TestClock.adjust(Duration.millis(0.1))
+      yield* queue.enqueue("x", { delay: "1 seconds" })
+      yield* TestClock.adjust(Duration.millis(0.2))
+      const { note, seen } = times()
+      yield* Effect.fork(queue.consume(() => note))
+      yield* TestClock.adjust("2 seconds")
+      expect(seen).toEqual([1])
+    }).pipe(Effect.provide(Queue.layerMemory)))
 })

@@ -68,7 +68,7 @@ export const make = (kind: QueueKind, maxReceiveCount?: number): MemoryBackend =
     changed ??= Deferred.unsafeMake<void>(FiberId.none)
     const until = Math.min(queue.timers.next, deadline)
     // Interruptible, for the timeout, also where the poll is not. (Effect.raceFirst may hang when it is interrupted.)
-    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Deferred.await(changed)), until - now))
+    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Deferred.await(changed)), Math.ceil(until - now)))
   }
 
   const receive = ({ max, visibilitySeconds, waitSeconds }: ReceiveRequest) => {

@@ -52,10 +52,13 @@ export class Fibers<R> {
     return fiber
   }
 
-  /** Calls it after so many milliseconds. Returns how to stop that. */
+  /**
+   * Calls it after so many milliseconds. Returns how to stop that. Rounded up: one that came a fraction too early would be
+   * set again, and on a TestClock, where no time passes between, for ever.
+   */
   after(millis: number, call: () => void): () => void {
     let stopped = false
-    const fiber = this.start(Effect.sleep(millis), () => {
+    const fiber = this.start(Effect.sleep(Math.ceil(millis)), () => {
       if (!stopped) call()
     })
     return () => {
