@@ -175,6 +175,23 @@ describe("an answer that never comes", () => {
     ))
 })
 
+describe("acknowledgements that fail as a batch", () => {
+  it.live("are sent again as a batch", () =>
+    withQueue((queue, server) =>
+      Effect.gen(function*() {
+        const sqs = fakeSqs(server, { onAction: () => sqsError(403, "AccessDeniedException") })
+        sqs.bring(Array.from({ length: 8 }, (_, id) => message(String(id))))
+        yield* consuming(
+          queue,
+          () => Effect.void,
+          { drainTimeout: "500 millis" },
+          () => until(() => expect(sqs.actions.length).toBeGreaterThan(3))
+        )
+        expect(of(sqs, "delete").map(({ length }) => length).slice(0, 4)).toEqual([8, 8, 8, 8])
+      })
+    ))
+})
+
 describe("what is logged", () => {
   it.live("does not end before it is told what was not settled", () =>
     withQueue((queue, server) =>

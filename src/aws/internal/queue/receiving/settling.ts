@@ -152,10 +152,14 @@ export class Settling<Item extends { readonly entry: Entry }> {
       const errors = Exit.isSuccess(exit) ? exit.value : undefined
       for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.delete(group)
       // Of a request that failed as a whole nothing is known.
+      // The same for all, so that they go together again.
+      const random = this.#fibers.random()
       const again = batch.flatMap((one, index): ReadonlyArray<Waiting<Item>> => {
         // Another delivery of the message has come meanwhile: what was sent is of no effect on that one.
         if (errors !== undefined && one.item.entry.receipt !== receipts[index]) return [{ ...one, failures: 0 }]
-        return this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index]) ? [] : [this.#pausing(one)]
+        return this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index])
+          ? []
+          : [this.#pausing(one, random)]
       })
       if (again.length > 0) this.#waiting = [...again, ...this.#waiting]
       this.#flush()
@@ -176,8 +180,8 @@ export class Settling<Item extends { readonly entry: Entry }> {
     return true
   }
 
-  #pausing({ failures, item }: Waiting<Item>): Waiting<Item> {
-    const pause = pauseAfter(failures + 1, BACKOFF, this.#fibers.random())
+  #pausing({ failures, item }: Waiting<Item>, random: number): Waiting<Item> {
+    const pause = pauseAfter(failures + 1, BACKOFF, random)
     return { item, failures: failures + 1, readyAt: this.#fibers.now() + pause }
   }
 }
