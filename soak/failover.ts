@@ -6,7 +6,6 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Config from "effect/Config"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -15,17 +14,12 @@ import { useTestServer } from "../scripts/servers/programs.ts"
 import { MainDb } from "../src/db/Database.ts"
 import { audit, type Entry, prepare, read, summary } from "./books.ts"
 import { type Pair, pair } from "./replicas.ts"
+import { Unsound } from "./unsound.ts"
 import { transfer } from "./workload.ts"
 
 const WRITERS = 20
 const CONNECT_TIMEOUT = Duration.seconds(1)
 const LIMIT = Duration.toMillis(CONNECT_TIMEOUT) + 2_000
-
-class Unsound extends Data.TaggedError("Unsound")<{ readonly findings: ReadonlyArray<string> }> {
-  override get message(): string {
-    return `${this.findings.length} things do not add up:\n${this.findings.slice(0, 50).join("\n")}`
-  }
-}
 
 /** Waits until the first server has failed to answer twice, each time for half a second. */
 const noticed = ({ onFirst }: Pair): Effect.Effect<void> =>
