@@ -25,8 +25,8 @@ import { queues } from "./sqs.ts"
 const RELAYS = 2
 const WORKERS = 3
 
-/** A start of a process is 0.7 s of work for the processor, the same as that of 50 messages. */
-const MOST_PER_KILL = 60
+/** Messages for each kill, on average. The start of a process is as much work for the processor as 50 messages are. */
+const MOST_PER_KILL = 80
 const FEWEST_KILLS = 25
 
 /** The longest time without an effect, or until all is quiet after the last one. In milliseconds. */
@@ -92,7 +92,7 @@ const program = (messages: number) =>
         `${seconds} s: ${orders} orders, ${unsent} of them in the outbox, ${queued} queued, ${effects} effects`
       )
     })
-    yield* Effect.fork(Effect.forever(Effect.delay(progress, "10 seconds")))
+    yield* Effect.fork(Effect.forever(Effect.delay(progress, "20 seconds")))
 
     const handled = Effect.gen(function*() {
       let [last, at] = [-1, performance.now()]
@@ -143,7 +143,7 @@ const program = (messages: number) =>
     if (kills.worker === 0 || kills.relay === 0 || cut === 0 || swallowed === 0 || rolledBack === 0) {
       findings.push("too little has happened for this run to prove anything")
     }
-    if (findings.length > 0 || process.env["SOAK_LOG"] !== undefined) {
+    if (findings.length > 0) {
       for (const [text, n] of [...logged].sort(([, a], [, b]) => b - a).slice(0, 40)) console.log(`${n} × ${text}`)
     }
     if (findings.length > 0) return yield* new Unsound({ findings })
