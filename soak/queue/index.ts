@@ -140,13 +140,15 @@ const program = (messages: number) =>
     )
     const findings = [...audit(found, messages)]
     if (ended._tag === "Failure") findings.push(`not all processes end when asked: ${Cause.pretty(ended.cause)}`)
-    if (kills.worker === 0 || kills.relay === 0 || cut === 0 || swallowed === 0 || rolledBack === 0) {
+    const few = kills.worker === 0 || kills.relay === 0 || cut === 0 || rolledBack === 0
+    // In a short run it can happen that no worker dies between its commit and its acknowledgement.
+    if (few || (swallowed === 0 && messages >= 5_000)) {
       findings.push("too little has happened for this run to prove anything")
     }
     if (findings.length > 0) {
       for (const [text, n] of [...logged].sort(([, a], [, b]) => b - a).slice(0, 40)) console.log(`${n} × ${text}`)
+      return yield* new Unsound({ findings })
     }
-    if (findings.length > 0) return yield* new Unsound({ findings })
     console.log(
       `each had its effect once and in order, and nothing is left (${
         Math.round((performance.now() - began) / 1_000)
