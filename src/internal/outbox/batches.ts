@@ -1,9 +1,6 @@
 /** Which messages are sent together. No I/O. */
+import { BATCH, MAX_SIZE } from "../../aws/internal/queue/limits.ts"
 import type { Entry } from "./entry.ts"
-
-/** Of SendMessageBatch, messages and bytes. */
-const MAX_MESSAGES = 10
-const MAX_BYTES = 1_048_576
 
 /** Batches of one queue each, in the order given. A message that is too large for any batch is alone in one. */
 export const batchesOf = (entries: Iterable<Entry>): ReadonlyArray<ReadonlyArray<Entry>> => {
@@ -12,7 +9,7 @@ export const batchesOf = (entries: Iterable<Entry>): ReadonlyArray<ReadonlyArray
   for (const entry of entries) {
     const current = open.get(entry.queue)
     if (
-      current === undefined || current.batch.length === MAX_MESSAGES || current.bytes + entry.size > MAX_BYTES
+      current === undefined || current.batch.length === BATCH || current.bytes + entry.size > MAX_SIZE
     ) {
       const batch = [entry]
       batches.push(batch)

@@ -1,7 +1,9 @@
 /** Writes a message into the outbox, in the open transaction. */
 import * as Effect from "effect/Effect"
 import { invalidInput } from "../../aws/internal/errors/invalidInput.ts"
+import { MAX_ATTRIBUTES } from "../../aws/internal/queue/limits.ts"
 import type { EnqueueOptions } from "../../aws/internal/queue/message.ts"
+import { OUTBOX_ID } from "../../aws/internal/queue/messageAttributes.ts"
 import * as Tracing from "../../aws/internal/queue/sending/tracing.ts"
 import type { Internals } from "../../aws/internal/queue/service.ts"
 import { DatabaseError, type ServiceError } from "../../Errors.ts"
@@ -10,13 +12,10 @@ import { toRow } from "./entry.ts"
 import type { Pending } from "./model.ts"
 import { shardOfGroup, shardOfMessage } from "./shards.ts"
 
-/** The attribute that tells a consumer which messages are the same. */
-const ID = "outbox-id"
-
 const OPERATION = "Outbox.enqueue"
 
-/** Of SQS: 10, and one is ours. */
-const maxAttributes = 9
+/** One is ours. */
+const maxAttributes = MAX_ATTRIBUTES - 1
 
 export const enqueue = (
   database: Database,
@@ -30,16 +29,17 @@ export const enqueue = (
     const id = globalThis.crypto.randomUUID()
     const { attributes = {} } = options
     const names = typeof attributes === "object" && attributes !== null ? Object.keys(attributes) : []
-    if (names.includes(ID)) {
+    if (names.includes(OUTBOX_ID)) {
       yield* invalidInput("SQS", OPERATION, {
         field: "attributes",
-        detail: `must not have the name "${ID}", which is ours`
+        detail: `must not have the name "${OUTBOX_ID}", which is ours`
       })
     }
     if (names.length > maxAttributes) {
       yield* invalidInput("SQS", OPERATION, {
         field: "attributes",
-        detail: `must not be more than ${maxAttributes}: SQS takes 10, and the outbox adds "${ID}"`
+        detail:
+          `must not be more than ${maxAttributes}: SQS takes ${MAX_ATTRIBUTES}, and the outbox adds "${OUTBOX_ID}"`
       })
     }
     // A queue in memory of either kind is a FIFO queue for a message with a group, unless it is to be delayed.
@@ -49,7 +49,9 @@ export const enqueue = (
       ...options,
       // With an own id the same message can be sent again after a failure whose outcome is not known.
       ...(isFifo ? { messageDeduplicationId: options.messageDeduplicationId ?? id } : {}),
-      attributes: typeof attributes === "object" && attributes !== null ? { ...attributes, [ID]: id } : attributes
+      attributes: typeof attributes === "object" && attributes !== null
+        ? { ...attributes, [OUTBOX_ID]: id }
+        : attributes
     })
     // The receiver's trace begins where the message was written, not where it is sent.
     const carry = yield* Tracing.carry

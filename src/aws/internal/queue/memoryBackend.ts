@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import type { ServiceError } from "../../../Errors.ts"
 import type { Enqueued, QueueBackend, RawMessage, ReceiveRequest } from "./backend.ts"
+import { MAX_SIZE } from "./limits.ts"
 import { MemoryQueue, refusal, type Stored } from "./memory/memoryQueue.ts"
 import { Moves } from "./memory/moves.ts"
 import type { QueueKind } from "./message.ts"
@@ -67,7 +68,7 @@ export const make = (kind: QueueKind, maxReceiveCount?: number): MemoryBackend =
   const somethingNew = (now: number, deadline: number): Effect.Effect<void> => {
     changed ??= Deferred.unsafeMake<void>(FiberId.none)
     const until = Math.min(queue.timers.next, deadline)
-    // Interruptible, for the timeout, also where the poll is not. (Effect.raceFirst may hang when it is interrupted.)
+    // Interruptible, for the timeout, also where the poll is not.
     return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Deferred.await(changed)), Math.ceil(until - now)))
   }
 
@@ -106,7 +107,7 @@ export const make = (kind: QueueKind, maxReceiveCount?: number): MemoryBackend =
       visibilityTimeout: Duration.seconds(30),
       retention: Duration.days(4),
       delay: Duration.zero,
-      maxMessageSize: 1_048_576,
+      maxMessageSize: MAX_SIZE,
       contentBasedDeduplication: kind === "fifo" ? true : undefined,
       redrivePolicy: maxReceiveCount === undefined ? undefined : { deadLetterQueueArn: deadLetterArn, maxReceiveCount }
     })),

@@ -1,10 +1,11 @@
 /** A message, checked against the rules of SQS before it is sent. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import { ServiceError } from "../../../Errors.ts"
 import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
+import { MAX_SIZE } from "./limits.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
+import { seconds } from "./seconds.ts"
 import { toJson } from "./sending/payload.ts"
 
 /** The kind of queue that a message is for. `either`, a queue in memory, accepts what one of the two would accept. */
@@ -41,15 +42,12 @@ export interface Message {
   readonly traceHeader: string | undefined
 }
 
-/** The largest message that SQS accepts, and the largest batch, attributes included, in bytes. */
-export const maxSize = 1_048_576
-
 const maxDelaySeconds = 900
 
 /** What a queue accepts. */
 export interface Rules {
   readonly kind: QueueKind
-  /** In bytes. Default: {@link maxSize}. */
+  /** In bytes. Default: {@link MAX_SIZE}. */
   readonly maxSize?: number | undefined
 }
 
@@ -63,7 +61,7 @@ export const check = (
   const checked = checkOptions(rules.kind, body, options)
   if (Either.isLeft(checked)) return Either.left(invalidInput("SQS", operation, checked.left))
   const size = sizeOf(checked.right)
-  const most = rules.maxSize ?? maxSize
+  const most = rules.maxSize ?? MAX_SIZE
   return size <= most ? Either.right(checked.right) : Either.left(tooLarge(operation, size, most))
 }
 
@@ -145,21 +143,8 @@ const isTraceHeader = (value: unknown): boolean =>
 const noDelay: Either.Either<number> = Either.right(0)
 
 /** SQS counts whole seconds; a message must not be delivered earlier than asked. */
-const delay = (value: Duration.DurationInput | undefined): Either.Either<number, Refusal> => {
-  if (value === undefined) return noDelay
-  const seconds = Option.match(isNegative(value) ? Option.none() : Duration.decodeUnknown(value), {
-    onNone: () => NaN,
-    onSome: (duration) => Math.ceil(Duration.toSeconds(duration))
-  })
-  return seconds >= 0 && seconds <= maxDelaySeconds
-    ? Either.right(seconds)
-    : refuse("delay", `must be a duration of 0-${maxDelaySeconds} seconds`)
-}
-
-/** Effect reads a negative duration as zero. */
-const isNegative = (value: unknown): boolean =>
-  (typeof value === "number" && !(value >= 0)) || (typeof value === "bigint" && value < 0n)
-  || (typeof value === "string" && value.trim().startsWith("-"))
+const delay = (value: Duration.DurationInput | undefined): Either.Either<number, Refusal> =>
+  value === undefined ? noDelay : Either.map(seconds("delay", value, 0, maxDelaySeconds), Math.ceil)
 
 /** In bytes, as SQS counts. The header of X-Ray is free. */
 export const sizeOf = ({ attributes, body }: Message): number =>

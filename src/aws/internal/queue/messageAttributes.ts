@@ -6,6 +6,7 @@ import * as Record from "effect/Record"
 import { types } from "node:util"
 import { type Refusal, refuse } from "../errors/invalidInput.ts"
 import { hasRefusedCharacter } from "./allowedCharacters.ts"
+import { MAX_ATTRIBUTES } from "./limits.ts"
 
 /** The value of an attribute, sent as the type String, Number or Binary. */
 export type AttributeValue = string | number | Uint8Array
@@ -19,8 +20,8 @@ export interface MessageAttribute {
 
 export type MessageAttributes = Readonly<Record<string, MessageAttribute>>
 
-/** SQS's limit. */
-export const maxAttributes = 10
+/** The attribute in which Outbox sends the id of a message, and by which consumers know what is the same. */
+export const OUTBOX_ID = "outbox-id"
 
 export const check = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
   value === undefined ? none : checked(value)
@@ -31,7 +32,7 @@ const checked = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
   Either.gen(function*() {
     if (!Predicate.isRecord(value)) return yield* refuse("attributes", "must be an object")
     const entries = Object.entries(value)
-    if (entries.length > maxAttributes) return yield* refuse("attributes", `must not be more than ${maxAttributes}`)
+    if (entries.length > MAX_ATTRIBUTES) return yield* refuse("attributes", `must not be more than ${MAX_ATTRIBUTES}`)
     const checked: Record<string, MessageAttribute> = {}
     for (const [name, item] of entries) {
       // Setting a field of that name would change the prototype instead.

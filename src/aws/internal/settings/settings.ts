@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Settings from "../../../internal/settings.ts"
 import { boolean, type Check, type Finding, httpUrl, oneOf, wholeNumber } from "../../../internal/valueChecks.ts"
+import { MAX_SIZE } from "../queue/limits.ts"
 import type { LargePayloadOptions } from "../queue/model.ts"
 import * as Key from "../storage/input/key.ts"
 import { bucketName, queueElsewhere, queueUrl, regionName } from "./names.ts"
@@ -204,7 +205,7 @@ export const checkedLargePayloads = (
   { above, deleteAfterAck, maxBytes, prefix }: LargePayloadOptions
 ): Either.Either<LargePayloadOptions, ConfigError.ConfigError> =>
   together({
-    above: above === undefined ? Either.right(undefined) : wholeNumber(0, 1_048_576)(above),
+    above: above === undefined ? Either.right(undefined) : wholeNumber(0, MAX_SIZE)(above),
     maxBytes: maxBytes === undefined ? Either.right(undefined) : wholeNumber(1, 2 * 1024 ** 3)(maxBytes),
     prefix: Either.mapLeft(Key.prefix("prefix", prefix), ({ detail }): Finding => ({ detail })),
     deleteAfterAck: deleteAfterAck === undefined ? Either.right(undefined) : boolean(deleteAfterAck)

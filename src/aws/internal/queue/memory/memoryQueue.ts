@@ -7,6 +7,7 @@ import type { ServiceError } from "../../../../Errors.ts"
 import { type Place, WaitQueue } from "../../../../internal/waitQueue.ts"
 import { toServiceError } from "../../errors/classify.ts"
 import type { Enqueued, RawMessage } from "../backend.ts"
+import { DEDUPLICATION_WINDOW, MAX_VISIBILITY } from "../limits.ts"
 import type { Message, QueueKind } from "../message.ts"
 import { type Timer, Timers } from "./timers.ts"
 
@@ -37,12 +38,6 @@ interface Group {
   timer: Timer | undefined
 }
 
-/** SQS developer guide, "Exactly-once processing"; in milliseconds. */
-const DEDUPLICATION = 5 * 60 * 1000
-
-/** How long a message stays invisible at most after a receive, whatever is asked; in milliseconds. */
-const LONGEST = 12 * 60 * 60 * 1000
-
 export class MemoryQueue {
   readonly #kind: QueueKind
   /** How often a message is received before it is a dead letter. */
@@ -72,7 +67,7 @@ export class MemoryQueue {
       ?? (fifo ? createHash("sha256").update(message.body).digest("hex") : undefined)
     if (deduplicationId === undefined) return receiptOf(this.#add(message, undefined, now))
     for (const [id, { sentAt }] of this.#sent) {
-      if (now - sentAt < DEDUPLICATION) break
+      if (now - sentAt < DEDUPLICATION_WINDOW) break
       this.#sent.delete(id)
     }
     const stored = this.#sent.get(deduplicationId) ?? this.#add(message, deduplicationId, now)
@@ -130,7 +125,7 @@ export class MemoryQueue {
     if (stored.receipts.at(-1) !== receipt || stored.visibleAt <= now) {
       return refusal(operation, "MessageNotInflight", "the message is not in flight")
     }
-    if (now + visibility - (stored.receivedAt ?? now) > LONGEST) {
+    if (now + visibility - (stored.receivedAt ?? now) > MAX_VISIBILITY * 1000) {
       return refusal(operation, "InvalidParameterValue", "the total visibility is beyond 12 hours")
     }
     stored.visibleAt = now + visibility

@@ -5,6 +5,7 @@ import { constFalse } from "effect/Function"
 import * as Option from "effect/Option"
 import type { QueueBackend, RawMessage } from "../backend.ts"
 import type { Codec } from "../codec.ts"
+import { OUTBOX_ID } from "../messageAttributes.ts"
 import type {
   Batch,
   BatchResult,
@@ -35,9 +36,6 @@ export interface Handling<R> {
   /** The outcome of a message whose run was interrupted at its deadline. */
   readonly overdue: (message: RawMessage) => Effect.Effect<Outcome>
 }
-
-/** The attribute in which Outbox sends its id. */
-const OUTBOX_ID = "outbox-id"
 
 export const one = <A, R, E, R2, R3>(
   backend: QueueBackend,

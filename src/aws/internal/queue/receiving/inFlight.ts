@@ -5,7 +5,7 @@
 import * as Exit from "effect/Exit"
 import type { ServiceError } from "../../../../Errors.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
-import { BATCH } from "../batch.ts"
+import { BATCH } from "../limits.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
 import * as Patience from "./patience.ts"
 import { groupOf } from "./received.ts"

@@ -1,12 +1,13 @@
 /** The options of those who receive, checked. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { ServiceError } from "../../../../Errors.ts"
 import { invalidInput, type Refusal, refuse } from "../../errors/invalidInput.ts"
 import type { QueueBackend } from "../backend.ts"
+import { MAX_VISIBILITY } from "../limits.ts"
 import type { ConsumeBatchOptions, ConsumeOptions, ConsumerOptions, ReceiveOptions } from "../model.ts"
+import { seconds } from "../seconds.ts"
 
 export interface Receiving {
   /** Milliseconds, a whole number of seconds. */
@@ -24,9 +25,6 @@ export interface Settings extends Receiving {
   readonly drainTimeout: number
   readonly retry: Schedule.Schedule<unknown, number>
 }
-
-/** What SQS allows in all, from the receive on (ChangeMessageVisibility). */
-export const MAX_VISIBILITY = 12 * 60 * 60
 
 const MAX_WAIT = 20
 
@@ -110,22 +108,6 @@ const receivingOf = (options: ReceiveOptions): Checked<Receiving> =>
     }),
     ({ visibility, wait }) => ({ visibility: Math.ceil(visibility) * 1000, waitSeconds: Math.ceil(wait) })
   )
-
-/** In seconds. SQS counts whole ones, and the caller may not know: the larger one is taken. */
-export const seconds = (
-  field: string,
-  value: Duration.DurationInput,
-  least: number,
-  most: number
-): Either.Either<number, Refusal> => {
-  const given = Option.match(Duration.decodeUnknown(value), { onNone: () => NaN, onSome: Duration.toSeconds })
-  // Effect reads a negative duration as zero.
-  const isNegative = (typeof value === "number" || typeof value === "bigint") && value < 0
-    || typeof value === "string" && value.trim().startsWith("-")
-  return given >= least && given <= most && !isNegative
-    ? Either.right(given)
-    : refuse(field, `must be a duration of ${least}-${most} seconds`)
-}
 
 const inMillis = (checked: Checked<number>): Checked<number> => Either.map(checked, (given) => given * 1000)
 

@@ -8,7 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import type { ServiceError } from "../../../../Errors.ts"
 import { pauseAfter } from "../../../../internal/backoff.ts"
 import type { RawMessage, ReceiveRequest } from "../backend.ts"
-import { BATCH } from "../batch.ts"
+import { BATCH } from "../limits.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
 
 export interface PollingOptions {

@@ -4,12 +4,10 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import { MAX_VISIBILITY } from "../limits.ts"
 
 /** Beyond that the schedule is not asked any further. */
 const MOST_STEPS = 100
-
-/** Seconds, of SQS's whole ones. */
-const MOST = 12 * 60 * 60
 
 /**
  * The n-th step of the schedule, in whole seconds, n being the receive count; `undefined` where it has ended before. The
@@ -31,5 +29,5 @@ export const retryDelay = (
       state = next
       now += delay
     }
-    return Math.min(MOST, Math.ceil(delay / 1000))
+    return Math.min(MAX_VISIBILITY, Math.ceil(delay / 1000))
   })

@@ -9,7 +9,7 @@ import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ServiceError } from "../../../../Errors.ts"
 import { pauseAfter } from "../../../../internal/backoff.ts"
-import { BATCH } from "../batch.ts"
+import { BATCH } from "../limits.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
 import type { Entry } from "./inFlight.ts"
 

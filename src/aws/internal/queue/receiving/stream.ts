@@ -14,12 +14,12 @@ import type { ServiceError } from "../../../../Errors.ts"
 import { pauseAfter } from "../../../../internal/backoff.ts"
 import { invalidInput } from "../../errors/invalidInput.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
-import { BATCH } from "../batch.ts"
 import type { Codec } from "../codec.ts"
+import { BATCH, MAX_VISIBILITY } from "../limits.ts"
 import type { Delivery } from "../model.ts"
+import { seconds } from "../seconds.ts"
 import { Fibers } from "./fibers.ts"
 import { type Entry, InFlight } from "./inFlight.ts"
-import * as Options from "./options.ts"
 import type { Receiving } from "./options.ts"
 import { hasWaited, IDLE_BACKOFF, POLL_BACKOFF } from "./polling.ts"
 import * as Decoding from "./received.ts"
@@ -205,9 +205,9 @@ const settling = (
   ): Effect.Effect<void, ServiceError> =>
     Effect.flatMap(errors, ([error]) => error === undefined ? Effect.void : Effect.fail(error))
   const visible = (operation: string, field: string, least: number) => (after: Duration.DurationInput) =>
-    Either.match(Options.seconds(field, after, least, Options.MAX_VISIBILITY), {
+    Either.match(seconds(field, after, least, MAX_VISIBILITY), {
       onLeft: (refusal) => Effect.fail(invalidInput("SQS", operation, refusal)),
-      onRight: (seconds) => only(backend.setVisibility([{ receipt, seconds: Math.ceil(seconds) }]))
+      onRight: (given) => only(backend.setVisibility([{ receipt, seconds: Math.ceil(given) }]))
     })
   const release = visible("release", "delay", 0)
   return {

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { ServiceError } from "../../../../Errors.ts"
 import type { Enqueued } from "../backend.ts"
+import { DEDUPLICATION_WINDOW } from "../limits.ts"
 import type { Message, QueueKind } from "../message.ts"
 import type { Parcel, Sender } from "./deduplication.ts"
 
@@ -18,9 +19,6 @@ interface Kept {
   /** The fiber that is about to see its success. If it ends before, its message is left. */
   readonly owner: Fiber.RuntimeFiber<unknown, unknown> | undefined
 }
-
-/** SQS developer guide, "Exactly-once processing"; in milliseconds. */
-const DEDUPLICATION_WINDOW = 5 * 60 * 1000
 
 /** Each effect that this makes remembers its own message. `prepare` makes it. */
 export const make = <R>(

@@ -8,8 +8,8 @@ import { ServiceError } from "../../../../Errors.ts"
 import { invalidInput } from "../../errors/invalidInput.ts"
 import type { StorageService } from "../../storage/service.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
+import { MAX_ATTRIBUTES, MAX_SIZE } from "../limits.ts"
 import * as Message from "../message.ts"
-import { maxAttributes } from "../messageAttributes.ts"
 import type { LargePayloadOptions } from "../model.ts"
 import { groupOf } from "../receiving/received.ts"
 import * as Pointer from "./pointer.ts"
@@ -32,7 +32,7 @@ interface Stored {
 
 export const wrap = (backend: QueueBackend, storage: PayloadStore, options: LargePayloadOptions = {}): QueueBackend => {
   const {
-    above = Message.maxSize,
+    above = MAX_SIZE,
     deleteAfterAck = false,
     maxBytes = MAX_BYTES,
     prefix = `sqs/${backend.name}/`
@@ -45,8 +45,8 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
     if (Message.sizeOf(message) <= above) return Effect.succeed(message)
     const known = storedOf.get(message)
     if (known !== undefined) return Effect.succeed(known.sent)
-    if (Object.keys(message.attributes).length >= maxAttributes) {
-      return refuse("attributes", `must not be more than ${maxAttributes - 1} beside a payload that is stored`)
+    if (Object.keys(message.attributes).length >= MAX_ATTRIBUTES) {
+      return refuse("attributes", `must not be more than ${MAX_ATTRIBUTES - 1} beside a payload that is stored`)
     }
     const bytes = Buffer.from(message.body)
     const key = `${prefix}${globalThis.crypto.randomUUID()}`
@@ -55,7 +55,7 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
       body: Pointer.format({ bucket: storage.bucket, key }),
       attributes: { ...message.attributes, [Pointer.SIZE]: { type: "Number", value: String(bytes.byteLength) } }
     }
-    if (Message.sizeOf(sent) > Message.maxSize) return refuse("attributes", "are too large to be sent")
+    if (Message.sizeOf(sent) > MAX_SIZE) return refuse("attributes", "are too large to be sent")
     return storage.put(key, bytes, { contentType: "application/json" }).pipe(
       Effect.mapError(notSent),
       Effect.map(() => {

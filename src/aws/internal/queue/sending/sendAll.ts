@@ -9,8 +9,8 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { QueueBackend } from "../backend.ts"
-import { BATCH } from "../batch.ts"
-import * as Message from "../message.ts"
+import { BATCH, MAX_SIZE } from "../limits.ts"
+import type * as Message from "../message.ts"
 import type { EnqueueAllOptions } from "../model.ts"
 import type { Sender } from "./deduplication.ts"
 import * as Delivery from "./delivery.ts"
@@ -83,7 +83,7 @@ export const make = <E, R>(
     const scope = yield* Effect.scope
     const window = new Window(backend.kind !== "standard", {
       messages: backend.kind === "standard" ? 2 * BATCH * concurrency : Math.max(ORDERED, 2 * BATCH * concurrency),
-      bytes: 2 * Message.maxSize * concurrency
+      bytes: 2 * MAX_SIZE * concurrency
     })
     let end: Exit.Exit<never, Option.Option<E>> | undefined
     let defect: Cause.Cause<never> | undefined

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { isTraced } from "../../../../internal/tracing.ts"
 import type { Enqueued } from "../backend.ts"
+import { MAX_ATTRIBUTES, MAX_SIZE } from "../limits.ts"
 import * as Message from "../message.ts"
 import * as MessageAttributes from "../messageAttributes.ts"
 
@@ -93,10 +94,10 @@ const carrying = (message: Message.Message, { traceparent, tracestate }: TraceCo
   if (attributes["traceparent"] !== undefined || attributes["tracestate"] !== undefined) return message
   const size = Message.sizeOf(message)
   // A larger message is stored elsewhere, with one more attribute for its size.
-  const room = size > Message.maxSize ? MessageAttributes.maxAttributes - 1 : MessageAttributes.maxAttributes
+  const room = size > MAX_SIZE ? MAX_ATTRIBUTES - 1 : MAX_ATTRIBUTES
   const fits = (more: MessageAttributes.MessageAttributes): boolean =>
     Object.keys({ ...attributes, ...more }).length <= room
-    && (size > Message.maxSize || size + MessageAttributes.sizeOf(more) <= Message.maxSize)
+    && (size > MAX_SIZE || size + MessageAttributes.sizeOf(more) <= MAX_SIZE)
   const both = tracestate === undefined ? undefined : { traceparent, tracestate }
   const more = both !== undefined && fits(both) ? both : { traceparent }
   return fits(more) ? { ...message, attributes: { ...attributes, ...more } } : message

@@ -9,7 +9,7 @@
 import * as Either from "effect/Either"
 import { ServiceError } from "../../../../Errors.ts"
 import type { Enqueued } from "../backend.ts"
-import { BATCH } from "../batch.ts"
+import { BATCH, MAX_SIZE } from "../limits.ts"
 import * as Message from "../message.ts"
 import type { Parcel } from "./deduplication.ts"
 
@@ -72,7 +72,7 @@ export class Window {
 
   /** How many batches what is ready makes, about. */
   get batches(): number {
-    return Math.ceil(Math.max(this.#ready.length / BATCH, this.#readyBytes / Message.maxSize))
+    return Math.ceil(Math.max(this.#ready.length / BATCH, this.#readyBytes / MAX_SIZE))
   }
 
   /** Whether the next result can be given. */
@@ -112,7 +112,7 @@ export class Window {
     let bytes = 0
     for (; count < BATCH; count++) {
       const item = this.#ready[count]
-      if (item === undefined || (count > 0 && bytes + item.size > Message.maxSize)) break
+      if (item === undefined || (count > 0 && bytes + item.size > MAX_SIZE)) break
       bytes += item.size
     }
     this.#readyBytes -= bytes

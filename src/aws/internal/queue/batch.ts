@@ -1,2 +1,0 @@
-/** The most entries in one request of SendMessageBatch, DeleteMessageBatch and ChangeMessageVisibilityBatch. */
-export const BATCH = 10
