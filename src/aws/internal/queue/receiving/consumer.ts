@@ -282,14 +282,19 @@ class Consumer<R> {
       if (this.#abandoned.delete(entry)) return
       if (outcome !== undefined) this.#settle(entry, outcome)
       else if (this.#state === "draining") this.#settle(entry, release(0))
-      else {this.#fibers.start(this.#handling.overdue(entry.raw), (exit) =>
-          this.#settle(entry, Exit.isSuccess(exit) ? exit.value : release(0)))}
+      else this.#overdue(entry)
     })
     this.#metrics.processed(millis, isSuccess)
     for (const { group } of entries) if (group !== undefined) this.#broken.delete(group)
     for (const group of failed) this.#giveBack(this.#dispatcher.takeBack((entry) => entry.group === group))
     this.#dispatcher.ended(entries)
     this.#polling.poll()
+  }
+
+  #overdue(entry: Entry): void {
+    this.#fibers.start(this.#handling.overdue(entry.raw), (exit) => {
+      this.#settle(entry, Exit.isSuccess(exit) ? exit.value : release(0))
+    })
   }
 
   #giveBack(entries: ReadonlyArray<Entry>): void {

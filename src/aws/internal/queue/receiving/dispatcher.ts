@@ -31,10 +31,6 @@ export class Dispatcher {
     this.#options = options
   }
 
-  get running(): number {
-    return this.#running
-  }
-
   /** The most messages that run at a time. */
   get most(): number {
     return this.#options.concurrency * this.#options.batchSize

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import type { ServiceError } from "../../../../Errors.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
 import { BATCH } from "../limits.ts"
+import { Alarm } from "./alarm.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
 import * as Patience from "./patience.ts"
 import { groupOf } from "./received.ts"
@@ -53,14 +54,14 @@ export class InFlight {
   readonly #options: InFlightOptions
   /** By the id of the message. */
   readonly #entries = new Map<string, Entry>()
-  #stopTimer: (() => void) | undefined
-  #wakesAt = Infinity
+  readonly #alarm: Alarm
   #stopped = false
 
   constructor(backend: QueueBackend, fibers: Fibers<never>, options: InFlightOptions) {
     this.#backend = backend
     this.#fibers = fibers
     this.#options = options
+    this.#alarm = new Alarm(fibers, () => this.#tick())
   }
 
   get size(): number {
@@ -87,7 +88,7 @@ export class InFlight {
         // It may have been lost meanwhile.
         if (!known.left && !known.isOverdue) known.beats = true
         if (known.left && known.group !== undefined) settling.add(known.group)
-        this.#wakeAt(this.#dueAt(visibleAt))
+        this.#alarm.at(this.#dueAt(visibleAt))
         continue
       }
       const entry: Entry = {
@@ -107,7 +108,7 @@ export class InFlight {
       added.push(entry)
       if (entry.group !== undefined && settling.has(entry.group)) behind.add(entry)
     }
-    if (added.length > 0) this.#wakeAt(this.#dueAt(visibleAt))
+    if (added.length > 0) this.#alarm.at(this.#dueAt(visibleAt))
     return { added, behind }
   }
 
@@ -115,7 +116,7 @@ export class InFlight {
   runs(entry: Entry, deadline: number, end: () => void): void {
     entry.end = end
     entry.endsAt = this.#fibers.now() + deadline
-    this.#wakeAt(entry.endsAt)
+    this.#alarm.at(entry.endsAt)
   }
 
   /** Stops extending the visibility. Before it is settled, the beat that is on its way must have ended. */
@@ -133,24 +134,12 @@ export class InFlight {
 
   stop(): void {
     this.#stopped = true
-    this.#stopTimer?.()
-    this.#stopTimer = undefined
+    this.#alarm.stop()
   }
 
   /** When two thirds of the visibility are left. */
   #dueAt(visibleAt: number): number {
     return visibleAt - this.#options.visibility * 2 / 3
-  }
-
-  #wakeAt(time: number): void {
-    if (this.#stopped || (this.#stopTimer !== undefined && this.#wakesAt <= time)) return
-    this.#stopTimer?.()
-    this.#wakesAt = time
-    const call = (): void => {
-      this.#stopTimer = undefined
-      this.#tick()
-    }
-    this.#stopTimer = this.#fibers.after(Math.max(0, time - this.#fibers.now()), call)
   }
 
   #tick(): void {
@@ -182,7 +171,7 @@ export class InFlight {
       }
     }
     if (due.length > 0) this.#extend(due, now)
-    if (next < Infinity) this.#wakeAt(next)
+    if (next < Infinity) this.#alarm.at(next)
   }
 
   #extend(entries: ReadonlyArray<Entry>, now: number): void {
@@ -215,7 +204,7 @@ export class InFlight {
           }
           if (error !== undefined) onError(error)
           // After a failure there are some more attempts until others can receive it.
-          this.#wakeAt(extended ? this.#dueAt(entry.visibleAt) : this.#fibers.now() + visibility / 8)
+          this.#alarm.at(extended ? this.#dueAt(entry.visibleAt) : this.#fibers.now() + visibility / 8)
         })
         if (entries.some(({ left }) => left)) onBeatsEnded()
       }

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import type { ServiceError } from "../../../../Errors.ts"
 import { pauseAfter } from "../../../../internal/backoff.ts"
 import { BATCH } from "../limits.ts"
+import { Alarm } from "./alarm.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
 import type { Entry } from "./inFlight.ts"
 
@@ -43,19 +44,19 @@ interface Waiting<Item> {
 export class Settling<Item extends { readonly entry: Entry }> {
   readonly #fibers: Fibers<never>
   readonly #options: SettlingOptions<Item>
+  readonly #alarm: Alarm
   /** In the order in which they came. */
   #waiting: Array<Waiting<Item>> = []
   #sending = 0
   /** The groups of those that are being sent. */
   readonly #busy = new Set<string>()
-  #stopTimer: (() => void) | undefined
-  #wakesAt = Infinity
   #hurries = false
   #stopped = false
 
   constructor(fibers: Fibers<never>, options: SettlingOptions<Item>) {
     this.#fibers = fibers
     this.#options = options
+    this.#alarm = new Alarm(fibers, () => this.#flush())
   }
 
   /** How many are not settled. */
@@ -70,7 +71,7 @@ export class Settling<Item extends { readonly entry: Entry }> {
     const readyAt = isShort ? now : now + (item.entry.group === undefined ? WITHIN : WITHIN_FIFO)
     this.#waiting.push({ item, failures: 0, readyAt })
     if (this.#hurries || isShort || this.#waiting.length >= BATCH) this.#flush()
-    else this.#wakeAt(readyAt)
+    else this.#alarm.at(readyAt)
   }
 
   /** Takes back what waits of that group. */
@@ -95,19 +96,7 @@ export class Settling<Item extends { readonly entry: Entry }> {
   stop(): void {
     this.#stopped = true
     this.#waiting = []
-    this.#stopTimer?.()
-    this.#stopTimer = undefined
-  }
-
-  #wakeAt(time: number): void {
-    if (this.#stopTimer !== undefined && this.#wakesAt <= time) return
-    this.#stopTimer?.()
-    this.#wakesAt = time
-    const call = (): void => {
-      this.#stopTimer = undefined
-      this.#flush()
-    }
-    this.#stopTimer = this.#fibers.after(Math.max(0, time - this.#fibers.now()), call)
+    this.#alarm.stop()
   }
 
   /** Sends whole batches, and the rest if one of it has waited long enough. */
@@ -136,7 +125,7 @@ export class Settling<Item extends { readonly entry: Entry }> {
       this.#waiting = this.#waiting.filter((one) => !gone.has(one))
       for (let at = 0; at < going.length; at += BATCH) this.#send(going.slice(at, at + BATCH))
     }
-    if (next < Infinity) this.#wakeAt(next)
+    if (next < Infinity) this.#alarm.at(next)
   }
 
   #send(batch: ReadonlyArray<Waiting<Item>>): void {
