@@ -6,7 +6,7 @@ import { batchesOf } from "./batches.ts"
 import { columns, type Entry, fromRow, type Row } from "./entry.ts"
 import { laneOf } from "./holds.ts"
 import type { Lease } from "./lease.ts"
-import { type Pass, send, type Work } from "./send.ts"
+import { isOrdered, type Pass, send, type Work } from "./send.ts"
 
 /** Messages that are read at a time. */
 const PAGE = 200
@@ -127,7 +127,7 @@ const noteUnknown = ({ database, queues, unknown }: Work, { shard }: Lease): Eff
 const lanesOf = (work: Work, lease: Lease, entries: ReadonlyArray<Entry>): Map<string, Array<Entry>> => {
   const lanes = new Map<string, Array<Entry>>()
   for (const entry of entries) {
-    const name = laneOf(entry, work.queues.get(entry.queue)?.kind !== "standard")
+    const name = laneOf(entry, isOrdered(work, entry.queue))
     if (lease.holds.has(name) || work.removal.has(lease.shard, entry.messageId)) continue
     const lane = lanes.get(name)
     if (lane === undefined) lanes.set(name, [entry])

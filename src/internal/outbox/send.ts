@@ -13,7 +13,7 @@ import type { Faults } from "./faults.ts"
 import { laneOf } from "./holds.ts"
 import type { Lease, Now } from "./lease.ts"
 import type { RelayMetrics } from "./metrics.ts"
-import type { RelayOptions } from "./model.ts"
+import type { Blocked, RelayOptions } from "./model.ts"
 import type { Removal } from "./removal.ts"
 
 /** What the passes of one relay share. */
@@ -120,7 +120,7 @@ const sendAs = (
           if (result === undefined || Either.isLeft(result)) return
           work.removal.add(pass.lease.shard, entry)
           pass.settled.add(entry.messageId)
-          pass.lease.holds.sent(laneOf(entry, target.kind !== "standard"))
+          pass.lease.holds.sent(laneOf(entry, isOrdered(work, queue)))
           work.metrics.sent(queue, entry.age)
         })
         return restore(settle(work, pass, sendable, exit.value))
@@ -178,12 +178,24 @@ const queueFailed = (
     return work.faults.add(queue, error, work.now().monotonic)
   })
 
-/** One message was not sent, and may be the next time. */
-const hold = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect.Effect<void> =>
+/** Whether the queue keeps the order of groups. Of a standard queue a group is for fairness. */
+export const isOrdered = ({ queues }: Work, queue: string): boolean => queues.get(queue)?.kind !== "standard"
+
+/**
+ * One message was not sent, and may be the next time; or never, with `blocked`. Tells whether the queue refuses it for the
+ * first time.
+ */
+const hold = (
+  work: Work,
+  pass: Pass,
+  entry: Entry,
+  error: ServiceError,
+  blocked?: Blocked
+): Effect.Effect<boolean> =>
   Effect.map(Random.next, (random) => {
-    const isOrdered = work.queues.get(entry.queue)?.kind !== "standard"
-    pass.lease.holds.add(laneOf(entry, isOrdered), entry, isOrdered, work.now().monotonic, random)
+    const ordered = isOrdered(work, entry.queue)
     work.metrics.failed(entry.queue, error.reason, 1)
+    return pass.lease.holds.add(laneOf(entry, ordered), entry, ordered, work.now().monotonic, random, blocked)
   })
 
 /** The queue refuses the message as such. */
@@ -195,26 +207,20 @@ const refuse = (
 ): Effect.Effect<void, DatabaseError> =>
   work.onPoison === "park" ? park(work, pass, entry, error) : block(work, pass, entry, error)
 
-const block = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect.Effect<void> =>
-  Effect.flatMap(Random.next, (random) => {
-    const isOrdered = work.queues.get(entry.queue)?.kind !== "standard"
-    const isNew = pass.lease.holds.add(laneOf(entry, isOrdered), entry, isOrdered, work.now().monotonic, random, {
-      id: entry.messageId,
-      queue: entry.queue,
-      messageGroupId: isOrdered ? entry.group : undefined,
-      reason: error.reason
-    })
-    work.metrics.failed(entry.queue, error.reason, 1)
-    return isNew
-      ? logRefused(
-        isOrdered
-          ? "Outbox: a queue refuses a message, which stays and blocks its group"
-          : "Outbox: a queue refuses a message, which stays",
-        entry,
-        error
-      )
-      : Effect.void
-  })
+const block = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect.Effect<void> => {
+  const ordered = isOrdered(work, entry.queue)
+  const blocked: Blocked = {
+    id: entry.messageId,
+    queue: entry.queue,
+    messageGroupId: ordered ? entry.group : undefined,
+    reason: error.reason
+  }
+  const text = `Outbox: a queue refuses a message, which stays${ordered ? " and blocks its group" : ""}`
+  return Effect.flatMap(
+    hold(work, pass, entry, error, blocked),
+    (isNew) => isNew ? logRefused(text, entry, error) : Effect.void
+  )
+}
 
 const park = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect.Effect<void, DatabaseError> =>
   Effect.gen(function*() {
@@ -231,7 +237,7 @@ const park = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect
       )
     ))
     pass.settled.add(messageId)
-    pass.lease.holds.sent(laneOf(entry, work.queues.get(entry.queue)?.kind !== "standard"))
+    pass.lease.holds.sent(laneOf(entry, isOrdered(work, entry.queue)))
     work.metrics.failed(entry.queue, error.reason, 1)
     work.metrics.parked(entry.queue)
     yield* logRefused("Outbox: a queue refuses a message, which was moved to outbox_failed", entry, error)
