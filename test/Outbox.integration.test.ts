@@ -2,6 +2,7 @@
 import * as Migrator from "@effect/sql/Migrator"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -312,6 +313,33 @@ describe("Outbox.relay", () => {
       const owners = yield* stage.admin(`SELECT owner FROM ${stage.database}.outbox_shards WHERE owner IS NOT NULL`)
       expect(owners).toEqual([])
       expect(yield* rows(stage, "outbox_relays")).toBe(0)
+    }))
+
+  test("does not wait for a send that cannot be interrupted, and keeps its leases", (stage) =>
+    Effect.gen(function*() {
+      const sending = yield* Deferred.make<void>()
+      const go = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const app = yield* Scope.extend(
+        running(process(
+          stage.url,
+          queueOf("fifo", () =>
+            Effect.zipRight(
+              Deferred.succeed(sending, undefined),
+              Effect.uninterruptible(Effect.zipRight(Deferred.await(go), Effect.die("too late")))
+            )),
+          { ...quick, lease: "1 minute", stopTimeout: "100 millis" }
+        )),
+        scope
+      )
+      yield* app.run(commit(1, { messageGroupId: "g" }))
+      yield* Deferred.await(sending)
+      const [time] = yield* Effect.timed(Scope.close(scope, Exit.void))
+      expect(Duration.toSeconds(time)).toBeLessThan(15)
+      expect(yield* rows(stage)).toBe(1)
+      const owners = yield* stage.admin(`SELECT owner FROM ${stage.database}.outbox_shards WHERE owner IS NOT NULL`)
+      expect(owners).not.toEqual([])
+      yield* Deferred.succeed(go, undefined)
     }))
 
   test("is not held up by a transaction that has not committed", (stage) =>

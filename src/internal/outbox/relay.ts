@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as EffectQueue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
@@ -27,7 +28,10 @@ export interface Relay {
   readonly wake: (shard: number) => void
 }
 
-/** How long a relay that ends tries to delete what it has sent, and to give its leases back. In milliseconds. */
+/**
+ * How long a relay that ends waits for what it has interrupted; and again, how long it tries to delete what it has sent,
+ * and to give its leases back. In milliseconds.
+ */
 const LEAVE_DEADLINE = 5_000
 
 /** Runs a relay until the scope is closed. Then it ends what is under way, and gives its leases back. */
@@ -96,8 +100,13 @@ class Running implements Relay {
     // Workers that wait end at once, the others after what they are sending. The leases are kept meanwhile.
     if (this.#ready !== undefined) yield* EffectQueue.shutdown(this.#ready)
     yield* Effect.timeoutOption(Effect.interruptible(Fiber.awaitAll(this.#workers)), this.#settings.stopTimeout)
-    yield* Fiber.interruptAll([...this.#workers, ...this.#fibers])
-    yield* Effect.interruptible(Effect.zipRight(this.#work.removal.flushAll, this.#table.leave)).pipe(
+    const ended = yield* Effect.timeoutOption(
+      Effect.interruptible(Fiber.interruptAll([...this.#workers, ...this.#fibers])),
+      LEAVE_DEADLINE
+    )
+    // A worker that does not end may still be sending: its leases are not for others before their time is up.
+    const leave = Option.isSome(ended) ? this.#table.leave : Effect.void
+    yield* Effect.interruptible(Effect.zipRight(this.#work.removal.flushAll, leave)).pipe(
       Effect.timeout(LEAVE_DEADLINE),
       Effect.catchAll((error) =>
         Effect.logDebug("Outbox: a relay could not give its leases back; they will end", error)

@@ -1,5 +1,6 @@
 /** Answers that come late or never, and messages that come again before it is known what became of them. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
@@ -53,6 +54,20 @@ const consuming = <A, E>(
 
 const of = (sqs: ReturnType<typeof fakeSqs>, wanted: string) =>
   sqs.actions.filter(({ kind }) => kind === wanted).map(({ receipts }) => receipts)
+
+describe("a stream that ends", () => {
+  it.live("does not wait for a server that does not answer", () =>
+    withQueue((queue, server) =>
+      Effect.gen(function*() {
+        const sqs = fakeSqs(server, { onAction: () => "stall" })
+        sqs.bring([message("1"), message("2")])
+        const reader = Stream.runDrain(Stream.take(queue.stream({ visibility: "6 seconds", waitTime: "1 seconds" }), 1))
+        const [time] = yield* Effect.timed(reader)
+        expect(of(sqs, "visibility")).toEqual([["r-2"]])
+        expect(Duration.toSeconds(time)).toBeLessThan(10)
+      })
+    ))
+})
 
 describe("a message that comes again", () => {
   it.live("while its acknowledgement is on its way is acknowledged again", () =>

@@ -1,4 +1,5 @@
 /** Messages as they are asked for, to be settled by hand. */
+import * as Arr from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -21,6 +22,7 @@ import { seconds } from "../seconds.ts"
 import { Fibers } from "./fibers.ts"
 import { type Entry, InFlight } from "./inFlight.ts"
 import type { Receiving } from "./options.ts"
+import * as Patience from "./patience.ts"
 import { hasWaited, IDLE_BACKOFF, POLL_BACKOFF } from "./polling.ts"
 import * as Decoding from "./received.ts"
 import * as Telemetry from "./telemetry.ts"
@@ -168,7 +170,7 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
         }
         for (const entry of waiting) inFlight.leave(entry)
         for (const entry of waiting) yield* noBeat(entry)
-        yield* giveBack(backend, waiting)
+        yield* giveBack(backend, settings, waiting)
         inFlight.stop()
         fibers.interruptAll()
       })
@@ -186,14 +188,32 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
     }
   })
 
-const giveBack = (backend: QueueBackend, entries: ReadonlyArray<Entry>): Effect.Effect<void> =>
-  Effect.forEach(
-    Array.from({ length: Math.ceil(entries.length / BATCH) }, (_, i) => entries.slice(i * BATCH, (i + 1) * BATCH)),
-    (batch) => backend.setVisibility(batch.map(({ receipt }) => ({ receipt, seconds: 0 }))),
-    { discard: true }
-  ).pipe(Effect.catchAll((error) =>
-    Effect.logWarning("Messages could not be given back: they come again when their visibility ends", error)
-  ))
+/** What is not given back comes again when its visibility ends. */
+const giveBack = (
+  backend: QueueBackend,
+  { visibility }: Receiving,
+  entries: ReadonlyArray<Entry>
+): Effect.Effect<void> => {
+  const failed = (error: ServiceError): Effect.Effect<void> =>
+    Effect.annotateLogs(
+      Effect.logWarning("Messages could not be given back: they come again when their visibility ends", error),
+      { queue: backend.name }
+    )
+  const release = (batch: ReadonlyArray<Entry>): Effect.Effect<void> => {
+    const request = backend.setVisibility(batch.map(({ receipt }) => ({ receipt, seconds: 0 })))
+    return Effect.matchEffect(
+      Effect.interruptible(Patience.within(backend, "ChangeMessageVisibilityBatch", visibility, request)),
+      {
+        onFailure: failed,
+        onSuccess: (errors) => {
+          const error = errors.find((one) => one !== undefined)
+          return error === undefined ? Effect.void : failed(error)
+        }
+      }
+    )
+  }
+  return Effect.forEach(Arr.chunksOf(entries, BATCH), release, { discard: true })
+}
 
 /** The ways to settle a message by hand. */
 const settling = (
