@@ -61,6 +61,9 @@ export const emailQueueOf = (kind: QueueKind, sendBatch: SendBatch): Layer.Layer
 
 export const quick: RelayOptions = { pollInterval: "50 millis", lease: "2 seconds", stopTimeout: "1 second" }
 
+/** Thousands of messages keep this process busy, which then sees late that it is connected. */
+const patient: Options = { connectTimeout: 2_000 }
+
 /** A database with a pool of its own, the outbox on it, and a relay with these options, which logs into that list. */
 export const process = (
   url: string,
@@ -69,7 +72,10 @@ export const process = (
   database: Options = {},
   logged: Array<string> = []
 ): Layer.Layer<MainDb | Outbox, ConfigurationError | DatabaseError> => {
-  const outbox = Outbox.layer(MainDb, Queue).pipe(Layer.provide(queue), Layer.provideMerge(layerOf(url, database)))
+  const outbox = Outbox.layer(MainDb, Queue).pipe(
+    Layer.provide(queue),
+    Layer.provideMerge(layerOf(url, { ...patient, ...database }))
+  )
   if (options === undefined) return outbox
   const log = Logger.replace(
     Logger.defaultLogger,
@@ -82,7 +88,7 @@ export const process = (
 export const writer = (url: string): Layer.Layer<MainDb | Outbox, ConfigurationError | DatabaseError> =>
   Outbox.layer(MainDb, Queue).pipe(
     Layer.provide(queueOf("fifo", () => unused)),
-    Layer.provideMerge(layerOf(url))
+    Layer.provideMerge(layerOf(url, patient))
   )
 
 export const prepare = (stage: Stage): Effect.Effect<void> =>
