@@ -4,7 +4,6 @@ import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs"
 import { Upload } from "@aws-sdk/lib-storage"
 import { Queue } from "@betterai/infrastructure/aws/Queue"
 import { Storage } from "@betterai/infrastructure/aws/Storage"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -13,6 +12,7 @@ import { fork } from "node:child_process"
 import { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { compare, median, onFibers, onLoops } from "./harness.ts"
+import * as NullServer from "./nullServer.ts"
 
 const KIBIBYTE = 1024
 const MEBIBYTE = 1024 * KIBIBYTE
@@ -46,25 +46,13 @@ const compareGrowth = async (endpoint: string): Promise<void> => {
 }
 
 export const run = async (): Promise<void> => {
-  const server = fork(fileURLToPath(new URL("./nullAws.ts", import.meta.url)))
-  const port = await new Promise<number>((resolve) => server.once("message", (port) => resolve(port as number)))
-  const endpoint = `http://127.0.0.1:${port}`
-  const options = { region: "eu-west-1", endpoint, credentials: { accessKeyId: "AKID", secretAccessKey: "secret" } }
+  const { client: options, endpoint, settings, stop } = await NullServer.start("nullAws")
   const s3 = new S3Client({ ...options, forcePathStyle: true })
   const sqs = new SQSClient({ ...options, useQueueUrlAsEndpoint: false })
   const queueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"
   const runtime = ManagedRuntime.make(
     Layer.merge(Storage.layer, Queue.layer).pipe(
-      Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(
-        new Map([
-          ["AWS_ACCESS_KEY_ID", "AKID"],
-          ["AWS_SECRET_ACCESS_KEY", "secret"],
-          ["AWS_REGION", "eu-west-1"],
-          ["AWS_ENDPOINT_URL", endpoint],
-          ["AWS_SQS_QUEUE_URL", queueUrl],
-          ["IMAGE_S3_BUCKET", "bench"]
-        ])
-      )))
+      Layer.provide(settings({ AWS_SQS_QUEUE_URL: queueUrl, IMAGE_S3_BUCKET: "bench" }))
     )
   )
   try {
@@ -176,6 +164,6 @@ export const run = async (): Promise<void> => {
     await runtime.dispose()
     s3.destroy()
     sqs.destroy()
-    server.disconnect()
+    stop()
   }
 }

@@ -2,18 +2,16 @@
 import { type Message, SQSClient } from "@aws-sdk/client-sqs"
 import { Sqs } from "@betterai/infrastructure/aws/Clients"
 import { Queue } from "@betterai/infrastructure/aws/Queue"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
-import { fork } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { Consumer } from "sqs-consumer"
 import { Producer } from "sqs-producer"
 import { compare, onFibers } from "./harness.ts"
+import * as NullServer from "./nullServer.ts"
 
 const MESSAGES = 10_000
 const CONCURRENCY = 50
@@ -21,26 +19,11 @@ const CONCURRENCY = 50
 const urlOf = (name: string): string => `https://sqs.eu-west-1.amazonaws.com/123456789012/${name}`
 
 export const run = async (): Promise<void> => {
-  const server = fork(fileURLToPath(new URL("./nullSqs.ts", import.meta.url)))
-  const port = await new Promise<number>((resolve) => server.once("message", (port) => resolve(port as number)))
-  const endpoint = `http://127.0.0.1:${port}`
-  const client = new SQSClient({
-    region: "eu-west-1",
-    endpoint,
-    credentials: { accessKeyId: "AKID", secretAccessKey: "secret" },
-    useQueueUrlAsEndpoint: false
-  })
+  const { client: options, endpoint, settings, stop } = await NullServer.start("nullSqs")
+  const client = new SQSClient({ ...options, useQueueUrlAsEndpoint: false })
   const runtime = ManagedRuntime.make(
     Layer.mergeAll(Queue.layer, Sqs.layer).pipe(
-      Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(
-        new Map([
-          ["AWS_ACCESS_KEY_ID", "AKID"],
-          ["AWS_SECRET_ACCESS_KEY", "secret"],
-          ["AWS_REGION", "eu-west-1"],
-          ["AWS_ENDPOINT_URL", endpoint],
-          ["AWS_SQS_QUEUE_URL", urlOf("ours")]
-        ])
-      ))),
+      Layer.provide(settings({ AWS_SQS_QUEUE_URL: urlOf("ours") })),
       Layer.merge(Logger.remove(Logger.defaultLogger))
     )
   )
@@ -80,14 +63,14 @@ export const run = async (): Promise<void> => {
       for (const { Body } of messages) JSON.parse(Body ?? "")
       return [...messages]
     }
-    const settings = { sqs: client, batchSize: 10, waitTimeSeconds: 20, pollingWaitTimeMs: 0 }
+    const polling = { sqs: client, batchSize: 10, waitTimeSeconds: 20, pollingWaitTimeMs: 0 }
     for (const latency of [0, 5, 10]) {
       const [theirs, own] = [`theirs-${latency}ms`, `ours-${latency}ms`]
       for (let i = 0; i < CONCURRENCY / 10; i++) {
-        consumers.push(Consumer.create({ ...settings, queueUrl: urlOf(theirs), handleMessageBatch }))
+        consumers.push(Consumer.create({ ...polling, queueUrl: urlOf(theirs), handleMessageBatch }))
       }
       for (const consumer of consumers) consumer.start()
-      const { queue } = await runtime.runPromise(Effect.map(Queue.make({ url: urlOf(own) }), (queue) => ({ queue })))
+      const queue = await runtime.runPromise(Queue.make({ url: urlOf(own) }))
       const fiber = runtime.runFork(queue.consume(() => Effect.void, { concurrency: CONCURRENCY, drainTimeout: 0 }))
       await compare({
         work: `receive, handle and delete, ${CONCURRENCY} at a time, from a server that takes ${latency} ms`,
@@ -103,7 +86,7 @@ export const run = async (): Promise<void> => {
     }
   } finally {
     client.destroy()
-    server.disconnect()
+    stop()
     await runtime.dispose()
   }
 }

@@ -20,26 +20,19 @@ import {
   commit,
   EmailQueue,
   emailQueueOf,
+  empty,
   enqueue,
-  prepare,
+  onOutbox,
   process,
   queueOf,
   quick,
   Recorder,
+  rows,
   running,
   writer
 } from "./support/outbox.ts"
 
-const test = (name: string, body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>): void =>
-  it.live(
-    name,
-    () => Effect.flatMap(server, (at) => onStage(at, (stage) => Effect.zipRight(prepare(stage), body(stage))))
-  )
-
-const rows = (stage: Stage, table = "outbox") =>
-  Effect.map(stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.${table}`), ([row]) => Number(row!["n"]))
-
-const empty = (stage: Stage) => eventually(Effect.map(rows(stage), (n) => expect(n).toBe(0)), "10 seconds")
+const test = (name: string, body: Parameters<typeof onOutbox>[0]): void => it.live(name, onOutbox(body))
 
 describe("Outbox.enqueue", () => {
   test("is sent after the commit, with its attributes and its id, and then deleted", (stage) =>

@@ -3,25 +3,27 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type * as Scope from "effect/Scope"
 import { MainDb } from "../src/db/Database.ts"
 import { ServiceError } from "../src/Errors.ts"
 import { Outbox } from "../src/Outbox.ts"
-import { onStage, type Stage } from "./support/db/stage.ts"
-import { server } from "./support/db/testServer.ts"
 import { eventually } from "./support/eventually.ts"
-import { commit, enqueue, prepare, process, queueOf, quick, Recorder, running, writer } from "./support/outbox.ts"
+import {
+  atFirst,
+  commit,
+  empty,
+  enqueue,
+  onOutbox,
+  process,
+  queueOf,
+  quick,
+  Recorder,
+  rows,
+  running,
+  type SendBatch,
+  writer
+} from "./support/outbox.ts"
 
-const test = (name: string, body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>): void =>
-  it.live(
-    name,
-    () => Effect.flatMap(server, (at) => onStage(at, (stage) => Effect.zipRight(prepare(stage), body(stage))))
-  )
-
-const rows = (stage: Stage, table = "outbox") =>
-  Effect.map(stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.${table}`), ([row]) => Number(row!["n"]))
-
-const empty = (stage: Stage) => eventually(Effect.map(rows(stage), (n) => expect(n).toBe(0)), "10 seconds")
+const test = (name: string, body: Parameters<typeof onOutbox>[0]): void => it.live(name, onOutbox(body))
 
 const refusal = (reason: "InvalidRequest" | "Throttled" | "AccessDenied", retryable = false) =>
   new ServiceError({ service: "SQS", operation: "SendMessageBatch", reason, retryable, attempts: 1 })
@@ -115,15 +117,9 @@ describe("failures of a queue", () => {
   test("a reply that says nothing of a message does not count as sent", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()
-      let first = true
-      const app = yield* running(process(
-        stage.url,
-        queueOf("standard", (messages) => {
-          if (!first) return sent.accept(messages)
-          first = false
-          return Effect.succeed([])
-        })
-      ))
+      const app = yield* running(
+        process(stage.url, queueOf("standard", atFirst(() => Effect.succeed([]), sent.accept)))
+      )
       yield* app.run(commit(1))
       yield* empty(stage)
       expect(sent.payloads).toEqual([1])
@@ -132,15 +128,10 @@ describe("failures of a queue", () => {
   test("a send that dies does not end the relay", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()
-      let first = true
-      const app = yield* running(process(
-        stage.url,
-        queueOf("standard", (messages) => {
-          if (!first) return sent.accept(messages)
-          first = false
-          throw new Error("a defect")
-        })
-      ))
+      const dies: SendBatch = () => {
+        throw new Error("a defect")
+      }
+      const app = yield* running(process(stage.url, queueOf("standard", atFirst(dies, sent.accept))))
       yield* app.run(commit(1))
       yield* empty(stage)
       expect(sent.payloads).toEqual([1])

@@ -9,13 +9,13 @@ import * as Scope from "effect/Scope"
 import { MainDb } from "../src/db/Database.ts"
 import { Outbox } from "../src/Outbox.ts"
 import * as FaultProxy from "./support/db/faultProxy.ts"
-import { onStage, type Stage } from "./support/db/stage.ts"
 import { server } from "./support/db/testServer.ts"
 import { eventually } from "./support/eventually.ts"
 import {
   commit,
+  empty,
   enqueue,
-  prepare,
+  onOutbox,
   process,
   queueOf,
   quick,
@@ -25,17 +25,7 @@ import {
   writer
 } from "./support/outbox.ts"
 
-const test = (name: string, body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>): void =>
-  it.live(
-    name,
-    () => Effect.flatMap(server, (at) => onStage(at, (stage) => Effect.zipRight(prepare(stage), body(stage)))),
-    60_000
-  )
-
-const rows = (stage: Stage) =>
-  Effect.map(stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.outbox`), ([row]) => Number(row!["n"]))
-
-const empty = (stage: Stage) => eventually(Effect.map(rows(stage), (n) => expect(n).toBe(0)), "30 seconds")
+const test = (name: string, body: Parameters<typeof onOutbox>[0]): void => it.live(name, onOutbox(body), 60_000)
 
 /** Writes messages `[group, n]`, in transactions of ten, by several writers that share no group. */
 const fill = (writers: number, groups: number, perGroup: number, first = 0) =>
@@ -91,7 +81,7 @@ describe("several relays", () => {
       yield* app.run(fill(2, 25, 30))
       yield* Effect.all(Array.from({ length: 4 }, () => running(process(stage.url, queueOf("fifo", jittery)))))
       yield* app.run(fill(2, 25, 30, 2))
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       expectOnceInOrder(sent, 3_000)
     }))
 
@@ -137,7 +127,7 @@ describe("several relays", () => {
       yield* Scope.close(first, Exit.void)
       yield* running(start)
       yield* Fiber.join(filling)
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       expectOnceInOrder(sent, 2_400)
     }))
 
@@ -164,7 +154,7 @@ describe("several relays", () => {
       // Before the lease of 2 seconds ends on the server.
       expect(performance.now() - cut).toBeLessThan(2_000)
       yield* running(process(stage.direct, queueOf("fifo", sent.accept)))
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       expect(sent.payloads).toEqual([1, 2])
       yield* proxy.reset
       yield* proxy.welcome("pass")
@@ -190,7 +180,7 @@ describe("several relays", () => {
       yield* proxy.halfOpen
       yield* proxy.welcome("silent")
       yield* running(process(stage.direct, queueOf("fifo", queue)))
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       yield* Deferred.succeed(go, undefined)
       yield* proxy.reset
       yield* proxy.welcome("pass")
@@ -206,11 +196,11 @@ describe("several relays", () => {
       const app = yield* running(process(stage.url, queueOf("fifo", sent.accept)))
       const writing = yield* running(writer(stage.direct))
       yield* writing.run(commit(["g", 0], { messageGroupId: "g" }))
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       for (const [n, how] of ([[1, "lose"], [2, "reset"]] as const)) {
         yield* stage.proxy.trap("DELETE FROM outbox WHERE shard", how)
         yield* writing.run(commit(["g", n], { messageGroupId: "g" }))
-        yield* empty(stage)
+        yield* empty(stage, "30 seconds")
       }
       expectOnceInOrder(sent, 3)
       expect(yield* shardsOf(app)).toHaveLength(16)
@@ -228,7 +218,7 @@ describe("several relays", () => {
         yield* stage.proxy.reset
       }
       yield* Fiber.join(filling)
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       expectOnceInOrder(sent, 2_000)
     }))
 
@@ -246,7 +236,7 @@ describe("several relays", () => {
         )
       yield* writing.run(commit("first", { messageGroupId: "g" }))
       yield* running(process(stage.url, queueOf("fifo", replacing)))
-      yield* empty(stage)
+      yield* empty(stage, "30 seconds")
       expect(sent.payloads).toEqual(["first", "other"])
     }))
 })

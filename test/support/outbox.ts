@@ -1,9 +1,12 @@
 /** Outboxes in "processes" of their own, on queues that do what a test wants. */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import { expect } from "vitest"
 import type { QueueBackend } from "../../src/aws/internal/queue/backend.ts"
 import type { Message, QueueKind } from "../../src/aws/internal/queue/message.ts"
 import * as Service from "../../src/aws/internal/queue/service.ts"
@@ -11,7 +14,9 @@ import { Queue } from "../../src/aws/Queue.ts"
 import { MainDb } from "../../src/db/Database.ts"
 import type { ConfigurationError, DatabaseError, ServiceError } from "../../src/Errors.ts"
 import { Outbox, type RelayOptions } from "../../src/Outbox.ts"
-import { layerOf, type Options, type Stage } from "./db/stage.ts"
+import { layerOf, onStage, type Options, type Stage } from "./db/stage.ts"
+import { server } from "./db/testServer.ts"
+import { eventually } from "./eventually.ts"
 
 export type SendBatch = QueueBackend["sendBatch"]
 
@@ -50,6 +55,16 @@ export class Recorder {
 
   get payloads(): ReadonlyArray<any> {
     return this.messages.map(({ body }) => JSON.parse(body))
+  }
+}
+
+/** The first batch goes to one, the others to another. */
+export const atFirst = (first: SendBatch, then: SendBatch): SendBatch => {
+  let isFirst = true
+  return (messages) => {
+    const sendBatch = isFirst ? first : then
+    isFirst = false
+    return sendBatch(messages)
   }
 }
 
@@ -113,3 +128,14 @@ export const running = <A, E>(layer: Layer.Layer<A, E>) =>
     run: <B, E2>(effect: Effect.Effect<B, E2, A>): Effect.Effect<B, E2> => Effect.provide(effect, context),
     get: <I extends A, S>(tag: Context.Tag<I, S>): S => Context.get(context, tag)
   }))
+
+/** Runs a test on a stage of its own, with the tables. */
+export const onOutbox = (body: (stage: Stage) => Effect.Effect<unknown, unknown, Scope.Scope>) => () =>
+  Effect.flatMap(server, (at) => onStage(at, (stage) => Effect.zipRight(prepare(stage), body(stage))))
+
+export const rows = (stage: Stage, table = "outbox"): Effect.Effect<number> =>
+  Effect.map(stage.admin(`SELECT COUNT(*) AS n FROM ${stage.database}.${table}`), ([row]) => Number(row!["n"]))
+
+/** Waits until the outbox is empty. */
+export const empty = (stage: Stage, within: Duration.DurationInput = "10 seconds"): Effect.Effect<void> =>
+  eventually(Effect.map(rows(stage), (n) => expect(n).toBe(0)), within)
