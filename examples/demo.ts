@@ -5,7 +5,7 @@
  * and errors arrive typed. The steps are listed in `demo/steps/index.ts`. S3, SQS and MySQL run on this machine for as
  * long as the demo does.
  */
-import { Infrastructure, Sqs } from "@betterai/infrastructure"
+import { Infrastructure } from "@betterai/infrastructure"
 import { LocalStack } from "@betterai/infrastructure/local"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -24,7 +24,7 @@ The database server is a private one, or that of LOCAL_MYSQL_URL (mysql://user:p
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true"
 
 /** All of the infrastructure, on servers of this machine, and the SDK's SQS client, which receives the jobs. */
-const Live = Layer.merge(Infrastructure.layer, Sqs.layer).pipe(Layer.provideMerge(LocalStack.layer))
+const Live = Infrastructure.layer.pipe(Layer.provideMerge(LocalStack.layer))
 
 const demo = Effect.fn("demo")(function*(paths: ReadonlyArray<string>) {
   const files = yield* Files.load(paths)

@@ -1,5 +1,5 @@
 /** What a step of the demo is. */
-import type { BloodDb, GarminDb, MainDb, Queue, Sqs, Storage, UfcDb } from "@betterai/infrastructure"
+import type { BloodDb, GarminDb, MainDb, Queue, Storage, UfcDb } from "@betterai/infrastructure"
 import type { Effect } from "effect"
 import type { StoredFile } from "./files.ts"
 import type { Report } from "./report.ts"
@@ -12,4 +12,4 @@ export interface Step {
 }
 
 /** What a step can use. */
-export type Services = Storage | Queue | Sqs | MainDb | GarminDb | BloodDb | UfcDb | Report
+export type Services = Storage | Queue | MainDb | GarminDb | BloodDb | UfcDb | Report

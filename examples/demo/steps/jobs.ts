@@ -1,7 +1,7 @@
-/** Jobs go through SQS: sent by the typed queue, received and deleted with the SDK's own client. */
-import { Queue, Sqs } from "@betterai/infrastructure"
-import { Config, Effect, Schema } from "effect"
-import { row, Unexpected, verify } from "../report.ts"
+/** Jobs go through SQS: sent, received and deleted by queues that know their schemas. */
+import { Queue } from "@betterai/infrastructure"
+import { Effect, Schema, Stream } from "effect"
+import { row, verify } from "../report.ts"
 import type { Step } from "../step.ts"
 
 class Job extends Schema.Class<Job>("Job")({
@@ -10,7 +10,7 @@ class Job extends Schema.Class<Job>("Job")({
 }) {}
 
 /** What comes out of the queue: the job, and the `created_at` that `enqueueTimestamped` added. */
-const Received = Schema.parseJson(Schema.Struct({ ...Job.fields, created_at: Schema.DateTimeUtc }))
+const Stamped = Schema.Struct({ ...Job.fields, created_at: Schema.DateTimeUtc })
 
 const tasks = {
   uploadImage: "thumbnail",
@@ -34,37 +34,23 @@ export const jobs: Step = {
       ),
       (sent) => ({ result: `${sent.length} sent` })
     )
+    const stamped = yield* Queue.of(Stamped)
+    const waiting = new Set(sent.map(({ messageId }) => messageId))
     yield* row(
       "consume jobs",
-      Effect.gen(function*() {
-        const waiting = new Set(sent.map(({ messageId }) => messageId))
-        while (waiting.size > 0) {
-          const { id, job } = yield* receive
-          yield* verify(
-            files.some(({ stored }) => stored.key === job.key),
-            `a job arrived that was not sent: ${job.key}`
-          )
-          waiting.delete(id)
-        }
-      }).pipe(Effect.timeout("20 seconds")),
+      stamped.stream({ waitTime: "5 seconds" }).pipe(
+        Stream.mapEffect(({ ack, messageId, payload: { key } }) =>
+          Effect.gen(function*() {
+            yield* verify(files.some(({ stored }) => stored.key === key), `a job arrived that was not sent: ${key}`)
+            yield* ack
+            waiting.delete(messageId)
+          })
+        ),
+        Stream.takeUntil(() => waiting.size === 0),
+        Stream.runDrain,
+        Effect.timeout("20 seconds")
+      ),
       () => ({ result: `${sent.length} received, decoded and deleted` })
     )
   })
 }
-
-/** The next job. It is deleted after it was decoded: a job that does not fit the schema comes again. */
-const receive = Effect.gen(function*() {
-  const { DeleteMessageCommand, ReceiveMessageCommand } = yield* Effect.promise(() => import("@aws-sdk/client-sqs"))
-  const client = yield* Sqs
-  const QueueUrl = yield* Config.string("AWS_SQS_QUEUE_URL")
-  const { Messages = [] } = yield* Effect.tryPromise((abortSignal) =>
-    client.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 5 }), { abortSignal })
-  )
-  const [message] = Messages
-  if (message?.Body === undefined) return yield* new Unexpected({ message: "no job arrived within 5 seconds" })
-  const job = yield* Schema.decode(Received)(message.Body)
-  yield* Effect.tryPromise((abortSignal) =>
-    client.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle: message.ReceiptHandle }), { abortSignal })
-  )
-  return { id: message.MessageId ?? "", job }
-})
