@@ -23,7 +23,7 @@ The database server is a private one, or that of LOCAL_MYSQL_URL (mysql://user:p
 // On Node 20 the SDK warns that its versions from 2027 on will need Node 22. That does not belong in a demo.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true"
 
-/** All of the infrastructure, on servers of this machine, and the SDK's SQS client, which receives the jobs. */
+/** All of the infrastructure, on servers of this machine. */
 const Live = Infrastructure.layer.pipe(Layer.provideMerge(LocalStack.layer))
 
 const demo = Effect.fn("demo")(function*(paths: ReadonlyArray<string>) {
