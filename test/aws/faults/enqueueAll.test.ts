@@ -11,7 +11,7 @@ import { internals } from "../../../src/aws/internal/queue/service.ts"
 import type { Queue } from "../../../src/aws/Queue.ts"
 import type { ServiceError } from "../../../src/Errors.ts"
 import { type Answer, type Seen, sqsError } from "../../support/aws/faultServer.ts"
-import { impatientQueue, queueUrl, withQueue } from "../../support/aws/faultStage.ts"
+import { impatientQueue, impatientQueues, queueUrl, withQueue } from "../../support/aws/faultStage.ts"
 
 interface Entry {
   readonly Id: string
@@ -230,19 +230,21 @@ describe("a batch", () => {
     ["that is refused", sqsError(403, "AccessDeniedException"), { reason: "AccessDenied", outcome: undefined }],
     ["of a missing queue", sqsError(400, "QueueDoesNotExist"), { reason: "ResourceNotFound", outcome: undefined }]
   ]
-  for (const [name, answer, expected] of cases) {
-    it.live(`${name}: all of it, and no other batch`, () =>
-      impatientQueue((queue, server) =>
-        Effect.gen(function*() {
-          server.answer((seen) => entriesOf(seen).some(({ MessageBody }) => MessageBody === "3") ? answer : all(seen))
-          const results = yield* send(queue, 20)
-          expect(results.slice(0, 10)).toMatchObject(Array.from({ length: 10 }, () => ({ left: expected })))
-          expect(results.slice(10)).toMatchObject(
-            Array.from({ length: 10 }, (_, n) => ({ right: { messageId: `m${n + 10}` } }))
-          )
-          expect(server.seen).toHaveLength(2)
-        })
-      ))
+  for (const [client, impatient] of impatientQueues) {
+    for (const [name, answer, expected] of cases) {
+      it.live(`${name}: all of it, and no other batch, ${client}`, () =>
+        impatient((queue, server) =>
+          Effect.gen(function*() {
+            server.answer((seen) => entriesOf(seen).some(({ MessageBody }) => MessageBody === "3") ? answer : all(seen))
+            const results = yield* send(queue, 20)
+            expect(results.slice(0, 10)).toMatchObject(Array.from({ length: 10 }, () => ({ left: expected })))
+            expect(results.slice(10)).toMatchObject(
+              Array.from({ length: 10 }, (_, n) => ({ right: { messageId: `m${n + 10}` } }))
+            )
+            expect(server.seen).toHaveLength(2)
+          })
+        ))
+    }
   }
 
   it.live("that is throttled is sent again", () =>

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { type Answer, sqsError } from "../../support/aws/faultServer.ts"
-import { impatientQueue as impatient, queueUrl as url, withQueue } from "../../support/aws/faultStage.ts"
+import { impatientQueues, queueUrl as url, withQueue } from "../../support/aws/faultStage.ts"
 
 const accepted = (md5: string): Answer => ({
   status: 200,
@@ -30,22 +30,24 @@ describe("enqueue", () => {
       outcome: "unknown"
     }]
   ]
-  for (const [name, answer, expected] of cases) {
-    it.live(`reports ${name}`, () =>
-      impatient((queue, server) =>
-        Effect.gen(function*() {
-          server.answer(() => answer)
-          const error = yield* Effect.flip(queue.enqueue(1))
-          expect(error).toMatchObject({
-            _tag: "ServiceError",
-            service: "SQS",
-            operation: "SendMessage",
-            attempts: 1,
-            ...expected
+  for (const [client, impatient] of impatientQueues) {
+    for (const [name, answer, expected] of cases) {
+      it.live(`reports ${name}, ${client}`, () =>
+        impatient((queue, server) =>
+          Effect.gen(function*() {
+            server.answer(() => answer)
+            const error = yield* Effect.flip(queue.enqueue(1))
+            expect(error).toMatchObject({
+              _tag: "ServiceError",
+              service: "SQS",
+              operation: "SendMessage",
+              attempts: 1,
+              ...expected
+            })
+            expect(server.seen).toHaveLength(1)
           })
-          expect(server.seen).toHaveLength(1)
-        })
-      ))
+        ))
+    }
   }
 
   it.live("makes three attempts", () =>

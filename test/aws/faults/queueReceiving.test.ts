@@ -8,7 +8,7 @@ import type { QueueBackend } from "../../../src/aws/internal/queue/backend.ts"
 import { internals } from "../../../src/aws/internal/queue/service.ts"
 import type { Queue } from "../../../src/aws/Queue.ts"
 import { type Answer, type FaultServer, type Seen, sqsError } from "../../support/aws/faultServer.ts"
-import { impatientQueue, injectedQueue, withFifoQueue, withQueue } from "../../support/aws/faultStage.ts"
+import { impatientQueues, injectedQueue, withFifoQueue, withQueue } from "../../support/aws/faultStage.ts"
 
 const reply = (body: object | string, headers: Readonly<Record<string, string>> = {}): Answer => ({
   status: 200,
@@ -35,7 +35,10 @@ type Run = <A, E>(
 ) => Effect.Effect<A, E>
 const port: Run = (run) => withQueue((queue, server) => run(queue[internals].backend, server, queue))
 const injected: Run = (run) => injectedQueue((queue, server) => run(queue[internals].backend, server, queue))
-const impatient: Run = (run) => impatientQueue((queue, server) => run(queue[internals].backend, server, queue))
+const impatients = impatientQueues.map(([client, stage]): readonly [string, Run] => [
+  client,
+  (run) => stage((queue, server) => run(queue[internals].backend, server, queue))
+])
 
 describe("receive", () => {
   it.live("asks for all that a message has", () =>
@@ -162,9 +165,8 @@ describe("receive", () => {
     ["a page of HTML", { status: 200, headers: { "content-type": "text/html" }, body: "<html>log in</html>" }, {
       reason: "MalformedReply"
     }],
-    // The SDK itself fails over these.
-    ["messages that are an object", reply({ Messages: { a: 1 } }), { reason: "Unknown", retryable: false }],
-    ["messages that are nothing", reply({ Messages: [null, null] }), { reason: "Unknown", retryable: false }],
+    ["messages that are an object", reply({ Messages: { a: 1 } }), { reason: "MalformedReply", retryable: false }],
+    ["messages that are nothing", reply({ Messages: [null, null] }), { reason: "MalformedReply", retryable: false }],
     ["half of a reply", { ...reply({ Messages: [message(1)] }) as object, status: 200, cutAfter: 20 }, {
       reason: "ConnectionLost",
       retryable: true
@@ -174,14 +176,29 @@ describe("receive", () => {
     ["a key that is disabled", sqsError(400, "KmsDisabled"), { reason: "InvalidRequest", retryable: false }],
     ["a missing queue", sqsError(400, "QueueDoesNotExist"), { reason: "ResourceNotFound", retryable: false }]
   ]
-  for (const [name, answer, expected] of cases) {
-    it.live(`reports ${name}`, () =>
+  for (const [client, impatient] of impatients) {
+    for (const [name, answer, expected] of cases) {
+      it.live(`reports ${name}, ${client}`, () =>
+        impatient((backend, server) =>
+          Effect.gen(function*() {
+            server.answer(() => answer)
+            const error = yield* Effect.flip(backend.receive(poll))
+            expect(error).toMatchObject({ _tag: "ServiceError", operation: "ReceiveMessage", ...expected })
+            expect(error.outcome).toBeUndefined()
+          })
+        ))
+    }
+
+    it.live(`leaves a message whose text is another, and gives the others, ${client}`, () =>
       impatient((backend, server) =>
         Effect.gen(function*() {
-          server.answer(() => answer)
-          const error = yield* Effect.flip(backend.receive(poll))
-          expect(error).toMatchObject({ _tag: "ServiceError", operation: "ReceiveMessage", ...expected })
-          expect(error.outcome).toBeUndefined()
+          const printed: Array<string> = []
+          const logger = Logger.make((options) => void printed.push(Logger.logfmtLogger.log(options)))
+          server.answer(() => reply({ Messages: [message(1, { Body: "other" }), message(2)] }))
+          const received = yield* Effect.provide(backend.receive(poll), Logger.replace(Logger.defaultLogger, logger))
+          expect(received.map(({ messageId }) => messageId)).toEqual(["m-2"])
+          expect(printed).toHaveLength(1)
+          expect(printed[0]).toContain("1 of 2 messages of jobs with another text than was sent")
         })
       ))
   }
@@ -263,20 +280,22 @@ describe("delete and setVisibility", () => {
       ))
   }
 
-  it.live("knows of none where the reply is not that of a batch, or is lost", () =>
-    impatient((backend, server) =>
-      Effect.gen(function*() {
-        for (const answer of [reply({}), reply({ ok: true }), reply({ Successful: "all" }), "reset"] as const) {
-          server.answer(() => answer)
-          const error = yield* Effect.flip(backend.delete(receipts))
-          expect(error).toMatchObject({
-            reason: answer === "reset" ? "ConnectionLost" : "MalformedReply",
-            operation: "DeleteMessageBatch",
-            outcome: "unknown"
-          })
-        }
-      })
-    ))
+  for (const [client, impatient] of impatients) {
+    it.live(`knows of none where the reply is not that of a batch, or is lost, ${client}`, () =>
+      impatient((backend, server) =>
+        Effect.gen(function*() {
+          for (const answer of [reply({}), reply({ ok: true }), reply({ Successful: "all" }), "reset"] as const) {
+            server.answer(() => answer)
+            const error = yield* Effect.flip(backend.delete(receipts))
+            expect(error).toMatchObject({
+              reason: answer === "reset" ? "ConnectionLost" : "MalformedReply",
+              operation: "DeleteMessageBatch",
+              outcome: "unknown"
+            })
+          }
+        })
+      ))
+  }
 })
 
 describe("attributes and purge", () => {

@@ -96,10 +96,33 @@ export const impatientQueue: Run<Queue.Service> = (run) =>
 /** Queue with an injected client, which has the SDK's own request handler, and makes one attempt. */
 export const injectedQueue: Run<Queue.Service> = (run) => queueOnClient({})(run)
 
-const queueOnClient = (config: SQSClientConfig): Run<Queue.Service> => (run) =>
+/** Queue with a client of ours that makes one attempt, with short deadlines. */
+export const ownQueue: Run<Queue.Service> = (run) =>
+  queueOn((server) =>
+    Effect.orDie(OwnClient.make(
+      "SQS",
+      { prompt: 50, lasting: 200 },
+      { connectTimeout: 300, readTimeout: 600 },
+      (own) => new SQSClient({ ...own, ...oneAttempt(server) })
+    ))
+  )(run)
+
+/** What goes wrong reaches both, by ways of their own. */
+export const impatientQueues: ReadonlyArray<readonly [string, Run<Queue.Service>]> = [
+  ["with an injected client", impatientQueue],
+  ["with a client of ours", ownQueue]
+]
+
+const queueOnClient = (config: SQSClientConfig): Run<Queue.Service> =>
+  queueOn((server) => closing(() => new SQSClient({ ...oneAttempt(server), ...config })))
+
+const queueOn = (
+  make: (server: FaultServer) => Effect.Effect<SQSClient, never, Scope.Scope>
+): Run<Queue.Service> =>
+(run) =>
   Effect.scoped(Effect.gen(function*() {
     const server = yield* Faults
-    const client = yield* closing(() => new SQSClient({ ...oneAttempt(server), ...config }))
+    const client = yield* make(server)
     return yield* Effect.orDie(Queue.make({ url: queueUrl })).pipe(
       Effect.flatMap((queue) => run(queue, server)),
       Effect.provide(Sqs.fromClient(client))

@@ -3,6 +3,7 @@
  * that nothing else looks at: the SDK's middleware is made once for all calls of a command, so nothing can be passed
  * beside the command.
  */
+import type { Request, Response } from "./httpHandler.ts"
 
 const CallId: unique symbol = Symbol("@betterai/infrastructure/Call")
 
@@ -38,7 +39,12 @@ export interface Call {
   headers: Readonly<Record<string, string>>
   /** Whether the last reply that was read as a whole had a body. */
   hasBody: boolean
+  /** Called instead of sending the SDK's next request. */
+  instead: Send | undefined
 }
+
+/** As the request handler does it. */
+export type Send = (request: Request) => Promise<{ readonly response: Response }>
 
 export const make = (
   options?: { readonly onSent?: Call["onSent"]; readonly streams?: boolean; readonly lane?: Lane }
@@ -58,7 +64,8 @@ export const make = (
     doubtful: false,
     status: 0,
     headers: {},
-    hasBody: false
+    hasBody: false,
+    instead: undefined
   }
   return call
 }
@@ -67,10 +74,12 @@ export const attach = (command: { readonly input: object }, call: Call): void =>
   Object.defineProperty(command.input, CallId, { value: call, enumerable: true, configurable: true })
 }
 
-const of = (value: object): Call | undefined => (value as { readonly [CallId]?: Call })[CallId]
+export const attachToRequest = (request: object, call: Call): void => {
+  Object.defineProperty(request, CallId, { value: call, configurable: true })
+}
 
-/** The call of a request; none if somebody uses the client directly. */
-export const ofRequest: (request: object) => Call | undefined = of
+/** The call of a command's input or of a request; none if somebody uses the client directly. */
+export const of = (value: object): Call | undefined => (value as { readonly [CallId]?: Call })[CallId]
 
 interface Arguments {
   readonly input: object
@@ -82,7 +91,14 @@ export const middleware = {
   options: { step: "deserialize", name: "betteraiCall", priority: "low" },
   run: <Args extends Arguments, Result>(next: (args: Args) => Promise<Result>) => (args: Args): Promise<Result> => {
     const call = of(args.input)
-    if (call !== undefined) Object.defineProperty(args.request, CallId, { value: call, configurable: true })
+    if (call === undefined) return next(args)
+    const request = args.request as Request
+    const { instead } = call
+    if (instead !== undefined) {
+      call.instead = undefined
+      return instead(request) as Promise<Result>
+    }
+    attachToRequest(request, call)
     return next(args)
   }
 } as const

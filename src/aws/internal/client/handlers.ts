@@ -4,6 +4,7 @@
  * knows of the address is shared by all who use the same one: of two calls at once for different buckets, one goes to
  * the other's.
  */
+import * as Direct from "./direct.ts"
 
 /** An SDK client, as far as it matters here. */
 export interface Client {
@@ -15,10 +16,10 @@ export interface Command {
 }
 
 /** What `send` of an SDK client does: it lets the command make its handler, and runs it. */
-type Handler = (command: Command) => Promise<{ readonly output: unknown }>
+export type Handler = (command: Command) => Promise<{ readonly output: unknown }>
 
 interface OwnClient extends Client {
-  readonly middlewareStack: unknown
+  readonly middlewareStack?: { readonly identify?: () => ReadonlyArray<string> }
   readonly config: unknown
 }
 
@@ -26,17 +27,24 @@ interface OwnCommand extends Command {
   readonly resolveMiddleware: (stack: unknown, config: unknown, options: object) => Handler
 }
 
-export const make = (client: Client): (command: Command) => Handler => {
+/** `operation` is the name of the SDK's command. */
+export const make = (client: Client): (operation: string, command: Command) => Handler => {
   const handlers = new Map<string, Map<unknown, Handler>>()
-  return (command) => {
+  const { config, middlewareStack } = client as OwnClient
+  const middleware = (): string | undefined => middlewareStack?.identify?.().join()
+  const own = middleware()
+  return (operation, command) => {
     const { Bucket, QueueUrl } = command.input as { readonly Bucket?: string; readonly QueueUrl?: string }
     const resource = Bucket ?? QueueUrl ?? ""
     let ofResource = handlers.get(resource)
     if (ofResource === undefined) handlers.set(resource, ofResource = new Map())
     let handler = ofResource.get(command.constructor)
     if (handler === undefined) {
-      const { config, middlewareStack } = client as OwnClient
       handler = (command as OwnCommand).resolveMiddleware(middlewareStack, config, {})
+      // Middleware that somebody has added since must see each request.
+      if (Direct.operations.has(operation) && middleware() === own) {
+        handler = Direct.make(handler, config as Direct.Config)
+      }
       ofResource.set(command.constructor, handler)
     }
     return handler

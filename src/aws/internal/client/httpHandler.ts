@@ -81,7 +81,7 @@ export const make = (undici: UndiciModule, options: HttpHandlerOptions): HttpHan
     metadata: { handlerProtocol: "http/1.1" },
     handle: (request, { abortSignal } = {}) =>
       new Promise((resolve, reject) => {
-        const call = Call.ofRequest(request)
+        const call = Call.of(request)
         if (abortSignal?.aborted === true || call?.over === true) return reject(aborted())
         const exchange = new Exchange(call, request, options, resolve, reject)
         if (call !== undefined) {

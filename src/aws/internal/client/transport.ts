@@ -150,13 +150,13 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     })
 
   /** An injected client does not know calls: it gets a signal, and may have delivered whatever was sent. */
-  const transmit = (command: Command, call: Call.Call): Promise<unknown> => {
+  const transmit = (operation: string, command: Command, call: Call.Call): Promise<unknown> => {
     // Until the request handler knows better.
     call.delivered = true
     try {
       if (options.own) {
         Call.attach(command, call)
-        return handlers(command)(command).then(({ output }) => output)
+        return handlers(operation, command)(command).then(({ output }) => output)
       }
       const controller = new AbortController()
       call.abort = () => controller.abort()
@@ -224,7 +224,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
             unsent.set(call, { looks: 0, giveUp })
             watchUnsent()
           }
-          transmit(command, call).then(
+          transmit(operation, command, call).then(
             (value) => {
               const reply = value as Reply
               const body = onBody === undefined ? undefined : readableOf(reply)

@@ -15,12 +15,13 @@ import * as Call from "../client/call.ts"
 import type { Command } from "../client/handlers.ts"
 import type { SqsSdk } from "../client/sdk.ts"
 import * as Transport from "../client/transport.ts"
-import type { MoveTask, QueueBackend, ReceiveRequest } from "./backend.ts"
+import type { MoveTask, QueueBackend, RawMessage, ReceiveRequest } from "./backend.ts"
 import * as SqsSend from "./sending/sqsSend.ts"
 import { answersOf, type BatchReply, entryId } from "./sqs/batchReply.ts"
 import { malformedReply } from "./sqs/malformedReply.ts"
 import * as QueueAttributes from "./sqs/queueAttributes.ts"
-import { messageOf, systemAttributes } from "./sqs/received.ts"
+import { type Fault, messageOf, OTHER_TEXT, systemAttributes } from "./sqs/received.ts"
+import { otherText, replyOf, unchecked } from "./sqs/texts.ts"
 
 export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBackend => {
   const transport = Transport.of("SQS", client)
@@ -50,21 +51,23 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
       request<ReceiveMessageCommandOutput>(
         "ReceiveMessage",
         () =>
-          new sdk.ReceiveMessageCommand({
-            QueueUrl: queueUrl,
-            MaxNumberOfMessages: max,
-            WaitTimeSeconds: waitSeconds,
-            VisibilityTimeout: visibilitySeconds,
-            MessageSystemAttributeNames: [...systemAttributes],
-            // The name that it had before, which some servers know alone.
-            AttributeNames: [...systemAttributes] as Array<QueueAttributeName>,
-            MessageAttributeNames: ["All"],
-            // The SDK's attempts after a lost reply get the messages that it had.
-            ...(fifo ? { ReceiveRequestAttemptId: globalThis.crypto.randomUUID() } : {})
-          }),
+          unchecked(
+            new sdk.ReceiveMessageCommand({
+              QueueUrl: queueUrl,
+              MaxNumberOfMessages: max,
+              WaitTimeSeconds: waitSeconds,
+              VisibilityTimeout: visibilitySeconds,
+              MessageSystemAttributeNames: [...systemAttributes],
+              // The name that it had before, which some servers know alone.
+              AttributeNames: [...systemAttributes] as Array<QueueAttributeName>,
+              MessageAttributeNames: ["All"],
+              // The SDK's attempts after a lost reply get the messages that it had.
+              ...(fifo ? { ReceiveRequestAttemptId: globalThis.crypto.randomUUID() } : {})
+            })
+          ),
         "lasting"
       ),
-      ({ Messages }) => received(name, Messages)
+      (reply) => received(name, replyOf(reply))
     )
 
   /** A batch without data of its own in the answers. */
@@ -183,20 +186,26 @@ const isPage = ({ headers }: Call.Call): boolean => {
 }
 
 /** Those that can be handled. The others come again after their visibility; the redrive policy may know what to do. */
-const received = (queue: string, messages: unknown) =>
+const received = (queue: string, reply: ReceiveMessageCommandOutput) =>
   Effect.gen(function*() {
+    const messages: unknown = reply.Messages
     if (messages === undefined || messages === null) return []
     const now = yield* Clock.currentTimeMillis
     const all: ReadonlyArray<unknown> = Array.isArray(messages) ? messages : [messages]
-    const good = all.flatMap((message) => messageOf(message, now) ?? [])
-    const lost = all.length - good.length
-    if (lost > 0 && good.length === 0) {
-      return yield* malformedReply("ReceiveMessage", "with messages that have no id or no receipt")
+    const good: Array<RawMessage> = []
+    const lost = new Map<Fault, number>()
+    for (const message of all) {
+      const read = messageOf(message, now)
+      if (typeof read === "string") lost.set(read, (lost.get(read) ?? 0) + 1)
+      else good.push(read)
     }
-    if (lost > 0) {
-      yield* Effect.logWarning(
-        `SQS gave ${lost} of ${all.length} messages of ${queue} without an id or without a receipt; they are left`
-      )
+    if (lost.size > 0 && good.length === 0) {
+      return yield* lost.has(OTHER_TEXT)
+        ? otherText("ReceiveMessage", reply)
+        : malformedReply("ReceiveMessage", "with messages that have no id or no receipt")
+    }
+    for (const [fault, count] of lost) {
+      yield* Effect.logWarning(`SQS gave ${count} of ${all.length} messages of ${queue} ${fault}; they are left`)
     }
     return good
   })

@@ -7,8 +7,7 @@ import type {
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Record from "effect/Record"
-import { createHash } from "node:crypto"
-import { ServiceError } from "../../../../Errors.ts"
+import type { ServiceError } from "../../../../Errors.ts"
 import * as Call from "../../client/call.ts"
 import type { SqsSdk } from "../../client/sdk.ts"
 import type { Transport } from "../../client/transport.ts"
@@ -17,6 +16,7 @@ import type { Message } from "../message.ts"
 import * as MessageAttributes from "../messageAttributes.ts"
 import { answersOf, entryId } from "../sqs/batchReply.ts"
 import { malformedReply, metadataOf } from "../sqs/malformedReply.ts"
+import { isSame, otherText, replyOf, unchecked } from "../sqs/texts.ts"
 
 export const make = (
   transport: Transport,
@@ -26,23 +26,24 @@ export const make = (
   send: (message) =>
     Effect.suspend(() => {
       const command = new sdk.SendMessageCommand({ QueueUrl: queueUrl, ...fieldsOf(message) })
-      return Effect.flatMap(transport.send<SendMessageCommandOutput>("SendMessage", command), (reply) => {
-        const enqueued = enqueuedOf(reply)
-        return enqueued === undefined ? Effect.fail(notUnderstood("SendMessage", reply)) : Effect.succeed(enqueued)
-      })
+      return Effect.flatMap(
+        transport.send<SendMessageCommandOutput>(SINGLE, command),
+        (reply) => resultOf(SINGLE, message, reply, reply)
+      )
     }),
 
   sendBatch: (messages) =>
     Effect.suspend(() => {
       const call = Call.make()
-      const command = new sdk.SendMessageBatchCommand({
-        QueueUrl: queueUrl,
-        Entries: messages.map((message, index): SendMessageBatchRequestEntry => ({
-          Id: entryId(index),
-          ...fieldsOf(message)
-        }))
-      })
-      command.middlewareStack.add(unchecked.run as never, unchecked.options)
+      const command = unchecked(
+        new sdk.SendMessageBatchCommand({
+          QueueUrl: queueUrl,
+          Entries: messages.map((message, index): SendMessageBatchRequestEntry => ({
+            Id: entryId(index),
+            ...fieldsOf(message)
+          }))
+        })
+      )
       return Effect.map(transport.send<SendMessageBatchCommandOutput>(BATCH, command, { call }), (reply) => {
         const sent = replyOf(reply)
         // An injected client does not know calls.
@@ -66,28 +67,6 @@ const fieldsOf = (message: Message): Omit<SendMessageBatchRequestEntry, "Id"> =>
     : { MessageSystemAttributes: { AWSTraceHeader: { DataType: "String", StringValue: message.traceHeader } } })
 })
 
-/**
- * The SDK checks the texts of a batch after it was sent, and throws if one of them is another: nothing is known then of
- * the others either. So its check gets a reply that says nothing; each entry is checked in {@link resultsOf}.
- */
-const unchecked = {
-  // After the SDK's check on the way to the server, and so before it on the way back.
-  options: { step: "initialize", priority: "low", name: "betteraiBatchReply" },
-  run: (next: (args: object) => Promise<{ readonly output: { readonly $metadata?: unknown } }>) =>
-  async (
-    args: object
-  ) => {
-    const result = await next(args)
-    return { ...result, output: { $metadata: result.output.$metadata, [hidden]: result.output } }
-  }
-} as const
-
-const hidden: unique symbol = Symbol("@betterai/infrastructure/BatchReply")
-
-/** A client that is replaced in a test may run no middleware. */
-const replyOf = (reply: SendMessageBatchCommandOutput): SendMessageBatchCommandOutput =>
-  (reply as { readonly [hidden]?: SendMessageBatchCommandOutput })[hidden] ?? reply
-
 type Result = Either.Either<Enqueued, ServiceError>
 
 /** One result for each message: what its one answer says. */
@@ -100,22 +79,23 @@ const resultsOf = (
   return messages.map((message, index) => {
     const answer = answers?.[index]
     if (answer === undefined) return Either.left(notUnderstood(BATCH, reply))
-    return answer.done ? successOf(message, answer.entry, reply) : Either.left(answer.error)
+    return answer.done ? resultOf(BATCH, message, answer.entry, reply) : Either.left(answer.error)
   })
 }
 
+const SINGLE = "SendMessage"
 const BATCH = "SendMessageBatch"
 
-const successOf = (
+/** What is said of a message, by a reply or by an entry of it. */
+const resultOf = (
+  operation: typeof SINGLE | typeof BATCH,
   message: Message,
-  entry: Readonly<Record<string, unknown>>,
-  reply: SendMessageBatchCommandOutput
+  said: { readonly MD5OfMessageBody?: unknown; readonly MessageId?: unknown; readonly SequenceNumber?: unknown },
+  reply: { readonly $metadata: unknown }
 ): Result => {
-  const enqueued = enqueuedOf(entry)
-  if (enqueued === undefined) return Either.left(notUnderstood(BATCH, reply))
-  return entry["MD5OfMessageBody"] === createHash("md5").update(message.body).digest("hex")
-    ? Either.right(enqueued)
-    : Either.left(otherText(reply))
+  const enqueued = enqueuedOf(said)
+  if (enqueued === undefined) return Either.left(notUnderstood(operation, reply))
+  return isSame(message.body, said.MD5OfMessageBody) ? Either.right(enqueued) : Either.left(otherText(operation, reply))
 }
 
 const enqueuedOf = (
@@ -132,18 +112,3 @@ const notUnderstood = (operation: string, { $metadata }: { readonly $metadata: u
     outcome: "unknown",
     metadata: $metadata
   })
-
-const otherText = ({ $metadata }: { readonly $metadata: unknown }): ServiceError => {
-  const { attempts, requestId } = metadataOf($metadata)
-  return new ServiceError({
-    service: "SQS",
-    operation: BATCH,
-    reason: "Checksum",
-    retryable: false,
-    attempts,
-    detail: "SQS accepted another text than was sent",
-    hint: "check AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_SQS, and what stands between",
-    outcome: "unknown",
-    ...(requestId === undefined ? {} : { requestId })
-  })
-}

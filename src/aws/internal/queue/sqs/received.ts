@@ -2,6 +2,7 @@
 import type { MessageSystemAttributeName } from "@aws-sdk/client-sqs"
 import type { RawMessage } from "../backend.ts"
 import type { MessageAttribute, MessageAttributes } from "../messageAttributes.ts"
+import { isSame } from "./texts.ts"
 
 /** What is asked for of each message, apart from its own attributes. */
 export const systemAttributes: ReadonlyArray<MessageSystemAttributeName> = [
@@ -13,22 +14,29 @@ export const systemAttributes: ReadonlyArray<MessageSystemAttributeName> = [
   "AWSTraceHeader"
 ]
 
+/** Why a message of a reply cannot be handled. */
+export type Fault = "without an id or without a receipt" | typeof OTHER_TEXT
+
+export const OTHER_TEXT = "with another text than was sent"
+
 /**
- * A message of a reply; none if it cannot be handled: without a receipt it can never be deleted, and without an id nobody
- * can tell whether it came before. A missing body is an empty one, which no consumer can decode.
+ * A message of a reply, or why it cannot be handled: without a receipt it can never be deleted, and without an id nobody can
+ * tell whether it came before. A missing body is an empty one, which no consumer can decode.
  *
  * @param now for what SQS did not say, in milliseconds since 1970
  */
-export const messageOf = (message: unknown, now: number): RawMessage | undefined => {
-  const { Attributes, Body, MessageAttributes, MessageId, ReceiptHandle } = fieldsOf(message)
+export const messageOf = (message: unknown, now: number): RawMessage | Fault => {
+  const { Attributes, Body, MD5OfBody, MessageAttributes, MessageId, ReceiptHandle } = fieldsOf(message)
   const messageId = textOf(MessageId)
   const receipt = textOf(ReceiptHandle)
-  if (messageId === undefined || receipt === undefined) return undefined
+  const body = textOf(Body) ?? ""
+  if (messageId === undefined || receipt === undefined) return "without an id or without a receipt"
+  if (!isSame(body, MD5OfBody)) return OTHER_TEXT
   const system = fieldsOf(Attributes)
   return {
     messageId,
     receipt,
-    body: textOf(Body) ?? "",
+    body,
     attributes: attributesOf(MessageAttributes),
     receiveCount: countOf(system["ApproximateReceiveCount"]) || 1,
     sentAt: countOf(system["SentTimestamp"]) ?? now,
