@@ -35,37 +35,43 @@ export const concurrencyOf = ({ concurrency = 8 }: EnqueueAllOptions = {}): numb
   throw new RangeError("enqueueAll: concurrency must be an integer of at least 1")
 }
 
-/** How a source is read: `rest` gives way to those who send, and waits for room. */
+/** How a source is read: after each batch, `rest` gives way to those who send, and waits for room. */
 type Reader<E, R> = (window: Window, rest: Effect.Effect<void>) => Effect.Effect<void, E, R>
 
 export const fromIterable = <A, R>(messages: Iterable<A>, accept: Accept<A, R>): Reader<never, R> => (window, rest) =>
   Effect.suspend(() => {
     const iterator = messages[Symbol.iterator]()
     let ended = false
-    const read: Effect.Effect<void, never, R> = Effect.suspend(() => {
-      for (let count = 0; count < BATCH && window.hasRoom; count++) {
-        // One that throws is not asked to return.
-        ended = true
-        const next = iterator.next()
-        if (next.done === true) return Effect.void
-        ended = false
-        const pending = accept(next.value, window)
-        if (pending !== undefined) return Effect.zipRight(pending, read)
-      }
-      return Effect.zipRight(rest, read)
-    })
-    return Effect.ensuring(read, Effect.sync(() => void (ended || iterator.return?.())))
+    const read = (count: number): Effect.Effect<void, never, R> =>
+      Effect.suspend(() => {
+        while (count < BATCH && window.hasRoom) {
+          // One that throws is not asked to return.
+          ended = true
+          const next = iterator.next()
+          if (next.done === true) return Effect.void
+          ended = false
+          count++
+          const pending = accept(next.value, window)
+          if (pending !== undefined) return Effect.zipRight(pending, read(count))
+        }
+        return Effect.zipRight(rest, read(0))
+      })
+    return Effect.ensuring(read(0), Effect.sync(() => void (ended || iterator.return?.())))
   })
 
 export const fromStream =
   <A, E, R, R2>(messages: Stream.Stream<A, E, R>, accept: Accept<A, R2>): Reader<E, R | R2> => (window, rest) =>
     Effect.scoped(Effect.flatMap(Stream.toPull(messages), (pull) => {
-      const take = (chunk: Chunk.Chunk<A>, from: number): Effect.Effect<void, Option.Option<E>, R | R2> =>
+      const take = (
+        chunk: Chunk.Chunk<A>,
+        from: number,
+        end = from + BATCH
+      ): Effect.Effect<void, Option.Option<E>, R | R2> =>
         Effect.suspend(() => {
           let index = from
-          while (index < chunk.length && index < from + BATCH && window.hasRoom) {
+          while (index < chunk.length && index < end && window.hasRoom) {
             const pending = accept(Chunk.unsafeGet(chunk, index++), window)
-            if (pending !== undefined) return Effect.zipRight(pending, take(chunk, index))
+            if (pending !== undefined) return Effect.zipRight(pending, take(chunk, index, end))
           }
           return Effect.zipRight(rest, index < chunk.length ? take(chunk, index) : next)
         })

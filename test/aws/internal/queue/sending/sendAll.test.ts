@@ -106,6 +106,27 @@ describe("enqueueAll", () => {
       ])
     }))
 
+  it.effect("sends a batch as soon as it is encoded, also where encoding waits", () =>
+    Effect.gen(function*() {
+      const Slow = Schema.transformOrFail(Schema.String, Schema.Number, {
+        strict: true,
+        decode: (text) => Effect.succeed(Number(text)),
+        encode: (number) => Effect.delay(Effect.succeed(`n${number}`), "1 second")
+      })
+      for (const kind of ["standard", "fifo"] as const) {
+        const messages = Array.from({ length: 100 }, (_, n) => ({ payload: n, messageGroupId: `g${n}` }))
+        for (const source of [messages, Stream.fromIterable(messages)]) {
+          const { queue, requests } = scripted({ kind, answer: (sent) => Effect.succeed(accepted(sent)) })
+          const fiber = yield* Effect.fork(
+            Stream.runDrain(Service.typed(queue, ofSchema(Slow)).enqueueAll(source))
+          )
+          yield* TestClock.adjust("10 seconds")
+          expect(requests.map(({ length }) => length)).toEqual([10])
+          yield* Fiber.interrupt(fiber)
+        }
+      }
+    }))
+
   it.effect("sends as many batches at a time as it is told, and reads no further than it must", () =>
     Effect.gen(function*() {
       for (const concurrency of [1, 3]) {
