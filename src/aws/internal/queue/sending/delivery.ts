@@ -5,6 +5,7 @@ import * as Either from "effect/Either"
 import * as Random from "effect/Random"
 import { ServiceError } from "../../../../Errors.ts"
 import { type Backoff, pauseAfter } from "../../../../internal/backoff.ts"
+import { DEDUPLICATION_WINDOW } from "../limits.ts"
 import type { Sender } from "./deduplication.ts"
 import type { Item, Result } from "./window.ts"
 
@@ -19,6 +20,12 @@ const pauses: Backoff = { first: 200, max: 5_000 }
  * for 30 s, a try takes a minute and a half.
  */
 const REPEAT_WITHIN = 2 * 60 * 1000
+
+/**
+ * Milliseconds after the first try when such a repetition is given up: it may have waited long for its turn. What is on
+ * its way then has the rest of the five minutes.
+ */
+const REPEAT_UNTIL = DEDUPLICATION_WINDOW - 30 * 1000
 
 export interface Setup {
   readonly sender: Sender
@@ -35,7 +42,7 @@ export const make = (
   { beforePause, deduplicates, sender, settle }: Setup
 ): (items: ReadonlyArray<Item>) => Effect.Effect<void> => {
   const deliver = (items: ReadonlyArray<Item>, tries: number, start: number): Effect.Effect<void> =>
-    Effect.matchEffect(sender.sendBatch(items), {
+    Effect.matchEffect(items.some(({ doubtful }) => doubtful) ? inTime(items, start) : sender.sendBatch(items), {
       onFailure: (error) =>
         isOfOne(error) && items.length > 1 ? halves(items, start) : sort(items, () => error, tries, start),
       onSuccess: (results) => {
@@ -48,6 +55,15 @@ export const make = (
         if (failures.size === 0) return Effect.void
         return sort([...failures.keys()], (item) => failures.get(item) as ServiceError, tries, start)
       }
+    })
+
+  /** Sends again what may be in the queue, while the queue knows it. */
+  const inTime = (items: ReadonlyArray<Item>, start: number): ReturnType<Sender["sendBatch"]> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const duration = start + REPEAT_UNTIL - now
+      return duration > 0
+        ? Effect.timeoutFail(sender.sendBatch(items), { duration, onTimeout: () => tooLate })
+        : Effect.fail(tooLate)
     })
 
   /** Which of them it was, SQS does not say: the others are not to fail with it. */
@@ -86,6 +102,16 @@ export const make = (
 
   return (items) => Effect.flatMap(Clock.currentTimeMillis, (now) => deliver(items, 1, now))
 }
+
+const tooLate = new ServiceError({
+  service: "SQS",
+  operation: "SendMessageBatch",
+  reason: "Timeout",
+  retryable: false,
+  attempts: 0,
+  detail: "it was not sent again before the queue forgets its deduplication id",
+  outcome: "unknown"
+})
 
 /** Whether a whole request may have been refused for one of its messages. */
 const isOfOne = ({ outcome, reason }: ServiceError): boolean =>

@@ -45,6 +45,34 @@ describe("enqueueAll on a FIFO queue", () => {
       expect(requests).toHaveLength(2)
     }))
 
+  it.effect("gives up a repetition that waits for its turn until the queue may have forgotten the id", () =>
+    Effect.gen(function*() {
+      let late = 0
+      const { queue, requests } = scripted({
+        kind: "fifo",
+        answer: (messages, request) =>
+          request === 0
+            ? Effect.succeed(error({ reason: "ConnectionLost", outcome: "unknown" }))
+            : Effect.delay(
+              Effect.sync(() => {
+                late++
+                return accepted(messages)
+              }),
+              "5 minutes"
+            )
+      })
+      const all = yield* results(queue.enqueueAll([
+        { payload: 0, messageGroupId: "a" },
+        { payload: 1, messageGroupId: "a" }
+      ]))
+      expect(all).toMatchObject([
+        { left: { reason: "Timeout", outcome: "unknown", retryable: false, attempts: 1 } },
+        { left: { reason: "Conflict", attempts: 0 } }
+      ])
+      expect(requests).toHaveLength(2)
+      expect(late).toBe(0)
+    }))
+
   it.effect("gives ids where a batch lacks them: to those that were refused, once", () =>
     Effect.gen(function*() {
       const { queue, requests } = scripted({
