@@ -57,6 +57,8 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
     }
     if (Message.sizeOf(sent) > MAX_SIZE) return refuse("attributes", "are too large to be sent")
     return storage.put(key, bytes, { contentType: "application/json" }).pipe(
+      // It may be there: its message never will be.
+      Effect.tapError((error) => error.outcome === undefined ? Effect.void : discard([key])),
       Effect.mapError(notSent),
       Effect.map(() => {
         storedOf.set(message, { key, sent, doubtful: false })

@@ -177,7 +177,7 @@ describe("a large payload that is sent", () => {
       expect(yield* keys).toHaveLength(1)
     }).pipe(Effect.provide(Storage.layerMemory)))
 
-  it.effect("that cannot be stored is not sent", () =>
+  it.effect("that cannot be stored is not sent, and what may be stored is deleted", () =>
     Effect.gen(function*() {
       const failing = new ServiceError({
         service: "S3",
@@ -188,12 +188,15 @@ describe("a large payload that is sent", () => {
         outcome: "unknown"
       })
       const { backend, requests } = scriptedBackend({ answer: (messages) => Effect.succeed(accepted(messages)) })
-      const storage = { ...(yield* Storage), put: () => Effect.fail(failing) }
-      const queue = Service.make(LargePayloads.wrap(backend, storage))
+      const memory = yield* Storage
+      // The reply of S3 is lost.
+      const put: typeof memory.put = (...args) => Effect.zipRight(memory.put(...args), Effect.fail(failing))
+      const queue = Service.make(LargePayloads.wrap(backend, { ...memory, put }))
       const error = yield* Effect.flip(queue.enqueue(large))
       expect(error).toMatchObject({ service: "S3", reason: "ReadTimeout", retryable: true, attempts: 3 })
       expect(error.outcome).toBeUndefined()
       expect(requests).toHaveLength(0)
+      expect(yield* keys).toEqual([])
     }).pipe(Effect.provide(Storage.layerMemory)))
 })
 
