@@ -20,7 +20,7 @@ const maxAttributes = MAX_ATTRIBUTES - 1
 export const enqueue = (
   database: Database,
   queue: string,
-  { backend: { kind }, prepare }: Internals,
+  { backend, prepare }: Internals,
   payload: unknown,
   options: EnqueueOptions,
   wake: (shard: number) => void
@@ -43,8 +43,8 @@ export const enqueue = (
       })
     }
     // A queue in memory of either kind is a FIFO queue for a message with a group, unless it is to be delayed.
-    const isFifo = kind === "fifo"
-      || (kind === "either" && options.messageGroupId !== undefined && options.delay === undefined)
+    const isFifo = backend.kind === "fifo"
+      || (backend.kind === "either" && options.messageGroupId !== undefined && options.delay === undefined)
     const checked = yield* prepare(OPERATION, payload, {
       ...options,
       // With an own id the same message can be sent again after a failure whose outcome is not known.
@@ -54,10 +54,10 @@ export const enqueue = (
         : attributes
     })
     // The receiver's trace begins where the message was written, not where it is sent.
-    const carry = yield* Tracing.carry
+    const carry = yield* Tracing.carry(backend)
     const message = carry(checked)
     // On a standard queue a group is for fairness among customers, and has no order that one shard would keep.
-    const shard = kind !== "standard" && message.messageGroupId !== undefined
+    const shard = backend.kind !== "standard" && message.messageGroupId !== undefined
       ? shardOfGroup(queue, message.messageGroupId)
       : shardOfMessage(id)
     const isOpen = yield* database.afterCommit(Effect.sync(() => wake(shard)))

@@ -14,6 +14,8 @@ export interface QueueBackend {
   readonly inMemory: boolean
   /** The most bytes of a message, attributes included. Default: 1 MiB, what SQS accepts. */
   readonly maxSize?: number | undefined
+  /** Messages of more bytes are stored elsewhere, with one more attribute. Default: 1 MiB, what SQS accepts. */
+  readonly storesAbove?: number | undefined
   readonly send: (message: Message) => Effect.Effect<Enqueued, ServiceError>
   /**
    * 1-10 messages, of 1 MiB together at most. One result for each, in the order given. It fails if nothing is known of

@@ -155,7 +155,7 @@ const methods = <A, R>({ backend, consumers, sender }: Internals, codec: Codec<A
       (json) =>
         Effect.flatMap(encode(json), (body) => {
           const message = Message.check(method, backend, body, options)
-          return Either.isLeft(message) ? message : Effect.map(Tracing.carry, (carry) => carry(message.right))
+          return Either.isLeft(message) ? message : Effect.map(Tracing.carry(backend), (carry) => carry(message.right))
         })
     )
     return Tracing.single(spanName(method), backend.name, Enqueue.make(backend.kind, sender, prepare))

@@ -22,7 +22,7 @@ export const make = <A, R>(queue: SendAll.Queue, codec: Codec<A, R>) =>
   Tracing.stream(
     `Queue.${METHOD}`,
     queue.backend.name,
-    Stream.unwrap(Effect.map(Tracing.carry, (carry) => {
+    Stream.unwrap(Effect.map(Tracing.carry(queue.backend), (carry) => {
       const accept = accepting(queue, codec, carry)
       return SendAll.make<E, R | R2>(
         queue,

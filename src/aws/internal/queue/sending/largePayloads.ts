@@ -123,6 +123,7 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
   return {
     ...backend,
     maxSize: maxBytes,
+    storesAbove: above,
 
     send: (message) =>
       Effect.flatMap(store(message), (sent) => {

@@ -7,7 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { isTraced } from "../../../../internal/tracing.ts"
-import type { Enqueued } from "../backend.ts"
+import type { Enqueued, QueueBackend } from "../backend.ts"
 import { MAX_ATTRIBUTES, MAX_SIZE } from "../limits.ts"
 import * as Message from "../message.ts"
 import * as MessageAttributes from "../messageAttributes.ts"
@@ -74,13 +74,14 @@ export type Carry = (message: Message.Message) => Message.Message
 
 /**
  * How messages get the context of the current span, as the attributes `traceparent` and `tracestate`. A message that has
- * one of the two keeps what it has; one that has ten attributes, or no room, goes without.
+ * one of the two keeps what it has; one that has ten attributes, or no room, goes without. None is stored for it.
  */
-export const carry: Effect.Effect<Carry> = Effect.withFiberRuntime((fiber) => {
-  const span = isTraced(fiber) ? fiber.currentSpan : undefined
-  const context = span === undefined ? undefined : contextOf(span)
-  return Effect.succeed(context === undefined ? asIs : (message) => carrying(message, context))
-})
+export const carry = ({ storesAbove = MAX_SIZE }: Pick<QueueBackend, "storesAbove">): Effect.Effect<Carry> =>
+  Effect.withFiberRuntime((fiber) => {
+    const span = isTraced(fiber) ? fiber.currentSpan : undefined
+    const context = span === undefined ? undefined : contextOf(span)
+    return Effect.succeed(context === undefined ? asIs : (message) => carrying(message, context, storesAbove))
+  })
 
 const asIs: Carry = (message) => message
 
@@ -89,15 +90,19 @@ interface TraceContext {
   readonly tracestate: MessageAttributes.MessageAttribute | undefined
 }
 
-const carrying = (message: Message.Message, { traceparent, tracestate }: TraceContext): Message.Message => {
+const carrying = (
+  message: Message.Message,
+  { traceparent, tracestate }: TraceContext,
+  storesAbove: number
+): Message.Message => {
   const { attributes } = message
   if (attributes["traceparent"] !== undefined || attributes["tracestate"] !== undefined) return message
   const size = Message.sizeOf(message)
-  // A larger message is stored elsewhere, with one more attribute for its size.
-  const room = size > MAX_SIZE ? MAX_ATTRIBUTES - 1 : MAX_ATTRIBUTES
+  const isStored = size > storesAbove
+  const room = isStored ? MAX_ATTRIBUTES - 1 : MAX_ATTRIBUTES
   const fits = (more: MessageAttributes.MessageAttributes): boolean =>
     Object.keys({ ...attributes, ...more }).length <= room
-    && (size > MAX_SIZE || size + MessageAttributes.sizeOf(more) <= MAX_SIZE)
+    && (isStored || size + MessageAttributes.sizeOf(more) <= storesAbove)
   const both = tracestate === undefined ? undefined : { traceparent, tracestate }
   const more = both !== undefined && fits(both) ? both : { traceparent }
   return fits(more) ? { ...message, attributes: { ...attributes, ...more } } : message

@@ -4,7 +4,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import { accepted, error, scripted } from "../../../../support/aws/scriptedQueue.ts"
+import * as LargePayloads from "../../../../../src/aws/internal/queue/sending/largePayloads.ts"
+import * as Service from "../../../../../src/aws/internal/queue/service.ts"
+import { Storage } from "../../../../../src/aws/Storage.ts"
+import { accepted, error, scripted, scriptedBackend } from "../../../../support/aws/scriptedQueue.ts"
 import { recordingTracer } from "../../../../support/recordingTracer.ts"
 
 const traceId = "0af7651916cd43dd8448eb211c80319c"
@@ -81,6 +84,20 @@ describe("a message that is sent while a tracer is installed", () => {
       const names = (messages: typeof untraced) => messages.map(({ attributes }) => Object.keys(attributes))
       expect(names(requests.flat().slice(4))).toEqual(names(untraced))
     }))
+
+  it.effect("leaves one attribute to what is stored elsewhere, and is not stored for its context", () =>
+    Effect.gen(function*() {
+      const { backend, requests } = scriptedBackend({ answer: (messages) => Effect.succeed(accepted(messages)) })
+      const queue = Service.make(LargePayloads.wrap(backend, yield* Storage, { above: 1000 }))
+      const { tracer } = w3c()
+      const first = (count: number) => Object.fromEntries(Object.entries(ten).slice(0, count))
+      for (const [length, count] of [[2000, 9], [2000, 8], [800, 9], [950, 0]] as const) {
+        yield* Effect.withTracer(queue.enqueue("x".repeat(length), { attributes: first(count) }), tracer)
+      }
+      const has = (name: string) => requests.flat().map(({ attributes }) => attributes[name] !== undefined)
+      expect(has("ExtendedPayloadSize")).toEqual([true, true, false, false])
+      expect(has("traceparent")).toEqual([false, true, true, false])
+    }).pipe(Effect.provide(Storage.layerMemory)))
 
   it.effect("carries the state of OpenTelemetry's span", () =>
     Effect.gen(function*() {
