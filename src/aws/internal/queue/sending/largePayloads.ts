@@ -42,6 +42,10 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
 
   /** The message to send: with a pointer, if it is large. */
   const store = (message: Message.Message): Effect.Effect<Message.Message, ServiceError> => {
+    // Receivers would look for a pointer in its body.
+    if (Pointer.isMarked(message.attributes)) {
+      return refuse("attributes", `must not have the names ${Pointer.SIZE} and ${Pointer.OLD_SIZE}: they mark pointers`)
+    }
     if (Message.sizeOf(message) <= above) return Effect.succeed(message)
     const known = storedOf.get(message)
     if (known !== undefined) return Effect.succeed(known.sent)

@@ -16,7 +16,7 @@ const CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 export const SIZE = "ExtendedPayloadSize"
 
 /** What it is called by libraries of before 2019. */
-const OLD_SIZE = "SQSLargePayloadSize"
+export const OLD_SIZE = "SQSLargePayloadSize"
 
 export const format = ({ bucket, key }: Pointer): string =>
   JSON.stringify([CLASS, { s3BucketName: bucket, s3Key: key }])

@@ -132,6 +132,21 @@ describe("a large payload that is sent", () => {
       expect(yield* keys).toEqual([])
     }).pipe(Effect.provide(Storage.layerMemory)))
 
+  it.effect("is marked by an attribute that no other message may have", () =>
+    Effect.gen(function*() {
+      const { queue, requests } = yield* setup(accepted)
+      for (const name of ["ExtendedPayloadSize", "SQSLargePayloadSize"]) {
+        for (const payload of [1, large]) {
+          expect(yield* Effect.flip(queue.enqueue(payload, { attributes: { [name]: 5 } }))).toMatchObject({
+            reason: "InvalidInput",
+            field: "attributes"
+          })
+        }
+      }
+      expect(requests).toHaveLength(0)
+      expect(yield* keys).toEqual([])
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
   it.effect("is deleted if the message was certainly not sent, and stays if it may have been", () =>
     Effect.gen(function*() {
       const first = yield* setup(() => refused)
