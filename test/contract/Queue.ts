@@ -35,9 +35,10 @@ const refused: ReadonlyArray<readonly [string, unknown, EnqueueOptions]> = [
     ["messageGroupId", {}, { messageGroupId: id }] as const,
     ["messageDeduplicationId", {}, { messageGroupId: "g", messageDeduplicationId: id }] as const
   ]),
-  ...[-1, -1n, NaN, Infinity, 900_001, "15.1 minutes", "-1 seconds", "soon" as "1 seconds"].map((delay) =>
-    ["delay", {}, { delay } as EnqueueOptions] as const
-  ),
+  ...[
+    ...[-1, -1n, NaN, Infinity, 900_001, "15.1 minutes", "-1 seconds", "soon" as "1 seconds"],
+    ...[[-5, 0], [1, -2e9], [NaN, 0], [901, 0], []]
+  ].map((delay) => ["delay", {}, { delay } as EnqueueOptions] as const),
   ...["", "a b", "AWS.x", "amazon.x", ".x", "x.", "a..b", "x".repeat(257), "ü", "__proto__"].map((name) =>
     ["attributes", {}, { attributes: Object.fromEntries([[name, "x"]]) }] as const
   ),

@@ -24,3 +24,5 @@ export const seconds = (
 const isNegative = (value: unknown): boolean =>
   (typeof value === "number" && !(value >= 0)) || (typeof value === "bigint" && value < 0n)
   || (typeof value === "string" && value.trim().startsWith("-"))
+  // Seconds and nanoseconds.
+  || (Array.isArray(value) && !(Number(value[0]) * 1e9 + Number(value[1]) >= 0))
