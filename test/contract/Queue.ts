@@ -45,6 +45,9 @@ const refused: ReadonlyArray<readonly [string, unknown, EnqueueOptions]> = [
   ...["", "\u0000", "\uFFFF", "\uD800", NaN, new Uint8Array(0), true as unknown as string].map((value) =>
     ["attributes", {}, { attributes: { name: value } }] as const
   ),
+  ...["\u0001", "\uFFFF", "\uD800"].map((value) =>
+    ["traceHeader", {}, { traceHeader: `Root=1-5759e988-bd862e3fe1be46a994272793;Self=${value}` }] as const
+  ),
   ["attributes", {}, { attributes: Object.fromEntries(Array.from({ length: 11 }, (_, i) => [`a${i}`, "x"])) }]
 ]
 

@@ -3,6 +3,7 @@ import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import { ServiceError } from "../../../Errors.ts"
 import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
+import { hasRefusedCharacter } from "./allowedCharacters.ts"
 import { MAX_SIZE } from "./limits.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
 import { seconds } from "./seconds.ts"
@@ -136,7 +137,7 @@ const isId = (value: unknown): boolean =>
 
 /** Pairs of a name and a value, among them the root that X-Ray requires. */
 const isTraceHeader = (value: unknown): boolean =>
-  typeof value === "string" && value.length <= 1024
+  typeof value === "string" && value.length <= 1024 && !hasRefusedCharacter(value)
   && value.replace(/;$/, "").split(";").every((pair) => /^ ?[\w-]+=[^\s=]+$/.test(pair))
   && /(?:^|; ?)Root=1-[\da-f]{8}-[\da-f]{24}(?:;|$)/i.test(value)
 
