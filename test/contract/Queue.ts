@@ -42,9 +42,10 @@ const refused: ReadonlyArray<readonly [string, unknown, EnqueueOptions]> = [
   ...["", "a b", "AWS.x", "amazon.x", ".x", "x.", "a..b", "x".repeat(257), "ü", "__proto__"].map((name) =>
     ["attributes", {}, { attributes: Object.fromEntries([[name, "x"]]) }] as const
   ),
-  ...["", "\u0000", "\uFFFF", "\uD800", NaN, new Uint8Array(0), true as unknown as string].map((value) =>
-    ["attributes", {}, { attributes: { name: value } }] as const
-  ),
+  ...[
+    ...["", "\u0000", "\uFFFF", "\uD800", new Uint8Array(0), true as unknown as string],
+    ...[NaN, Infinity, 1.1e126, -1.1e126, 9e-129, -5e-324]
+  ].map((value) => ["attributes", {}, { attributes: { name: value } }] as const),
   ...["\u0001", "\uFFFF", "\uD800"].map((value) =>
     ["traceHeader", {}, { traceHeader: `Root=1-5759e988-bd862e3fe1be46a994272793;Self=${value}` }] as const
   ),
@@ -91,7 +92,14 @@ export const queueContract = <E, R>(name: string, setup: Setup<E, R>): void =>
     it.effect("accepts ids, attributes and, on a standard queue, a delay", () =>
       Effect.gen(function*() {
         const queue = yield* Queue
-        const attributes = { kind: "scan", size: 1.5, hash: new Uint8Array([0, 255]) }
+        const attributes = {
+          kind: "scan",
+          size: 1.5,
+          zero: 0,
+          most: -1e126,
+          least: 1e-128,
+          hash: new Uint8Array([0, 255])
+        }
         yield* queue.enqueue({ n: 1 }, { ...options, attributes, delay: 0 })
         yield* queue.enqueue(
           { n: 2 },

@@ -47,7 +47,7 @@ const checked = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
       if (attribute === undefined) {
         return yield* refuse(
           "attributes",
-          "must have values that are finite numbers, non-empty bytes or non-empty texts of XML characters"
+          "must have values that are numbers of 10^-128 - 10^126 or 0, non-empty bytes or non-empty texts of XML characters"
         )
       }
       checked[name] = attribute
@@ -57,11 +57,14 @@ const checked = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
 
 const attributeOf = (value: unknown): MessageAttribute | undefined => {
   if (types.isUint8Array(value)) return value.byteLength > 0 ? { type: "Binary", value } : undefined
-  if (typeof value === "number") return Number.isFinite(value) ? { type: "Number", value: String(value) } : undefined
+  if (typeof value === "number") return isNumber(value) ? { type: "Number", value: String(value) } : undefined
   return typeof value === "string" && value !== "" && !hasRefusedCharacter(value)
     ? { type: "String", value }
     : undefined
 }
+
+/** The range of SQS (developer guide, "Amazon SQS message metadata"), on both sides of zero. */
+const isNumber = (value: number): boolean => value === 0 || (Math.abs(value) >= 1e-128 && Math.abs(value) <= 1e126)
 
 /** In bytes, as SQS counts: names, types and values. */
 export const sizeOf = (attributes: MessageAttributes): number =>
