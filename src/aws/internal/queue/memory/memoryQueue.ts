@@ -296,7 +296,7 @@ const rawMessage = (stored: Stored): RawMessage => ({
   messageGroupId: stored.message.messageGroupId,
   messageDeduplicationId: stored.messageDeduplicationId,
   sequenceNumber: stored.sequenceNumber,
-  traceHeader: undefined
+  traceHeader: stored.message.traceHeader
 })
 
 /** As SQS says it. */

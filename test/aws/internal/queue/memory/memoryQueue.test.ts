@@ -63,6 +63,16 @@ describe("a queue in memory", () => {
       expect(yield* Fiber.join(fiber)).toHaveLength(1)
     }).pipe(Effect.provide(Queue.layerMemory)))
 
+  it.effect("gives the header of X-Ray", () =>
+    Effect.gen(function*() {
+      const traceHeader = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+      const queue = yield* Queue
+      yield* queue.enqueue(1, { traceHeader })
+      yield* queue.enqueue(2)
+      const received = yield* Effect.flatMap(backend, (port) => port.receive(now))
+      expect(received.map((message) => message.traceHeader)).toEqual([traceHeader, undefined])
+    }).pipe(Effect.provide(Queue.layerMemory)))
+
   it.effect("takes 10,000 messages through in no time", () =>
     Effect.gen(function*() {
       const queue = yield* Queue
