@@ -56,7 +56,10 @@ const checked = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
   })
 
 const attributeOf = (value: unknown): MessageAttribute | undefined => {
-  if (types.isUint8Array(value)) return value.byteLength > 0 ? { type: "Binary", value } : undefined
+  // A copy: the message is sent later, and its sender may use the array again.
+  if (types.isUint8Array(value)) {
+    return value.byteLength > 0 ? { type: "Binary", value: new Uint8Array(value) } : undefined
+  }
   if (typeof value === "number") return isNumber(value) ? { type: "Number", value: String(value) } : undefined
   return typeof value === "string" && value !== "" && !hasRefusedCharacter(value)
     ? { type: "String", value }

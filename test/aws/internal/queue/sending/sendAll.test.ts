@@ -106,6 +106,22 @@ describe("enqueueAll", () => {
       ])
     }))
 
+  it.effect("sends the bytes of an attribute as they were read, whatever becomes of their array", () =>
+    Effect.gen(function*() {
+      const { queue, requests } = accepting()
+      const bytes = new Uint8Array(1)
+      const source = function*() {
+        for (let n = 0; n < 3; n++) {
+          bytes[0] = n
+          yield { payload: n, attributes: { bytes } }
+        }
+      }
+      yield* Stream.runDrain(queue.enqueueAll(source()))
+      expect(requests.flat().map(({ attributes }) => attributes["bytes"]?.value)).toEqual(
+        [0, 1, 2].map((n) => new Uint8Array([n]))
+      )
+    }))
+
   it.effect("sends a batch as soon as it is encoded, also where encoding waits", () =>
     Effect.gen(function*() {
       const Slow = Schema.transformOrFail(Schema.String, Schema.Number, {
