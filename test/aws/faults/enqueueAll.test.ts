@@ -11,7 +11,7 @@ import { internals } from "../../../src/aws/internal/queue/service.ts"
 import type { Queue } from "../../../src/aws/Queue.ts"
 import type { ServiceError } from "../../../src/Errors.ts"
 import { type Answer, type Seen, sqsError } from "../../support/aws/faultServer.ts"
-import { impatientQueue, impatientQueues, queueUrl, withQueue } from "../../support/aws/faultStage.ts"
+import { impatientQueue, impatientQueues, queueUrl, queueWithoutMd5, withQueue } from "../../support/aws/faultStage.ts"
 
 interface Entry {
   readonly Id: string
@@ -146,6 +146,14 @@ describe("a reply to a batch", () => {
         })
       ))
   }
+
+  it.live("is not checked where the client shall check none", () =>
+    queueWithoutMd5((queue, server) =>
+      Effect.gen(function*() {
+        server.answer((seen) => json({ Successful: entriesOf(seen).map(({ Id }) => ({ Id, MessageId: `m${Id}` })) }))
+        expect(yield* send(queue, 2)).toEqual([{ right: { messageId: "m0" } }, { right: { messageId: "m1" } }])
+      })
+    ))
 
   it.live("that has other failures: those are sent again, and no others", () =>
     withQueue((queue, server) =>

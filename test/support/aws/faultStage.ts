@@ -96,6 +96,9 @@ export const impatientQueue: Run<Queue.Service> = (run) =>
 /** Queue with an injected client, which has the SDK's own request handler, and makes one attempt. */
 export const injectedQueue: Run<Queue.Service> = (run) => queueOnClient({})(run)
 
+/** The same, of somebody who has no MD5. */
+export const queueWithoutMd5: Run<Queue.Service> = (run) => queueOnClient({ md5: false })(run)
+
 /** Queue with a client of ours that makes one attempt, with short deadlines. */
 export const ownQueue: Run<Queue.Service> = (run) =>
   queueOn((server) =>

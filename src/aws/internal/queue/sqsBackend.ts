@@ -21,10 +21,11 @@ import { answersOf, type BatchReply, entryId } from "./sqs/batchReply.ts"
 import { malformedReply } from "./sqs/malformedReply.ts"
 import * as QueueAttributes from "./sqs/queueAttributes.ts"
 import { type Fault, messageOf, OTHER_TEXT, systemAttributes } from "./sqs/received.ts"
-import { otherText, replyOf, unchecked } from "./sqs/texts.ts"
+import * as Texts from "./sqs/texts.ts"
 
 export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBackend => {
   const transport = Transport.of("SQS", client)
+  const isSame = Texts.isSame(client)
   const fifo = queueUrl.endsWith(".fifo")
   const name = new URL(queueUrl).pathname.split("/").at(-1) ?? ""
 
@@ -51,7 +52,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
       request<ReceiveMessageCommandOutput>(
         "ReceiveMessage",
         () =>
-          unchecked(
+          Texts.unchecked(
             new sdk.ReceiveMessageCommand({
               QueueUrl: queueUrl,
               MaxNumberOfMessages: max,
@@ -67,7 +68,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
           ),
         "lasting"
       ),
-      (reply) => received(name, replyOf(reply))
+      (reply) => received(name, Texts.replyOf(reply), isSame)
     )
 
   /** A batch without data of its own in the answers. */
@@ -84,7 +85,7 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
     name,
     inMemory: false,
 
-    ...SqsSend.make(transport, sdk, queueUrl),
+    ...SqsSend.make(transport, sdk, queueUrl, isSame),
 
     receive,
 
@@ -186,7 +187,7 @@ const isPage = ({ headers }: Call.Call): boolean => {
 }
 
 /** Those that can be handled. The others come again after their visibility; the redrive policy may know what to do. */
-const received = (queue: string, reply: ReceiveMessageCommandOutput) =>
+const received = (queue: string, reply: ReceiveMessageCommandOutput, isSame: Texts.IsSame) =>
   Effect.gen(function*() {
     const messages: unknown = reply.Messages
     if (messages === undefined || messages === null) return []
@@ -195,13 +196,13 @@ const received = (queue: string, reply: ReceiveMessageCommandOutput) =>
     const good: Array<RawMessage> = []
     const lost = new Map<Fault, number>()
     for (const message of all) {
-      const read = messageOf(message, now)
+      const read = messageOf(message, now, isSame)
       if (typeof read === "string") lost.set(read, (lost.get(read) ?? 0) + 1)
       else good.push(read)
     }
     if (lost.size > 0 && good.length === 0) {
       return yield* lost.has(OTHER_TEXT)
-        ? otherText("ReceiveMessage", reply)
+        ? Texts.otherText("ReceiveMessage", reply)
         : malformedReply("ReceiveMessage", "with messages that have no id or no receipt")
     }
     for (const [fault, count] of lost) {

@@ -16,19 +16,20 @@ import type { Message } from "../message.ts"
 import * as MessageAttributes from "../messageAttributes.ts"
 import { answersOf, entryId } from "../sqs/batchReply.ts"
 import { malformedReply, metadataOf } from "../sqs/malformedReply.ts"
-import { isSame, otherText, replyOf, unchecked } from "../sqs/texts.ts"
+import { type IsSame, otherText, replyOf, unchecked } from "../sqs/texts.ts"
 
 export const make = (
   transport: Transport,
   sdk: SqsSdk,
-  queueUrl: string
+  queueUrl: string,
+  isSame: IsSame
 ): Pick<QueueBackend, "send" | "sendBatch"> => ({
   send: (message) =>
     Effect.suspend(() => {
       const command = new sdk.SendMessageCommand({ QueueUrl: queueUrl, ...fieldsOf(message) })
       return Effect.flatMap(
         transport.send<SendMessageCommandOutput>(SINGLE, command),
-        (reply) => resultOf(SINGLE, message, reply, reply)
+        (reply) => resultOf(SINGLE, message, reply, reply, isSame)
       )
     }),
 
@@ -48,7 +49,7 @@ export const make = (
         const sent = replyOf(reply)
         // An injected client does not know calls.
         const doubtful = call.met ? call.doubtful : metadataOf(sent.$metadata).attempts > 1
-        return resultsOf(messages, sent, doubtful)
+        return resultsOf(messages, sent, doubtful, isSame)
       })
     })
 })
@@ -73,13 +74,14 @@ type Result = Either.Either<Enqueued, ServiceError>
 const resultsOf = (
   messages: ReadonlyArray<Message>,
   reply: SendMessageBatchCommandOutput,
-  doubtful: boolean
+  doubtful: boolean,
+  isSame: IsSame
 ): ReadonlyArray<Result> => {
   const answers = answersOf(BATCH, messages.length, reply, doubtful)
   return messages.map((message, index) => {
     const answer = answers?.[index]
     if (answer === undefined) return Either.left(notUnderstood(BATCH, reply))
-    return answer.done ? resultOf(BATCH, message, answer.entry, reply) : Either.left(answer.error)
+    return answer.done ? resultOf(BATCH, message, answer.entry, reply, isSame) : Either.left(answer.error)
   })
 }
 
@@ -91,7 +93,8 @@ const resultOf = (
   operation: typeof SINGLE | typeof BATCH,
   message: Message,
   said: { readonly MD5OfMessageBody?: unknown; readonly MessageId?: unknown; readonly SequenceNumber?: unknown },
-  reply: { readonly $metadata: unknown }
+  reply: { readonly $metadata: unknown },
+  isSame: IsSame
 ): Result => {
   const enqueued = enqueuedOf(said)
   if (enqueued === undefined) return Either.left(notUnderstood(operation, reply))

@@ -2,7 +2,7 @@
 import type { MessageSystemAttributeName } from "@aws-sdk/client-sqs"
 import type { RawMessage } from "../backend.ts"
 import type { MessageAttribute, MessageAttributes } from "../messageAttributes.ts"
-import { isSame } from "./texts.ts"
+import type { IsSame } from "./texts.ts"
 
 /** What is asked for of each message, apart from its own attributes. */
 export const systemAttributes: ReadonlyArray<MessageSystemAttributeName> = [
@@ -25,7 +25,7 @@ export const OTHER_TEXT = "with another text than was sent"
  *
  * @param now for what SQS did not say, in milliseconds since 1970
  */
-export const messageOf = (message: unknown, now: number): RawMessage | Fault => {
+export const messageOf = (message: unknown, now: number, isSame: IsSame): RawMessage | Fault => {
   const { Attributes, Body, MD5OfBody, MessageAttributes, MessageId, ReceiptHandle } = fieldsOf(message)
   const messageId = textOf(MessageId)
   const receipt = textOf(ReceiptHandle)

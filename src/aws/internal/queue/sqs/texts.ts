@@ -3,12 +3,18 @@
  * that a reply says at once, and throws if one differs: then nothing is known of the others. So its check gets a reply that
  * says nothing.
  */
+import type { SQSClient } from "@aws-sdk/client-sqs"
+import { constTrue } from "effect/Function"
 import { createHash } from "node:crypto"
 import { ServiceError } from "../../../../Errors.ts"
 import { metadataOf } from "./malformedReply.ts"
 
-/** `md5` is what SQS says of it. */
-export const isSame = (text: string, md5: unknown): boolean => md5 === createHash("md5").update(text).digest("hex")
+/** Whether SQS has that text; `md5` is the sum that it gives. */
+export type IsSame = (text: string, md5: unknown) => boolean
+
+/** The client has to be told where there is no MD5, as on machines in FIPS mode. */
+export const isSame = (client: Pick<SQSClient, "config">): IsSame =>
+  client.config.md5 === false ? constTrue : (text, md5) => md5 === createHash("md5").update(text).digest("hex")
 
 /** The error of a message whose text is another. One that was received comes again. */
 export const otherText = (
