@@ -83,7 +83,8 @@ export const toMessage = (entry: Entry, body: string): Either.Either<Message, Se
       body,
       messageGroupId: entry.group,
       messageDeduplicationId: entry.deduplicationId,
-      delaySeconds: entry.delaySeconds
+      // Its column holds no difference between none and zero.
+      delaySeconds: entry.delaySeconds === 0 ? undefined : entry.delaySeconds
     })
   })
 
@@ -96,7 +97,7 @@ export const toRow = (
 ): Pick<Row, "group_id" | "dedup_id" | "delay_seconds" | "headers"> & { readonly body: Uint8Array } => ({
   group_id: message.messageGroupId ?? null,
   dedup_id: message.messageDeduplicationId ?? null,
-  delay_seconds: message.delaySeconds,
+  delay_seconds: message.delaySeconds ?? 0,
   headers: encode(message),
   body: Buffer.from(message.body)
 })

@@ -11,7 +11,14 @@ import { internals } from "../../../src/aws/internal/queue/service.ts"
 import type { Queue } from "../../../src/aws/Queue.ts"
 import type { ServiceError } from "../../../src/Errors.ts"
 import { type Answer, type Seen, sqsError } from "../../support/aws/faultServer.ts"
-import { impatientQueue, impatientQueues, queueUrl, queueWithoutMd5, withQueue } from "../../support/aws/faultStage.ts"
+import {
+  impatientQueue,
+  impatientQueues,
+  queueUrl,
+  queueWithoutMd5,
+  withFifoQueue,
+  withQueue
+} from "../../support/aws/faultStage.ts"
 
 interface Entry {
   readonly Id: string
@@ -208,7 +215,9 @@ describe("a batch", () => {
         const traceHeader = "Root=1-5759e988-bd862e3fe1be46a994272793"
         yield* Stream.runDrain(queue.enqueueAll([
           { payload: 1, messageGroupId: "fair", attributes: { a: "x", b: 1.5, c: new Uint8Array([1]) }, traceHeader },
-          { payload: 2, delay: "2 seconds" }
+          { payload: 2, delay: "2 seconds" },
+          // Not the delay that the queue has.
+          { payload: 3, delay: 0 }
         ]))
         expect(JSON.parse(String(server.seen[0]?.body))).toEqual({
           QueueUrl: queueUrl,
@@ -224,9 +233,19 @@ describe("a batch", () => {
               },
               MessageSystemAttributes: { AWSTraceHeader: { DataType: "String", StringValue: traceHeader } }
             },
-            { Id: "1", MessageBody: "2", DelaySeconds: 2 }
+            { Id: "1", MessageBody: "2", DelaySeconds: 2 },
+            { Id: "2", MessageBody: "3", DelaySeconds: 0 }
           ]
         })
+      })
+    ))
+
+  it.live("has no delay on a FIFO queue, which refuses one of 0 as well", () =>
+    withFifoQueue((queue, server) =>
+      Effect.gen(function*() {
+        server.answer(all)
+        yield* Stream.runDrain(queue.enqueueAll([{ payload: 1, messageGroupId: "g", delay: 0 }]))
+        expect(entriesOf(server.seen[0]!)).toEqual([{ Id: "0", MessageBody: "1", MessageGroupId: "g" }])
       })
     ))
 

@@ -138,6 +138,7 @@ const memoryMessage = (stored: Stored): MemoryMessage => ({
   messageId: stored.messageId,
   sequenceNumber: stored.sequenceNumber,
   messageDeduplicationId: stored.messageDeduplicationId,
+  delaySeconds: stored.message.delaySeconds ?? 0,
   payload: JSON.parse(stored.message.body),
   sentAt: stored.sentAt,
   visibleAt: stored.visibleAt,

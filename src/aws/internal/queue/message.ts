@@ -24,7 +24,7 @@ export interface EnqueueOptions {
    * `messageGroupId`.
    */
   readonly messageDeduplicationId?: string | undefined
-  /** 0-900 s, rounded up to a whole second. Standard queues only. */
+  /** 0-900 s, rounded up to a whole second. Standard queues only. Default: the delay of the queue. */
   readonly delay?: Duration.DurationInput | undefined
   /** At most 10, sent as the types String, Number and Binary. */
   readonly attributes?: Readonly<Record<string, MessageAttributes.AttributeValue>> | undefined
@@ -38,7 +38,8 @@ export interface Message {
   readonly body: string
   readonly messageGroupId: string | undefined
   readonly messageDeduplicationId: string | undefined
-  readonly delaySeconds: number
+  /** Without it, the queue's own delay. */
+  readonly delaySeconds: number | undefined
   readonly attributes: MessageAttributes.MessageAttributes
   readonly traceHeader: string | undefined
 }
@@ -88,14 +89,16 @@ const checkOptions = (kind: QueueKind, body: string, options: EnqueueOptions): E
       "leave it out, or use a FIFO queue and a messageGroupId"
     )
   }
-  if (delaySeconds.right > 0 && (kind === "fifo" || messageDeduplicationId !== undefined)) {
+  const isFifo = kind === "fifo" || messageDeduplicationId !== undefined
+  if (isFifo && delaySeconds.right !== undefined && delaySeconds.right > 0) {
     return refuse("delay", "is only for standard queues", "set the delay of the FIFO queue itself")
   }
   return Either.right({
     body,
     messageGroupId,
     messageDeduplicationId,
-    delaySeconds: delaySeconds.right,
+    // A FIFO queue refuses one of 0, too.
+    delaySeconds: isFifo ? undefined : delaySeconds.right,
     attributes: attributes.right,
     traceHeader
   })
@@ -141,10 +144,10 @@ const isTraceHeader = (value: unknown): boolean =>
   && value.replace(/;$/, "").split(";").every((pair) => /^ ?[\w-]+=[^\s=]+$/.test(pair))
   && /(?:^|; ?)Root=1-[\da-f]{8}-[\da-f]{24}(?:;|$)/i.test(value)
 
-const noDelay: Either.Either<number> = Either.right(0)
+const noDelay: Either.Either<undefined> = Either.right(undefined)
 
 /** SQS counts whole seconds; a message must not be delivered earlier than asked. */
-const delay = (value: Duration.DurationInput | undefined): Either.Either<number, Refusal> =>
+const delay = (value: Duration.DurationInput | undefined): Either.Either<number | undefined, Refusal> =>
   value === undefined ? noDelay : Either.map(seconds("delay", value, 0, maxDelaySeconds), Math.ceil)
 
 /** In bytes, as SQS counts. The header of X-Ray is free. */

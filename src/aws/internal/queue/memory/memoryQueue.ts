@@ -169,7 +169,7 @@ export class MemoryQueue {
     for (const dead of this.#deadLetters) {
       if (left-- <= 0) return
       this.#deadLetters.delete(dead)
-      this.#add({ ...dead.message, delaySeconds: 0 }, dead.messageDeduplicationId, now)
+      this.#add({ ...dead.message, delaySeconds: undefined }, dead.messageDeduplicationId, now)
     }
   }
 
@@ -196,7 +196,7 @@ export class MemoryQueue {
       messageDeduplicationId,
       sentAt: now,
       group,
-      visibleAt: now + message.delaySeconds * 1000,
+      visibleAt: now + (message.delaySeconds ?? 0) * 1000,
       receiveCount: 0,
       receivedAt: undefined,
       receipts: [],

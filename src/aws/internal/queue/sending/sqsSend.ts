@@ -59,7 +59,7 @@ const fieldsOf = (message: Message): Omit<SendMessageBatchRequestEntry, "Id"> =>
   MessageBody: message.body,
   ...(message.messageGroupId === undefined ? {} : { MessageGroupId: message.messageGroupId }),
   ...(message.messageDeduplicationId === undefined ? {} : { MessageDeduplicationId: message.messageDeduplicationId }),
-  ...(message.delaySeconds === 0 ? {} : { DelaySeconds: message.delaySeconds }),
+  ...(message.delaySeconds === undefined ? {} : { DelaySeconds: message.delaySeconds }),
   ...(Record.isEmptyReadonlyRecord(message.attributes)
     ? {}
     : { MessageAttributes: MessageAttributes.toSqs(message.attributes) }),
