@@ -15,6 +15,7 @@ import * as Call from "../client/call.ts"
 import type { Command } from "../client/handlers.ts"
 import type { SqsSdk } from "../client/sdk.ts"
 import * as Transport from "../client/transport.ts"
+import { isDelivery } from "../errors/errorTable.ts"
 import type { MoveTask, QueueBackend, RawMessage, ReceiveRequest } from "./backend.ts"
 import * as SqsSend from "./sending/sqsSend.ts"
 import { answersOf, type BatchReply, entryId } from "./sqs/batchReply.ts"
@@ -43,7 +44,9 @@ export const make = (client: SQSClient, sdk: SqsSdk, queueUrl: string): QueueBac
       return Effect.filterOrFail(
         transport.send<Reply>(operation, command(), { call }),
         () => !isPage(call),
-        () => malformedReply(operation, "the reply is not one of SQS")
+        // It may stand in place of one.
+        () =>
+          malformedReply(operation, "the reply is not one of SQS", isDelivery(operation) ? { outcome: "unknown" } : {})
       )
     })
 
