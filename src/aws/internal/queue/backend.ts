@@ -14,7 +14,7 @@ export interface QueueBackend {
   readonly inMemory: boolean
   /** The most bytes of a message, attributes included. Default: 1 MiB, what SQS accepts. */
   readonly maxSize?: number | undefined
-  /** Messages of more bytes are stored elsewhere, with one more attribute. Default: 1 MiB, what SQS accepts. */
+  /** Payloads of messages of more bytes are stored elsewhere; such a message takes one more attribute. Default: none are. */
   readonly storesAbove?: number | undefined
   readonly send: (message: Message) => Effect.Effect<Enqueued, ServiceError>
   /**

@@ -8,6 +8,7 @@ import { MAX_SIZE } from "./limits.ts"
 import * as MessageAttributes from "./messageAttributes.ts"
 import { seconds } from "./seconds.ts"
 import { toJson } from "./sending/payload.ts"
+import * as Pointer from "./sending/pointer.ts"
 
 /** The kind of queue that a message is for. `either`, a queue in memory, accepts what one of the two would accept. */
 export type QueueKind = "standard" | "fifo" | "either"
@@ -51,6 +52,8 @@ export interface Rules {
   readonly kind: QueueKind
   /** In bytes. Default: {@link MAX_SIZE}. */
   readonly maxSize?: number | undefined
+  /** Payloads of more bytes are stored elsewhere. */
+  readonly storesAbove?: number | undefined
 }
 
 /** `body` is the JSON of {@link encode}. */
@@ -63,6 +66,10 @@ export const check = (
   const checked = checkOptions(rules.kind, body, options)
   if (Either.isLeft(checked)) return Either.left(invalidInput("SQS", operation, checked.left))
   const size = sizeOf(checked.right)
+  const wrong = rules.storesAbove === undefined
+    ? undefined
+    : Pointer.wrongAttributes(checked.right.attributes, size > rules.storesAbove)
+  if (wrong !== undefined) return Either.left(invalidInput("SQS", operation, { field: "attributes", detail: wrong }))
   const most = rules.maxSize ?? MAX_SIZE
   return size <= most ? Either.right(checked.right) : Either.left(tooLarge(operation, size, most))
 }

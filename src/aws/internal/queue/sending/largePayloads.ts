@@ -8,7 +8,7 @@ import { ServiceError } from "../../../../Errors.ts"
 import { invalidInput } from "../../errors/invalidInput.ts"
 import type { StorageService } from "../../storage/service.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
-import { MAX_ATTRIBUTES, MAX_SIZE } from "../limits.ts"
+import { MAX_SIZE } from "../limits.ts"
 import * as Message from "../message.ts"
 import type { LargePayloadOptions } from "../model.ts"
 import { groupOf } from "../receiving/received.ts"
@@ -42,16 +42,12 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
 
   /** The message to send: with a pointer, if it is large. */
   const store = (message: Message.Message): Effect.Effect<Message.Message, ServiceError> => {
-    // Receivers would look for a pointer in its body.
-    if (Pointer.isMarked(message.attributes)) {
-      return refuse("attributes", `must not have the names ${Pointer.SIZE} and ${Pointer.OLD_SIZE}: they mark pointers`)
-    }
-    if (Message.sizeOf(message) <= above) return Effect.succeed(message)
+    const isStored = Message.sizeOf(message) > above
+    const wrong = Pointer.wrongAttributes(message.attributes, isStored)
+    if (wrong !== undefined) return refuse("attributes", wrong)
+    if (!isStored) return Effect.succeed(message)
     const known = storedOf.get(message)
     if (known !== undefined) return Effect.succeed(known.sent)
-    if (Object.keys(message.attributes).length >= MAX_ATTRIBUTES) {
-      return refuse("attributes", `must not be more than ${MAX_ATTRIBUTES - 1} beside a payload that is stored`)
-    }
     const bytes = Buffer.from(message.body)
     const key = `${prefix}${globalThis.crypto.randomUUID()}`
     const sent: Message.Message = {

@@ -3,6 +3,7 @@
  * (amazon-sqs-java-extended-client-lib 2.x, and those for Python and .NET).
  */
 import * as Predicate from "effect/Predicate"
+import { MAX_ATTRIBUTES } from "../limits.ts"
 import type { MessageAttributes } from "../messageAttributes.ts"
 
 export interface Pointer {
@@ -16,13 +17,22 @@ const CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 export const SIZE = "ExtendedPayloadSize"
 
 /** What it is called by libraries of before 2019. */
-export const OLD_SIZE = "SQSLargePayloadSize"
+const OLD_SIZE = "SQSLargePayloadSize"
 
 export const format = ({ bucket, key }: Pointer): string =>
   JSON.stringify([CLASS, { s3BucketName: bucket, s3Key: key }])
 
 export const isMarked = (attributes: MessageAttributes): boolean =>
   attributes[SIZE] !== undefined || attributes[OLD_SIZE] !== undefined
+
+/** What is wrong with the attributes of a message where payloads may be stored; `isStored`: as this one's is. */
+export const wrongAttributes = (attributes: MessageAttributes, isStored: boolean): string | undefined =>
+  // Receivers would look for a pointer in its body.
+  isMarked(attributes)
+    ? `must not have the names ${SIZE} and ${OLD_SIZE}: they mark pointers`
+    : isStored && Object.keys(attributes).length >= MAX_ATTRIBUTES
+    ? `must not be more than ${MAX_ATTRIBUTES - 1} beside a payload that is stored`
+    : undefined
 
 export const withoutMark = (attributes: MessageAttributes): MessageAttributes =>
   Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== SIZE && name !== OLD_SIZE))

@@ -132,6 +132,18 @@ describe("a large payload that is sent", () => {
       expect(yield* keys).toEqual([])
     }).pipe(Effect.provide(Storage.layerMemory)))
 
+  it.effect("is refused as soon as it is prepared where it has no attribute left", () =>
+    Effect.gen(function*() {
+      const { queue } = yield* setup(accepted)
+      const attributes = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`a${n}`, "x"]))
+      expect(yield* Effect.flip(queue[Service.internals].prepare("Outbox.enqueue", large, { attributes })))
+        .toMatchObject({
+          reason: "InvalidInput",
+          field: "attributes",
+          operation: "Outbox.enqueue"
+        })
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
   it.effect("is marked by an attribute that no other message may have", () =>
     Effect.gen(function*() {
       const { queue, requests } = yield* setup(accepted)
