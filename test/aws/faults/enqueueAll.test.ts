@@ -193,18 +193,20 @@ describe("a reply to a batch", () => {
       })
     ))
 
-  it.live("that has a failure after a reply was lost: it may be in the queue", () =>
-    withQueue((queue, server) =>
-      Effect.gen(function*() {
-        server.answer((_, index) =>
-          index === 0 ? sqsError(500, "InternalFailure") : json({ Failed: [failure("0", "InternalError", false)] })
-        )
-        expect(yield* send(queue, 1)).toMatchObject([{
-          left: { reason: "Unavailable", outcome: "unknown", attempts: 2 }
-        }])
-        expect(server.seen).toHaveLength(2)
-      })
-    ))
+  for (const [status, code] of [[500, "InternalFailure"], [503, "ServiceUnavailable"]] as const) {
+    it.live(`that has a failure after ${code}: it may be in the queue`, () =>
+      withQueue((queue, server) =>
+        Effect.gen(function*() {
+          server.answer((_, index) =>
+            index === 0 ? sqsError(status, code) : json({ Failed: [failure("0", "InternalError", false)] })
+          )
+          expect(yield* send(queue, 1)).toMatchObject([{
+            left: { reason: "Unavailable", outcome: "unknown", attempts: 2 }
+          }])
+          expect(server.seen).toHaveLength(2)
+        })
+      ))
+  }
 })
 
 describe("a batch", () => {

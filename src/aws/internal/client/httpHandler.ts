@@ -294,9 +294,11 @@ const mayBeLate = (status: number): boolean => status >= 500 || status === 408
 
 /**
  * What a service says that has not begun the work, as S3 and SQS write their errors. A gateway's 5xx says nothing of the
- * service behind it, whatever words are on its page.
+ * service behind it, whatever words are on its page. S3 asks by ServiceUnavailable for fewer requests, SQS speaks of a
+ * failure of its own.
  */
-const notCarriedOut = /(?:<Code>|"__type"\s*:\s*")[^<"]*(?:SlowDown|ServiceUnavailable|Throttl|NotImplemented)/
+const notCarriedOut =
+  /<Code>[^<]*(?:SlowDown|ServiceUnavailable|Throttl|NotImplemented)|"__type"\s*:\s*"[^"]*(?:Throttl|NotImplemented)/
 
 /** Names in lower case, each with its value; a name that comes again adds its value. */
 const headersOfReply = (raw: ReadonlyArray<Buffer>): Record<string, string> => {
