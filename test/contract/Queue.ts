@@ -46,6 +46,9 @@ const refused: ReadonlyArray<readonly [string, unknown, EnqueueOptions]> = [
     ...["", "\u0000", "\uFFFF", "\uD800", new Uint8Array(0), true as unknown as string],
     ...[NaN, Infinity, 1.1e126, -1.1e126, 9e-129, -5e-324]
   ].map((value) => ["attributes", {}, { attributes: { name: value } }] as const),
+  ...[null, ["x"], new Map([["kind", "scan"]]), new Headers({ kind: "scan" })].map((attributes) =>
+    ["attributes", {}, { attributes: attributes as never }] as const
+  ),
   ...["\u0001", "\uFFFF", "\uD800"].map((value) =>
     ["traceHeader", {}, { traceHeader: `Root=1-5759e988-bd862e3fe1be46a994272793;Self=${value}` }] as const
   ),

@@ -30,7 +30,10 @@ const none: Either.Either<MessageAttributes> = Either.right({})
 
 const checked = (value: unknown): Either.Either<MessageAttributes, Refusal> =>
   Either.gen(function*() {
-    if (!Predicate.isRecord(value)) return yield* refuse("attributes", "must be an object")
+    // A Map or Headers has no fields, and would be sent as no attributes.
+    if (!Predicate.isRecord(value) || Object.prototype.toString.call(value) !== "[object Object]") {
+      return yield* refuse("attributes", "must be a plain object")
+    }
     const entries = Object.entries(value)
     if (entries.length > MAX_ATTRIBUTES) return yield* refuse("attributes", `must not be more than ${MAX_ATTRIBUTES}`)
     const checked: Record<string, MessageAttribute> = {}
