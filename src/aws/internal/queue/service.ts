@@ -97,7 +97,8 @@ export interface QueueService extends TypedQueue<unknown> {
   readonly attributes: Effect.Effect<Model.QueueAttributes, ServiceError>
   /**
    * Deletes every message of the queue, those in flight included; they cannot be recovered. `name` is the name of the
-   * queue once more: with any other it is refused. SQS takes up to 60 seconds, and allows it once in 60 seconds.
+   * queue once more, as in `attributes` (`jobs.fifo`; `memory` in memory): with any other it is refused. SQS takes up to
+   * 60 seconds, and allows it once in 60 seconds.
    */
   readonly purge: (name: string) => Effect.Effect<void, ServiceError>
   /**
