@@ -46,6 +46,8 @@ export declare namespace Outbox {
      * `PayloadTooLarge`. It may have 9 attributes, since `outbox-id` is added. On a FIFO queue its deduplication id is the
      * same UUID unless one is given. A delay counts from when it is sent.
      *
+     * The payload is written as JSON, by no schema: encode it first where the receiver has one (`Schema.encode`).
+     *
      * Outside of a transaction it fails with a DatabaseError, `InvalidParameter`.
      */
     readonly enqueue: (
