@@ -29,7 +29,8 @@ export declare namespace LocalStack {
     readonly databases?: ReadonlyArray<DatabaseTag> | undefined
     /**
      * Further queues: tags made by `Queue.Tag`, or `{ prefix: EventQueue.prefix, fifo: true }` for a FIFO queue. A tag
-     * with the prefix `EMAIL_SQS` gets the queue `email`, whose URL is set as `EMAIL_SQS_QUEUE_URL`.
+     * with the prefix `EMAIL_SQS` gets the queue `email`, whose URL is set as `EMAIL_SQS_QUEUE_URL`. The queue of `Queue`
+     * itself is a standard one and cannot be asked for as a FIFO queue.
      */
     readonly queues?: ReadonlyArray<QueueTag> | undefined
   }
