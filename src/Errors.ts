@@ -49,6 +49,10 @@ export class ConfigurationError
       ? `${this.service} is not configured correctly (${this.reason})`
       : `${this.service} is not configured correctly (${this.reason}): ${problems.join("; ")}`
   }
+
+  override toJSON(): unknown {
+    return asJson(this, super.toJSON())
+  }
 }
 
 /**
@@ -125,6 +129,10 @@ export class ServiceError
     return `${this.service} ${this.operation} failed (${this.reason}): `
       + withHint(this.detail ?? causeMessage(this.cause), this.hint)
       + (facts.length === 0 ? "" : ` [${facts.join(", ")}]`)
+  }
+
+  override toJSON(): unknown {
+    return asJson(this, super.toJSON())
   }
 }
 
@@ -207,6 +215,16 @@ export class DatabaseError
     return `${this.database} (${this.reason}): ${withHint(this.detail ?? causeMessage(this.cause), this.hint)}`
       + (code.length === 0 ? "" : ` [${code.join(", ")}]`) + statement
   }
+
+  override toJSON(): unknown {
+    return asJson(this, super.toJSON())
+  }
+}
+
+/** With the message, which a logger of JSON would not write; what the cause says is in it. */
+const asJson = (error: Error, fields: unknown): unknown => {
+  const { cause: _cause, ...others } = fields as Readonly<Record<string, unknown>>
+  return { ...others, message: error.message }
 }
 
 const withHint = (detail: string, hint: string | undefined): string =>
