@@ -10,7 +10,7 @@ export interface LocalQueue {
   readonly variable: string
 }
 
-/** The queue that every local stack has. */
+/** The queue that every local stack has, as a FIFO queue if it is asked for as one. */
 export const MAIN: LocalQueue = { name: "betterai-jobs", fifo: false, variable: "AWS_SQS_QUEUE_URL" }
 
 /** The main queue and these, each once. The prefix EMAIL_SQS gives the queue `email`, with its URL in EMAIL_SQS_QUEUE_URL. */
@@ -18,13 +18,13 @@ export const queuesOf = (
   asked: ReadonlyArray<{ readonly prefix: string; readonly fifo?: boolean | undefined }>
 ): Effect.Effect<ReadonlyArray<LocalQueue>, ConfigurationError> =>
   Effect.suspend(() => {
-    const queues = new Map([[MAIN.variable, MAIN]])
+    const queues = new Map<string, LocalQueue>()
     const problems: Array<ConfigurationProblem> = []
     for (const { fifo = false, prefix } of asked) {
       const variable = `${prefix}_QUEUE_URL`
-      const name = prefix.toLowerCase().replace(/(?<=.)_sqs$/, "")
+      const name = variable === MAIN.variable ? MAIN.name : prefix.toLowerCase().replace(/(?<=.)_sqs$/, "")
       const known = queues.get(variable)
-      const isTaken = [...queues.values()].some((other) => other.name === name && other.variable !== variable)
+      const isTaken = [MAIN, ...queues.values()].some((other) => other.name === name && other.variable !== variable)
       if (known !== undefined && known.fifo !== fifo) {
         problems.push({ setting: variable, detail: "is asked for as a FIFO queue, and as a standard queue" })
       } else if (isTaken || !/^[a-z0-9_-]{1,60}$/.test(name)) {
@@ -38,6 +38,6 @@ export const queuesOf = (
       } else if (known === undefined) queues.set(variable, { name, fifo, variable })
     }
     return problems.length === 0
-      ? Effect.succeed([...queues.values()])
+      ? Effect.succeed([...new Map([[MAIN.variable, MAIN], ...queues]).values()])
       : Effect.fail(new ConfigurationError({ service: "LocalStack", reason: "InvalidSettings", problems }))
   })
