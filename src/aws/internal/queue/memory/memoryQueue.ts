@@ -34,6 +34,8 @@ interface Group {
   readonly id: string
   readonly messages: WaitQueue<Stored>
   readonly inFlight: Set<Stored>
+  /** Received as often as may be. As SQS does it, they leave when they would be received: not while the group waits. */
+  readonly spent: Set<Stored>
   place: Place<Stored | Group> | undefined
   timer: Timer | undefined
 }
@@ -212,7 +214,14 @@ export class MemoryQueue {
   #group(id: string): Group {
     let group = this.#groups.get(id)
     if (group === undefined) {
-      group = { id, messages: new WaitQueue(), inFlight: new Set(), place: undefined, timer: undefined }
+      group = {
+        id,
+        messages: new WaitQueue(),
+        inFlight: new Set(),
+        spent: new Set(),
+        place: undefined,
+        timer: undefined
+      }
       this.#groups.set(id, group)
     }
     return group
@@ -244,8 +253,13 @@ export class MemoryQueue {
       if (stored.visibleAt > now) blockedUntil = Math.max(blockedUntil, stored.visibleAt)
       else {
         group.inFlight.delete(stored)
-        if (stored.receiveCount >= this.#maxReceiveCount) this.#bury(stored, now)
+        if (stored.receiveCount >= this.#maxReceiveCount) group.spent.add(stored)
       }
+    }
+    if (group.inFlight.size === 0) {
+      const spent = [...group.spent].sort((left, right) => left.order - right.order)
+      group.spent.clear()
+      for (const stored of spent) this.#bury(stored, now)
     }
     if (group.inFlight.size > 0) {
       this.#leaveReady(group)
@@ -274,6 +288,7 @@ export class MemoryQueue {
     this.timers.cancel(stored.timer)
     const { group } = stored
     if (group === undefined) return this.#leaveReady(stored)
+    group.spent.delete(stored)
     group.messages.leave(stored.place as Place<Stored>)
     if (group.inFlight.delete(stored) || group.messages.size === 0) this.#settleGroup(group, now)
   }
