@@ -184,6 +184,12 @@ const table: ReadonlyArray<Row> = [
     named("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidIdFormat"),
     "the receipt is not one of this queue, or its visibility has ended"
   ),
+  service(
+    "InvalidRequest",
+    false,
+    says(/^Unknown action/i),
+    "the server does not know this request: local servers know a part of SQS"
+  ),
   service("InvalidRequest", false, named("UnsupportedOperation", "InvalidParameterValue")),
   service("Conflict", true, named("PurgeQueueInProgress"), "SQS purges a queue once in 60 seconds"),
   service("Conflict", true, named("QueueDeletedRecently"), "a queue can be made again 60 seconds after it was deleted"),
@@ -202,7 +208,8 @@ const table: ReadonlyArray<Row> = [
     false,
     (facts) =>
       named("NoSuchBucket", "QueueDoesNotExist", "NonExistentQueue", "ResourceNotFoundException")(facts)
-      || (facts.operation === "HeadBucket" && facts.status === 404)
+      || (facts.operation === "HeadBucket" && facts.status === 404),
+    ({ service }) => service === "SQS" ? "check the URL of the queue: its name, its account and its region" : undefined
   ),
   service(
     "ObjectNotFound",

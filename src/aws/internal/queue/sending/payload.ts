@@ -181,7 +181,7 @@ const convertedProblem = (value: object, toJSON: Function, depth: number): Probl
   if (isOfEffect(value) && Predicate.hasProperty(converted, "_id") && typeof converted._id === "string") {
     return found(
       "has a value of Effect (such as Option, Duration or Chunk), of which JSON shows a description",
-      "give the queue a schema with Queue.of"
+      "give the queue a schema with Queue.of, or encode it first, as for an outbox"
     )
   }
   if (typeof converted !== "object" || converted === null) return problemOf(converted, depth)
