@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { Queue } from "../../src/aws/Queue.ts"
+import { DatabaseError } from "../../src/Errors.ts"
 
 /** What is logged, without what it is annotated with. */
 const logs = () => {
@@ -122,6 +123,70 @@ describe("a handler", () => {
       expect((yield* queue.attributes).inFlight).toBe(0)
       expect(calls).toBe(0)
     }).pipe(Effect.provide(Queue.layerMemory)))
+})
+
+describe("the inbox of a consumer", () => {
+  const busy = new DatabaseError({ database: "MainDb", reason: "LockWaitTimeout", retryable: true, detail: "busy" })
+
+  it.effect("that fails lets the message come again, whatever isPoison says of the errors of the handler", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      yield* queue.enqueue("x")
+      const { note, seen } = times()
+      const asked: Array<unknown> = []
+      yield* Effect.fork(queue.consume(() => Effect.fail("refused"), {
+        ...quiet,
+        dedupe: {
+          once: (_, work) => {
+            const enter = Effect.tap(note, () => seen.length < 4 ? Effect.fail(busy) : Effect.void)
+            return Effect.zipRight(enter, Effect.asSome(work))
+          }
+        },
+        isPoison: (error) => (asked.push(error), true),
+        onPoison: () => Effect.succeed("delete")
+      }))
+      yield* TestClock.adjust("15 seconds")
+      expect(seen).toEqual([0, 10])
+      expect(asked).toEqual([])
+      yield* TestClock.adjust("20 seconds")
+      expect(seen).toEqual([0, 10, 20, 30])
+      expect(asked).toEqual(["refused"])
+      expect(yield* Queue.messages).toEqual([])
+    }).pipe(Effect.provide(Queue.layerMemory)))
+
+  it.effect("that fails after the handler has, and could not undo it, is no failure of the handler", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      yield* queue.enqueue("x")
+      yield* Effect.fork(queue.consume(() => Effect.fail("refused"), {
+        ...quiet,
+        dedupe: { once: (_, work) => Effect.zipRight(Effect.ignore(work), Effect.fail(busy)) },
+        isPoison: () => true,
+        onPoison: () => Effect.succeed("delete")
+      }))
+      yield* settle
+      expect((yield* queue.attributes).inFlight).toBe(1)
+    }).pipe(Effect.provide(Queue.layerMemory)))
+})
+
+describe("a group whose first message fails for good", () => {
+  it.effect("goes to the dead letters in order, and not before it could be received again", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      for (const n of [1, 2, 3]) yield* queue.enqueue(n, { messageGroupId: "g" })
+      const handled: Array<unknown> = []
+      yield* Effect.fork(queue.consume(({ payload }) => {
+        handled.push(payload)
+        return Effect.fail("no")
+      }, quiet))
+      yield* TestClock.adjust("15 seconds")
+      // The second time it was received all three were: they wait for the first.
+      expect(handled).toEqual([1, 1])
+      expect(yield* Queue.deadLetters).toEqual([])
+      yield* TestClock.adjust("10 seconds")
+      expect((yield* Queue.deadLetters).map(({ payload }) => payload)).toEqual([1, 2, 3])
+      expect(yield* Queue.messages).toEqual([])
+    }).pipe(Effect.provide(Queue.layerMemoryWith({ kind: "fifo", maxReceiveCount: 2 }))))
 })
 
 describe("a batch of a FIFO queue", () => {

@@ -246,9 +246,13 @@ class Consumer<R> {
 
   #pollFailed(error: ServiceError): void {
     this.#pollError = error
-    this.#reports.error(error)
     // Until a poll has ended well it is the set-up that is wrong. A client that is closed serves nobody any more.
-    if ((this.#state === "starting" && !error.retryable) || error.reason === "Closed") this.#onFatal(error)
+    if ((this.#state === "starting" && !error.retryable) || error.reason === "Closed") {
+      this.#reports.warn("A consumer cannot receive, and ends", error)
+      this.#onFatal(error)
+    } else {
+      this.#reports.error(error)
+    }
   }
 
   #run(entries: ReadonlyArray<Entry>): void {

@@ -46,17 +46,31 @@ export const one = <A, R, E, R2, R3>(
 ): Handling<R | R2 | R3> => {
   const failing = failures(backend, settings, options)
   const { dedupe } = options
-  const run = (message: Received<A>): Effect.Effect<unknown, unknown, R2 | R3> =>
-    dedupe === undefined ? handler(message) : once(dedupe, message, Effect.suspend(() => handler(message)))
+  const handle = (raw: RawMessage, message: Received<A>): Effect.Effect<Outcome, E, R2 | R3> => {
+    const handling = Effect.suspend(() => handler(message))
+    if (dedupe === undefined) return Effect.as(handling, ACK)
+    // `isPoison` knows the errors of the handler, and not those of the inbox.
+    let own: Cause.Cause<E> = Cause.empty
+    const noted = Effect.tapErrorCause(handling, (cause) => Effect.sync(() => void (own = cause)))
+    return Effect.as(once(dedupe, message, noted), ACK).pipe(
+      Effect.catchAllCause((cause) => isOf(own, cause) ? Effect.failCause(own) : failing.comesAgain(raw, cause))
+    )
+  }
   const work = (raw: RawMessage): Effect.Effect<Outcome, never, R | R2 | R3> =>
     Effect.matchEffect(Decoding.decode(codec, raw), {
       onFailure: (detail) => failing.poison(raw, "Undecodable", `the body ${detail}`, Option.none()),
-      onSuccess: (message) => Effect.as(Effect.suspend(() => run(message)), ACK)
+      onSuccess: (message) => handle(raw, message)
     }).pipe(Effect.catchAllCause((cause) => failing.failed(raw, cause)))
   return {
     run: (messages) => Telemetry.processing(backend, messages, Effect.map(work(messages[0]!), (outcome) => [outcome])),
     overdue: failing.overdue
   }
+}
+
+/** Whether a work ended with what its part failed with. */
+const isOf = (part: Cause.Cause<unknown>, cause: Cause.Cause<unknown>): boolean => {
+  const failure = Cause.failureOption(part)
+  return Option.isSome(failure) && Option.contains(Cause.failureOption(cause), failure.value)
 }
 
 const once = <A, E, R, R3>(
@@ -138,6 +152,7 @@ const failedOf = (result: BatchResult, batch: ReadonlyArray<RawMessage>): Readon
 const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: ConsumerOptions<E, R3>) => {
   const { isPoison = constFalse } = options
   const known = new Recent(1_000)
+  const logged = (raw: RawMessage): Record<string, unknown> => Telemetry.logged(backend, raw, settings.name)
 
   /** Where the schedule cannot tell, the message is left: at once it would come again and again. */
   const again = (raw: RawMessage): Effect.Effect<Outcome> =>
@@ -149,7 +164,7 @@ const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: Con
   const logFailure = (raw: RawMessage, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Effect.annotateLogs(
       Effect.logError(`${what}, and the message is left to the redrive policy`, cause),
-      Telemetry.logged(backend, raw)
+      logged(raw)
     )
 
   const poison = (
@@ -161,7 +176,7 @@ const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: Con
     Effect.gen(function*() {
       if (known.add(raw.messageId)) {
         yield* Effect.logError(`A message cannot be handled: ${detail}`).pipe(
-          Effect.annotateLogs(Telemetry.logged(backend, raw))
+          Effect.annotateLogs(logged(raw))
         )
       }
       if (options.onPoison === undefined) return yield* again(raw)
@@ -187,25 +202,29 @@ const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: Con
       Effect.flatMap((isForGood) =>
         isForGood
           ? poison(raw, "Failed", "its handler failed for good", error)
-          : Effect.zipRight(
-            Effect.logWarning("A message failed, and comes again", cause).pipe(
-              Effect.annotateLogs(Telemetry.logged(backend, raw))
-            ),
-            again(raw)
-          )
+          : comesAgain(raw, cause)
       )
     )
   }
 
-  const overdue = (raw: RawMessage): Effect.Effect<Outcome> =>
-    Effect.zipRight(
-      Effect.logWarning(`A message was not handled within ${settings.deadline} ms, and comes again`).pipe(
-        Effect.annotateLogs(Telemetry.logged(backend, raw))
-      ),
-      again(raw)
-    )
+  const comesAgain = (raw: RawMessage, cause: Cause.Cause<unknown>): Effect.Effect<Outcome> =>
+    said(raw, "A message failed, and comes again", [cause])
 
-  return { again, poison, failed, overdue }
+  const overdue = (raw: RawMessage): Effect.Effect<Outcome> =>
+    said(raw, `A message was not handled within ${settings.deadline} ms, and comes again`)
+
+  const said = (
+    raw: RawMessage,
+    text: string,
+    causes: ReadonlyArray<Cause.Cause<unknown>> = []
+  ): Effect.Effect<Outcome> =>
+    Effect.tap(again(raw), (outcome) =>
+      Effect.annotateLogs(Effect.logWarning(text, ...causes), {
+        ...logged(raw),
+        ...(outcome._tag === "Release" ? { again_in: `${outcome.seconds}s` } : {})
+      }))
+
+  return { again, comesAgain, poison, failed, overdue }
 }
 
 /** The latest of a number of ids. */

@@ -12,8 +12,9 @@ import { isTraced } from "../../../../internal/tracing.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
 
 /** What identifies a message in a log: nothing of what it says. */
-export const logged = (backend: QueueBackend, raw: RawMessage): Record<string, unknown> => ({
+export const logged = (backend: QueueBackend, raw: RawMessage, consumer?: string): Record<string, unknown> => ({
   queue: backend.name,
+  ...(consumer === undefined ? {} : { consumer }),
   message_id: raw.messageId,
   receive_count: raw.receiveCount
 })
