@@ -30,7 +30,7 @@ export declare namespace LocalStack {
     /**
      * Further queues: tags made by `Queue.Tag`, or `{ prefix: EventQueue.prefix, fifo: true }` for a FIFO queue. A tag
      * with the prefix `EMAIL_SQS` gets the queue `email`, whose URL is set as `EMAIL_SQS_QUEUE_URL`. The queue of `Queue`
-     * itself is a standard one and cannot be asked for as a FIFO queue.
+     * itself is there in any case, as a standard one unless it is asked for as a FIFO queue.
      */
     readonly queues?: ReadonlyArray<QueueTag> | undefined
   }
