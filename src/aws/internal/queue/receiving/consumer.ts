@@ -18,7 +18,7 @@ import { Fibers } from "./fibers.ts"
 import { type Handling, type Outcome, release } from "./handling.ts"
 import { type Entry, InFlight } from "./inFlight.ts"
 import type { Settings } from "./options.ts"
-import * as Patience from "./patience.ts"
+import { Patience } from "./patience.ts"
 import { Polling } from "./polling.ts"
 import { Reports } from "./reports.ts"
 import { Settling } from "./settling.ts"
@@ -76,6 +76,7 @@ class Consumer<R> {
   readonly #onFatal: (error: ServiceError) => void
   readonly #metrics: Telemetry.ConsumerMetrics
   readonly #reports: Reports
+  readonly #patience: Patience
   readonly #inFlight: InFlight
   readonly #dispatcher: Dispatcher
   readonly #polling: Polling
@@ -115,8 +116,10 @@ class Consumer<R> {
       this.#visibilityError = error
       this.#reports.error(error)
     }
+    this.#patience = new Patience(backend, fibers, visibility)
     this.#inFlight = new InFlight(backend, fibers, {
       visibility,
+      patience: this.#patience,
       onError: onVisibilityError,
       onExtended: () => void (this.#visibilityError = undefined),
       onLost: (entry, error) => this.#lost(entry, error),
@@ -143,13 +146,8 @@ class Consumer<R> {
     })
     this.#acks = new Settling<Ack>(fibers, {
       visibility,
-      send: (items) =>
-        Patience.within(
-          backend,
-          "DeleteMessageBatch",
-          visibility,
-          backend.delete(items.map(({ entry }) => entry.receipt))
-        ),
+      send: (items, onEnd) =>
+        this.#patience.start("DeleteMessageBatch", backend.delete(items.map(({ entry }) => entry.receipt)), onEnd),
       onSettled: ({ entry }, isLate) => {
         this.#ackError = undefined
         if (isLate) this.#reports.message("A message was acknowledged late: it may come again", entry)
@@ -167,18 +165,13 @@ class Consumer<R> {
     })
     this.#releases = new Settling<Release>(fibers, {
       visibility,
-      send: (items) =>
-        Patience.within(
-          backend,
-          "ChangeMessageVisibilityBatch",
-          visibility,
-          backend.setVisibility(
-            items.map(({ entry, seconds }) => ({
-              receipt: entry.receipt,
-              seconds: Math.min(seconds, this.#mostSeconds(entry))
-            }))
-          )
-        ),
+      send: (items, onEnd) => {
+        const changes = items.map(({ entry, seconds }) => ({
+          receipt: entry.receipt,
+          seconds: Math.min(seconds, this.#mostSeconds(entry))
+        }))
+        this.#patience.start("ChangeMessageVisibilityBatch", backend.setVisibility(changes), onEnd)
+      },
       // What is not released becomes visible when its visibility ends.
       onSettled: ({ entry }) => {
         this.#visibilityError = undefined
@@ -388,6 +381,7 @@ class Consumer<R> {
     this.#inFlight.stop()
     this.#acks.stop()
     this.#releases.stop()
+    this.#patience.stop()
     this.#fibers.interruptAll()
   }
 }

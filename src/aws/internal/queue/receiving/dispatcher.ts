@@ -78,9 +78,7 @@ export class Dispatcher {
       if (batch.length === 0) return
       if (batch.length < batchSize && !this.#isDue) return this.#wait()
       this.#isDue = false
-      const gone = new Set(batch)
-      // Messages wait rarely, and then few.
-      this.#waiting = this.#waiting.filter((entry) => !gone.has(entry))
+      this.#remove(batch)
       this.#runs++
       this.#running += batch.length
       for (const { group } of batch) if (group !== undefined) this.#busy.add(group)
@@ -97,6 +95,15 @@ export class Dispatcher {
       if (batch.length === this.#options.batchSize) break
     }
     return batch
+  }
+
+  #remove(batch: ReadonlyArray<Entry>): void {
+    if (batch.every((entry, index) => entry === this.#waiting[index])) {
+      this.#waiting.splice(0, batch.length)
+    } else {
+      const gone = new Set(batch)
+      this.#waiting = this.#waiting.filter((entry) => !gone.has(entry))
+    }
   }
 
   #wait(): void {

@@ -8,7 +8,7 @@ import type { QueueBackend, RawMessage } from "../backend.ts"
 import { BATCH } from "../limits.ts"
 import { Alarm } from "./alarm.ts"
 import { type Fibers, reportFailure } from "./fibers.ts"
-import * as Patience from "./patience.ts"
+import type { Patience } from "./patience.ts"
 import { groupOf } from "./received.ts"
 
 /** A message that was received and is not settled. Times are milliseconds by `Fibers.now`. */
@@ -38,6 +38,7 @@ export interface Entry {
 
 export interface InFlightOptions {
   readonly visibility: number
+  readonly patience: Patience
   /** The visibility of a message could not be extended. */
   readonly onError: (error: ServiceError) => void
   /** A request has extended all that it was for. */
@@ -180,8 +181,9 @@ export class InFlight {
     const receipts = entries.map(({ receipt }) => receipt)
     for (const entry of entries) entry.isBeating = true
     const request = this.#backend.setVisibility(receipts.map((receipt) => ({ receipt, seconds })))
-    this.#fibers.start(
-      Patience.within(this.#backend, "ChangeMessageVisibilityBatch", visibility, request),
+    this.#options.patience.start(
+      "ChangeMessageVisibilityBatch",
+      request,
       (exit) => {
         if (this.#stopped) return
         // It says nothing of the messages if the request as a whole has failed.

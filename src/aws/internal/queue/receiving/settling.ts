@@ -5,7 +5,6 @@
  * Of a FIFO group one is under way at a time, in order. So an acknowledgement never overtakes an earlier one that fails,
  * whose message would come again after the later one has taken effect.
  */
-import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ServiceError } from "../../../../Errors.ts"
 import { pauseAfter } from "../../../../internal/backoff.ts"
@@ -15,9 +14,11 @@ import { type Fibers, reportFailure } from "./fibers.ts"
 import type { Entry } from "./inFlight.ts"
 
 export interface SettlingOptions<Item> {
+  /** Sends them. `onEnd` gets the error of each that was not settled. */
   readonly send: (
-    items: ReadonlyArray<Item>
-  ) => Effect.Effect<ReadonlyArray<ServiceError | undefined>, ServiceError>
+    items: ReadonlyArray<Item>,
+    onEnd: (exit: Exit.Exit<ReadonlyArray<ServiceError | undefined>, ServiceError>) => void
+  ) => void
   /** Settled, and whether that was in time. */
   readonly onSettled: (item: Item, late: boolean) => void
   /** Not settled: refused, or still failing when others could receive the message. */
@@ -134,7 +135,7 @@ export class Settling<Item extends { readonly entry: Entry }> {
     this.#sending += batch.length
     const sentAt = this.#fibers.now()
     const receipts = batch.map(({ item }) => item.entry.receipt)
-    this.#fibers.start(send(batch.map(({ item }) => item)), (exit) => {
+    send(batch.map(({ item }) => item), (exit) => {
       this.#sending -= batch.length
       if (this.#stopped) return
       if (Exit.isFailure(exit)) reportFailure(exit, onError)

@@ -80,8 +80,10 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
     let idle = 0
     let polling: Deferred.Deferred<void, ServiceError> | undefined
     const beatsEnded = new Set<() => void>()
+    const patience = new Patience.Patience(backend, fibers, settings.visibility)
     const inFlight = new InFlight(backend, fibers, {
       visibility: settings.visibility,
+      patience,
       onError: (error) =>
         void fibers.start(Effect.logWarning("A message could not be kept invisible", error), constVoid),
       onExtended: constVoid,
@@ -172,6 +174,7 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
         for (const entry of waiting) yield* noBeat(entry)
         yield* giveBack(backend, settings, waiting)
         inFlight.stop()
+        patience.stop()
         fibers.interruptAll()
       })
     )

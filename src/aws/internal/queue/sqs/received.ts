@@ -47,9 +47,11 @@ export const messageOf = (message: unknown, now: number, isSame: IsSame): RawMes
   }
 }
 
+const noAttributes: MessageAttributes = Object.freeze({})
+
 /** A type may have a label of its own, as `Number.int` has: what counts is before it. Other types come as text. */
 const attributesOf = (value: unknown): MessageAttributes =>
-  Object.fromEntries(
+  value === undefined ? noAttributes : Object.fromEntries(
     Object.entries(fieldsOf(value)).flatMap(([name, attribute]): ReadonlyArray<[string, MessageAttribute]> => {
       const { BinaryValue, DataType, StringValue } = fieldsOf(attribute)
       if (BinaryValue instanceof Uint8Array) return [[name, { type: "Binary", value: BinaryValue }]]
