@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { MainDb } from "../src/db/Database.ts"
+import { shardOfGroup } from "../src/internal/outbox/shards.ts"
 import { Outbox } from "../src/Outbox.ts"
 import * as FaultProxy from "./support/db/faultProxy.ts"
 import { server } from "./support/db/testServer.ts"
@@ -129,6 +130,40 @@ describe("several relays", () => {
       yield* Fiber.join(filling)
       yield* empty(stage, "30 seconds")
       expectOnceInOrder(sent, 2_400)
+    }))
+
+  test("writers of a group exclude each other: what commits while a page is sent is not overtaken", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const began = yield* Deferred.make<void>()
+      const go = yield* Deferred.make<void>()
+      const held: SendBatch = (messages) =>
+        Effect.zipRight(Effect.zipRight(Deferred.succeed(began, undefined), Deferred.await(go)), sent.accept(messages))
+      const app = yield* running(writer(stage.url))
+      const group = "g"
+      const neighbours = Array.from({ length: 10_000 }, (_, n) => `n${n}`)
+        .filter((name) => shardOfGroup("Queue", name) === shardOfGroup("Queue", group)).slice(0, 300)
+      const written = yield* Deferred.make<void>()
+      const mayCommit = yield* Deferred.make<void>()
+      const first = yield* Effect.fork(app.run(MainDb.withTransaction(Effect.gen(function*() {
+        yield* enqueue("first", { messageGroupId: group })
+        yield* Deferred.succeed(written, undefined)
+        yield* Deferred.await(mayCommit)
+      }))))
+      yield* Deferred.await(written)
+      // More than a page, with later ids.
+      yield* app.run(MainDb.withTransaction(
+        Effect.forEach(neighbours, (name) => enqueue(name, { messageGroupId: name }), { discard: true })
+      ))
+      yield* running(process(stage.url, queueOf("fifo", held)))
+      yield* Deferred.await(began)
+      yield* Deferred.succeed(mayCommit, undefined)
+      yield* Fiber.join(first)
+      yield* app.run(commit("second", { messageGroupId: group }))
+      yield* Deferred.succeed(go, undefined)
+      yield* empty(stage)
+      expect(sent.payloads.filter((payload) => !neighbours.includes(payload))).toEqual(["first", "second"])
+      expect(sent.messages).toHaveLength(302)
     }))
 
   test("one is cut off from the database, beyond its lease, while it sends: its send is stopped, and others go on", (stage) =>

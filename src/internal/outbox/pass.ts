@@ -34,6 +34,9 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
     const state: Pass = { lease, stopped: new Set(), settled: new Set() }
     const maySend = (): boolean => !lease.isLeaving && lease.remaining(work.now()) > margin
     let after = 0
+    // The newest that the first page could have shown. What is written later may follow, in its group, a message that was
+    // committed since, with an id that is already behind: only the next pass sees both.
+    let last = Number.MAX_SAFE_INTEGER
     let pages = 0
     while (maySend()) {
       const queues = [...work.queues.keys()].filter((queue) =>
@@ -42,7 +45,8 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
       // A queue that comes back in the middle of a pass waits for the next one, or its groups would lose their order.
       for (const queue of work.queues.keys()) if (!queues.includes(queue)) state.stopped.add(queue)
       if (queues.length === 0) return false
-      const entries = yield* read(work, lease, queues, after)
+      const { entries, newest } = yield* read(work, lease, queues, after, last)
+      if (after === 0) last = newest
       if (entries.length === 0 && after === 0 && state.stopped.size === 0) yield* noteUnknown(work, lease)
       const lanes = lanesOf(work, lease, entries)
       if (lanes.size > 0) pages++
@@ -67,7 +71,7 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
       yield* work.removal.flush(lease.shard)
       if (entries.length < PAGE) {
         if (state.stopped.size === 0) lease.holds.finish()
-        return false
+        return after > 0 && pages > 0
       }
       after = entries.at(-1)!.id
       if (pages === PAGES) return true
@@ -83,12 +87,14 @@ const read = (
   { database }: Work,
   lease: Lease,
   queues: ReadonlyArray<string>,
-  after: number
-): Effect.Effect<ReadonlyArray<Entry>, DatabaseError> => {
+  after: number,
+  last: number
+): Effect.Effect<{ readonly entries: ReadonlyArray<Entry>; readonly newest: number }, DatabaseError> => {
   const { groups, ids } = lease.holds.excluded(EXCLUDED)
   const rows = database.use((sql) => {
-    const statement = sql<Row>`SELECT ${columns(sql)} FROM outbox
-      WHERE shard = ${lease.shard} AND id > ${after} AND queue IN ${sql.in(queues)}${
+    const statement = sql<Row & Newest>`SELECT ${columns(sql)},
+        (SELECT MAX(id) FROM outbox WHERE shard = ${lease.shard}) AS newest
+      FROM outbox WHERE shard = ${lease.shard} AND id > ${after} AND id <= ${last} AND queue IN ${sql.in(queues)}${
       ids.length === 0 ? sql.literal("") : sql` AND message_id NOT IN ${sql.in(ids)}`
     }${
       groups.length === 0
@@ -100,7 +106,14 @@ const read = (
     // A text with as many values as there are exclusions is not kept prepared.
     return groups.length === 0 && ids.length === 0 ? statement : statement.unprepared
   })
-  return Effect.map(Effect.withTracerEnabled(rows, false), (rows) => rows.map(fromRow))
+  return Effect.map(Effect.withTracerEnabled(rows, false), (rows) => ({
+    entries: rows.map(fromRow),
+    newest: Number(rows[0]?.newest ?? 0)
+  }))
+}
+
+interface Newest {
+  readonly newest: number | string | bigint
 }
 
 /** Messages for a queue that this relay does not have would wait for ever, and nobody would know. */
