@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { Queue } from "../src/aws/Queue.ts"
-import { MainDb } from "../src/db/Database.ts"
+import { type IsolationLevel, MainDb } from "../src/db/Database.ts"
 import type { ServiceError } from "../src/Errors.ts"
 import * as Inbox from "../src/Inbox.ts"
 import { Outbox } from "../src/Outbox.ts"
@@ -247,6 +247,18 @@ describe("the tables", () => {
           yield* Inbox.check(MainDb)
           yield* Layer.build(Layer.provide(Outbox.layer(MainDb, Queue), Queue.layerMemory))
         }).pipe(Effect.provide(layerOf(stage.url))))))
+
+  test("what is not committed could be read: a database like that is refused", (stage) =>
+    Effect.gen(function*() {
+      const queue = queueOf("fifo", () => Effect.never)
+      const build = (isolationLevel: IsolationLevel) =>
+        Effect.scoped(Layer.build(process(stage.url, queue, undefined, { isolationLevel })))
+      for (const level of ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] as const) yield* build(level)
+      expect(yield* Effect.flip(build("READ UNCOMMITTED"))).toMatchObject({
+        _tag: "ConfigurationError",
+        problems: [{ setting: "isolation level" }]
+      })
+    }))
 
   test("queues that the table cannot tell apart are refused", (stage) =>
     Effect.gen(function*() {

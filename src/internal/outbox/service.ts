@@ -102,6 +102,16 @@ const checkTables = (database: Database): Effect.Effect<void, ConfigurationError
           problems: [{ setting: "table outbox_shards", detail: `must have the rows 0 to ${SHARDS - 1}`, hint }]
         })
       }
+      // A relay would read, and send, what is rolled back afterwards.
+      const levels = yield* sql<{ Value: string }>`SHOW SESSION VARIABLES
+        WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')`
+      if (levels.some(({ Value }) => /uncommitted/i.test(Value))) {
+        return yield* new ConfigurationError({
+          service,
+          reason: "InvalidSettings",
+          problems: [{ setting: "isolation level", detail: "must not be READ UNCOMMITTED" }]
+        })
+      }
     })
   )
 
