@@ -241,6 +241,20 @@ describe("several relays", () => {
       expect(yield* shardsOf(app)).toHaveLength(16)
     }))
 
+  for (const [what, pattern] of [["looks for messages", "AS s WHERE s.owner"], ["reads them", "OCTET_LENGTH(body)"]]) {
+    test(`a connection goes silent while a relay ${what}, and others do not: it goes on`, (stage) =>
+      Effect.gen(function*() {
+        const sent = new Recorder()
+        yield* stage.proxy.trap(pattern!, "swallow")
+        const app = yield* running(process(stage.url, queueOf("fifo", sent.accept)))
+        yield* eventually(Effect.map(shardsOf(app), (shards) => expect(shards).toHaveLength(16)))
+        const writing = yield* running(writer(stage.direct))
+        yield* writing.run(fill(1, 50, 1))
+        yield* empty(stage)
+        expectOnceInOrder(sent, 50)
+      }))
+  }
+
   test("all connections are cut, again and again, while messages flow: nothing is lost", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()

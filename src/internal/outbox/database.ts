@@ -1,9 +1,10 @@
 /** One database, bound to the service that the layer was built with. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DatabaseTag } from "../../db/Database.ts"
-import type { DatabaseError } from "../../Errors.ts"
+import { DatabaseError } from "../../Errors.ts"
 
 export interface Database {
   readonly name: string
@@ -46,3 +47,23 @@ export const bind = <Self, Name extends string>(tag: DatabaseTag<Self, Name>): E
         })
     }
   })
+
+/**
+ * The same with a deadline for each `use`, in milliseconds. A connection that has gone silent would hold up its user for
+ * as long as TCP waits, a quarter of an hour, while the leases are renewed on another.
+ */
+export const bounded = (database: Database, millis: number): Database => ({
+  ...database,
+  use: (work) =>
+    Effect.timeoutFail(database.use(work), {
+      duration: millis,
+      onTimeout: () =>
+        new DatabaseError({
+          database: database.name,
+          reason: "StatementTimeout",
+          retryable: true,
+          detail: `a statement of a relay was not answered within ${Duration.format(Duration.millis(millis))}`,
+          hint: "look for a pool that is exhausted, a row that is locked, or a connection that has gone silent"
+        })
+    })
+})

@@ -10,7 +10,7 @@ import * as EffectQueue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { DatabaseError } from "../../Errors.ts"
-import type { Database } from "./database.ts"
+import { bounded, type Database } from "./database.ts"
 import { Faults } from "./faults.ts"
 import { Lease, type Now } from "./lease.ts"
 import * as LeaseTable from "./leaseTable.ts"
@@ -65,16 +65,16 @@ class Running implements Relay {
   #databaseError: DatabaseError | undefined
 
   constructor(database: Database, queues: Work["queues"], settings: Settings, clock: Clock.Clock) {
-    this.#database = database
+    this.#database = bounded(database, settings.lease)
     this.#settings = settings
     this.#clock = clock
     this.#metrics = Metrics.make(database.name)
-    this.#table = LeaseTable.make(database, this.#id, settings.lease)
+    this.#table = LeaseTable.make(this.#database, this.#id, settings.lease)
     this.#work = {
-      database,
+      database: this.#database,
       queues,
       faults: new Faults(),
-      removal: new Removal(database),
+      removal: new Removal(this.#database),
       metrics: this.#metrics,
       onPoison: settings.onPoison,
       now: () => this.#now(),
