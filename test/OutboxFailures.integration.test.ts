@@ -3,6 +3,9 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import { createConnection } from "mysql2/promise"
+import { readFileSync } from "node:fs"
 import { MainDb } from "../src/db/Database.ts"
 import { ServiceError } from "../src/Errors.ts"
 import { Outbox } from "../src/Outbox.ts"
@@ -206,6 +209,37 @@ describe("a message that the queue refuses", () => {
       }])
       const { relays } = yield* app.get(Outbox).status
       expect(relays[0]!.blocked).toEqual([])
+    }))
+
+  test("is sent by the statements of the documentation, and one that is parked meanwhile is not lost", (stage) =>
+    Effect.gen(function*() {
+      const table = `${stage.database}.outbox_failed`
+      const parked = (n: number) =>
+        stage.admin(`INSERT INTO ${table} (shard, id, message_id, queue, delay_seconds, headers, body, created_at,
+          failed_at, reason) VALUES (1, ${n}, 'message-${n}', 'Queue', 0, '{"attributes":[]}', '${n}',
+          UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'InvalidRequest')`)
+      const page = readFileSync(new URL("../docs/outbox.md", import.meta.url), "utf8")
+      const statements = /```sql\n(.*?DELETE FROM outbox_failed;.*?)```/s.exec(page)![1]!.split(";\n").filter((text) =>
+        text
+      )
+      const connection = yield* Effect.acquireRelease(
+        Effect.promise(() => createConnection(stage.direct)),
+        (connection) => Effect.promise(() => connection.end())
+      )
+      const query = (text: string) => Effect.promise(() => connection.query(text))
+      yield* query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+      yield* parked(1)
+      let second: Fiber.RuntimeFiber<unknown> | undefined
+      for (const statement of statements) {
+        if (statement.startsWith("DELETE")) {
+          second = yield* Effect.fork(parked(2))
+          // It waits for the transaction, and does so for as long as that is open.
+          yield* Effect.timeoutOption(Fiber.join(second), "500 millis")
+        }
+        yield* query(statement)
+      }
+      yield* Fiber.join(second!)
+      expect([yield* rows(stage), yield* rows(stage, "outbox_failed")]).toEqual([1, 1])
     }))
 
   test("in a request that is refused as a whole, is found by sending each alone", (stage) =>
