@@ -211,6 +211,23 @@ describe("a message that the queue refuses", () => {
       expect(relays[0]!.blocked).toEqual([])
     }))
 
+  test("is parked again, if it was sent again and its row in outbox_failed was left; its shard goes on", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const app = yield* running(process(stage.url, queueOf("fifo", refusing(sent)), { ...quick, onPoison: "park" }))
+      yield* app.run(commit("poison", { messageGroupId: "a" }))
+      yield* empty(stage)
+      const columns = "shard, message_id, queue, group_id, dedup_id, delay_seconds, headers, body, created_at"
+      const { database } = stage
+      yield* stage.admin(
+        `INSERT INTO ${database}.outbox (${columns}) SELECT ${columns} FROM ${database}.outbox_failed`
+      )
+      yield* app.run(commit("behind", { messageGroupId: "a" }))
+      yield* empty(stage)
+      expect(sent.payloads).toEqual(["behind"])
+      expect(yield* rows(stage, "outbox_failed")).toBe(1)
+    }))
+
   test("is sent by the statements of the documentation, and one that is parked meanwhile is not lost", (stage) =>
     Effect.gen(function*() {
       const table = `${stage.database}.outbox_failed`

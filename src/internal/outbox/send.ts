@@ -222,6 +222,7 @@ const block = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effec
   )
 }
 
+/** What was parked before, and sent again by hand without being deleted there, is parked again. */
 const park = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect.Effect<void, DatabaseError> =>
   Effect.gen(function*() {
     const { id, messageId } = entry
@@ -232,7 +233,8 @@ const park = (work: Work, pass: Pass, entry: Entry, error: ServiceError): Effect
             created_at, failed_at, reason)
           SELECT shard, id, message_id, queue, group_id, dedup_id, delay_seconds, headers, body, created_at,
             UTC_TIMESTAMP(6), ${error.reason}
-          FROM outbox WHERE shard = ${shard} AND id = ${id} AND message_id = ${messageId}`,
+          FROM outbox WHERE shard = ${shard} AND id = ${id} AND message_id = ${messageId}
+          ON DUPLICATE KEY UPDATE failed_at = UTC_TIMESTAMP(6), reason = ${error.reason}`,
         sql`DELETE FROM outbox WHERE shard = ${shard} AND id = ${id} AND message_id = ${messageId}`
       )
     ))
