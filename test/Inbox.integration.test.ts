@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
@@ -141,6 +142,23 @@ describe("Inbox.once", () => {
       yield* Deferred.succeed(hold, undefined)
       expect(Option.isSome(yield* Fiber.join(first))).toBe(true)
       expect(yield* once("a")(work(1))).toEqual(Option.none())
+    }))
+
+  test("all attempts of a duplicate wait no longer than its timeout together", (stage) =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const first = yield* Effect.fork(once("a")(Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never)))
+      yield* Deferred.await(begun)
+      const second = yield* Effect.fork(Effect.timed(Effect.flip(once("a", { timeout: "4 seconds" })(work(1)))))
+      yield* waiting(stage, 1)
+      yield* Effect.sleep("3 seconds")
+      const [waits] = (yield* stage.threads).filter(({ info }) => info?.startsWith("INSERT INTO inbox"))
+      yield* stage.admin(`KILL ${waits!.id}`)
+      const [time, error] = yield* Fiber.join(second)
+      expect(error).toMatchObject({ reason: "LockWaitTimeout" })
+      // The second attempt has one second, rather than four.
+      expect(Duration.toSeconds(time)).toBeLessThan(6)
+      yield* Fiber.interrupt(first)
     }))
 
   test("the effect itself may take longer than the timeout", () =>

@@ -34,9 +34,11 @@ export const once = <Self, Name extends string, A, E, R>(
     const written = Effect.gen(function*() {
       const start = yield* Clock.currentTimeMillis
       yield* write(database, consumer, id).pipe(
-        Effect.timeoutFail({ duration: left, onTimeout: () => tooLong(name, timeout) })
+        Effect.timeoutFail({ duration: left, onTimeout: () => tooLong(name, timeout) }),
+        Effect.ensuring(Effect.map(Clock.currentTimeMillis, (now) => {
+          left = Math.max(0, left - (now - start))
+        }))
       )
-      left = Math.max(0, left - ((yield* Clock.currentTimeMillis) - start))
     })
     return Effect.catchAll(
       database.withTransaction(Effect.zipRight(written, Effect.asSome(effect)), { retries }),
