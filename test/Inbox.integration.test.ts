@@ -300,6 +300,16 @@ describe("Inbox.cleanUp", () => {
       expect(yield* Inbox.cleanUp(MainDb, { olderThan: "1 day" })).toBe(20)
     }))
 
+  test("is in no transaction of the caller, which would hold the locks of all steps", () =>
+    Effect.gen(function*() {
+      yield* fill(25, 16)
+      const within = Effect.zipLeft(Inbox.cleanUp(MainDb, { stepSize: 10 }), work(1))
+      const rolledBack = MainDb.withTransaction(Effect.flatMap(within, (count) => Effect.fail(count)))
+      expect(yield* Effect.flip(rolledBack)).toBe(25)
+      expect(yield* ids).toEqual([])
+      expect(yield* worked).toEqual([])
+    }))
+
   test("several at once delete each row once, while ids are written", () =>
     Effect.gen(function*() {
       for (let n = 0; n < 10; n++) yield* fill(200, 20 + n)

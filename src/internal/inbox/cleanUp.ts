@@ -38,7 +38,8 @@ export const cleanUp = <Self, Name extends string>(
         const deleted = before + affectedRows
         return affectedRows < stepSize ? Effect.succeed(deleted) : Effect.suspend(() => steps(deleted))
       })
-    return steps(0)
+    // In a transaction of the caller the steps would be one.
+    return database.outside(steps(0))
   })
 
 const repeated = <A, R>(
