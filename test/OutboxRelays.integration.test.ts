@@ -195,6 +195,32 @@ describe("several relays", () => {
       yield* proxy.welcome("pass")
     }))
 
+  test("one is cut off right after it took its first leases: its send is stopped well before they end", (stage) =>
+    Effect.gen(function*() {
+      const began = yield* Deferred.make<void>()
+      const stopped = yield* Deferred.make<void>()
+      const held: SendBatch = () =>
+        Effect.onInterrupt(
+          Effect.zipRight(Deferred.succeed(began, undefined), Effect.never),
+          () => Deferred.succeed(stopped, undefined)
+        )
+      const app = yield* running(writer(stage.direct))
+      yield* app.run(commit(1, { messageGroupId: "g" }))
+      yield* running(process(stage.url, queueOf("fifo", held), { ...quick, lease: "5 seconds" }))
+      yield* Deferred.await(began)
+      yield* stage.proxy.halfOpen
+      yield* stage.proxy.welcome("silent")
+      yield* Deferred.await(stopped)
+      // A fifth of a lease is to be left, for what is on its way to the queue.
+      const [left] = yield* stage.admin(
+        `SELECT MIN(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), leased_until)) AS micros
+         FROM ${stage.database}.outbox_shards WHERE owner IS NOT NULL`
+      )
+      expect(Number(left!["micros"])).toBeGreaterThan(400_000)
+      yield* stage.proxy.reset
+      yield* stage.proxy.welcome("pass")
+    }))
+
   test("one is held up in the middle of a send that cannot be stopped: FIFO gets each message once, in order", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()

@@ -263,7 +263,8 @@ class Running implements Relay {
   readonly #watchLeases: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
     const now = this.#now()
     const { lease: whole, margin } = this.#settings
-    let next = whole
+    // A lease that is taken meanwhile has that much left, too.
+    let next = whole - margin
     for (const lease of [...this.#leases.values()]) {
       const left = lease.remaining(now) - margin
       if (left <= 0) this.#lose(lease)
