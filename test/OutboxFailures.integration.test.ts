@@ -281,6 +281,31 @@ describe("a message that the queue refuses", () => {
       expect(yield* rows(stage)).toBe(1)
     }))
 
+  test("in a request that is refused as a whole, is not blamed as long as the queue has accepted no other", (stage) =>
+    Effect.gen(function*() {
+      const sent = new Recorder()
+      const logged: Array<string> = []
+      let isUp = false
+      const whole: SendBatch = (messages) =>
+        isUp
+          ? sent.accept(messages)
+          : Effect.fail(
+            messages.some(({ body }) => body === "0") ? refusal("InvalidRequest") : refusal("Throttled", true)
+          )
+      const writing = yield* running(writer(stage.url))
+      yield* writing.run(
+        MainDb.withTransaction(Effect.forEach([0, 1, 2], (n) => enqueue(n, { messageGroupId: `g${n}` })))
+      )
+      // Of one shard, to be sent together.
+      yield* stage.admin(`UPDATE ${stage.database}.outbox SET shard = 1`)
+      const app = yield* running(process(stage.url, queueOf("fifo", whole), quick, {}, logged))
+      yield* eventually(Effect.map(app.get(Outbox).status, ({ relays }) => expect(relays[0]!.lastError).toBeDefined()))
+      expect((yield* app.get(Outbox).status).relays).toMatchObject([{ blocked: [] }])
+      isUp = true
+      yield* empty(stage)
+      expect(logged.filter((line) => line.startsWith("ERROR"))).toEqual([])
+    }))
+
   test("what is not as it was written is refused, too", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()

@@ -58,7 +58,10 @@ export const send = (work: Work, pass: Pass, batch: ReadonlyArray<Entry>): Effec
       }
       if (pass.stopped.has(one.entry.queue)) break
     }
-    if (unclear.length === sendable.length) return yield* queueFailed(work, pass, sendable, refused)
+    if (unclear.length === 0) return
+    if (!sendable.some(({ entry }) => pass.settled.has(entry.messageId))) {
+      return yield* queueFailed(work, pass, sendable, refused)
+    }
     // The queue accepts others. It may still be its settings that these do not fit, so they are never parked.
     for (const [entry, error] of unclear) yield* block(work, pass, entry, error)
   })
