@@ -221,6 +221,29 @@ describe("several relays", () => {
       yield* stage.proxy.welcome("pass")
     }))
 
+  test("one that loses its leases because it is cut off does not say that all is well again", (stage) =>
+    Effect.gen(function*() {
+      const began = yield* Deferred.make<void>()
+      const stopped = yield* Deferred.make<void>()
+      const held: SendBatch = () =>
+        Effect.onInterrupt(
+          Effect.zipRight(Deferred.succeed(began, undefined), Effect.never),
+          () => Deferred.succeed(stopped, undefined)
+        )
+      const logged: Array<string> = []
+      const app = yield* running(writer(stage.direct))
+      yield* app.run(commit(1, { messageGroupId: "g" }))
+      yield* running(process(stage.url, queueOf("fifo", held), quick, {}, logged))
+      yield* Deferred.await(began)
+      yield* stage.proxy.welcome("reset")
+      yield* stage.proxy.reset
+      yield* eventually(Effect.sync(() => expect(logged.join()).toContain("cannot work with the database")))
+      yield* Deferred.await(stopped)
+      yield* Effect.sleep("300 millis")
+      expect(logged.filter((line) => line.startsWith("INFO"))).toEqual([])
+      yield* stage.proxy.welcome("pass")
+    }))
+
   test("one is held up in the middle of a send that cannot be stopped: FIFO gets each message once, in order", (stage) =>
     Effect.gen(function*() {
       const sent = new Recorder()

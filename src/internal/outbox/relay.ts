@@ -160,7 +160,8 @@ class Running implements Relay {
       return Effect.raceFirst(pass(this.#work, lease, this.#settings.margin), Effect.as(lease.lost, false)).pipe(
         Effect.exit,
         Effect.flatMap((exit) => {
-          if (Exit.isSuccess(exit)) return Effect.as(this.#recovered, exit.value)
+          // A pass that ended with its lease says nothing of the database.
+          if (Exit.isSuccess(exit)) return lease.isLost ? Effect.succeed(false) : Effect.as(this.#recovered, exit.value)
           return Effect.as(this.#failed(exit.cause), false)
         }),
         Effect.tap((more) => Effect.sync(() => void (lease.again ||= more))),
