@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { MainDb } from "../src/db/Database.ts"
+import { ServiceError } from "../src/Errors.ts"
 import { shardOfGroup } from "../src/internal/outbox/shards.ts"
 import { Outbox } from "../src/Outbox.ts"
 import * as FaultProxy from "./support/db/faultProxy.ts"
@@ -242,6 +243,41 @@ describe("several relays", () => {
       yield* Effect.sleep("300 millis")
       expect(logged.filter((line) => line.startsWith("INFO"))).toEqual([])
       yield* stage.proxy.welcome("pass")
+    }))
+
+  test("one that is held up as a whole begins no request after its lease has ended", (stage) =>
+    Effect.gen(function*() {
+      let stalled = false
+      let resumed = false
+      const late: Array<unknown> = []
+      const stalling: SendBatch = (messages) =>
+        Effect.suspend(() => {
+          if (stalled) {
+            if (!resumed) late.push(...messages)
+            return Effect.never
+          }
+          stalled = true
+          // Nothing of this process runs, as if it were stopped: not even the timer that watches the lease.
+          for (const until = performance.now() + 2_500; performance.now() < until;);
+          setImmediate(() => {
+            resumed = true
+          })
+          return Effect.fail(
+            new ServiceError({
+              service: "SQS",
+              operation: "SendMessageBatch",
+              reason: "InvalidRequest",
+              retryable: false,
+              attempts: 1
+            })
+          )
+        })
+      const app = yield* running(writer(stage.direct))
+      yield* app.run(MainDb.withTransaction(Effect.forEach([1, 2], (n) => enqueue(n, { messageGroupId: `g${n}` }))))
+      yield* stage.admin(`UPDATE ${stage.database}.outbox SET shard = 1`)
+      yield* running(process(stage.url, queueOf("fifo", stalling)))
+      yield* eventually(Effect.sync(() => expect(resumed).toBe(true)), "10 seconds")
+      expect(late).toEqual([])
     }))
 
   test("one is held up in the middle of a send that cannot be stopped: FIFO gets each message once, in order", (stage) =>

@@ -31,8 +31,8 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
   Effect.gen(function*() {
     yield* work.removal.flush(lease.shard)
     lease.holds.begin(work.now().monotonic)
-    const state: Pass = { lease, stopped: new Set(), settled: new Set() }
     const maySend = (): boolean => !lease.isLeaving && lease.remaining(work.now()) > margin
+    const state: Pass = { lease, maySend, stopped: new Set(), settled: new Set() }
     let after = 0
     // The newest that the first page could have shown. What is written later may follow, in its group, a message that was
     // committed since, with an id that is already behind: only the next pass sees both.

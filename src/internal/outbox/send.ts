@@ -33,6 +33,8 @@ export interface Work {
 /** What one pass over a shard has learnt. */
 export interface Pass {
   readonly lease: Lease
+  /** Whether enough is left of the lease, and it is to be kept. */
+  readonly maySend: () => boolean
   /** Nothing more is sent to these queues in this pass: earlier messages of it may be unsent. */
   readonly stopped: Set<string>
   /** Messages that are sent or parked, or were not there any more: their lanes go on. */
@@ -111,6 +113,8 @@ const sendAs = (
   const queue = sendable[0]?.entry.queue
   const target = work.queues.get(queue ?? "")
   if (queue === undefined || target === undefined) return Effect.succeed(undefined)
+  // Since the pass has looked, a body was read or another request was made: the process may have been held up meanwhile.
+  if (!pass.maySend()) return Effect.succeed(undefined)
   const request = Effect.suspend(() => target.sendBatch(sendable.map(({ message }) => message))).pipe(
     Effect.timeoutFail({ duration: SEND_DEADLINE, onTimeout: () => tooLong })
   )
