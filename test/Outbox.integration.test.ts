@@ -228,6 +228,11 @@ describe("the tables", () => {
         reason: "InvalidSettings",
         problems: [{ setting: "table outbox" }]
       })
+      // Without STRICT mode every message would have the id 0, which no relay reads.
+      yield* stage.admin(
+        `ALTER TABLE ${stage.database}.outbox MODIFY body LONGBLOB NOT NULL, MODIFY id BIGINT NOT NULL`
+      )
+      expect((yield* Effect.flip(build(stage))).message).toContain("column id without AUTO_INCREMENT")
       yield* stage.admin(`DROP TABLE ${stage.database}.outbox, ${stage.database}.outbox_relays`)
       const error = yield* Effect.flip(build(stage))
       expect(error).toMatchObject({

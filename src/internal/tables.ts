@@ -17,11 +17,14 @@ export interface Column {
   readonly types: ReadonlyArray<string>
   /** Characters that it must hold: a server without STRICT mode cuts off what is longer. */
   readonly length?: number
+  /** Whether the server gives the value. Without STRICT mode it is 0 otherwise. */
+  readonly isGenerated?: boolean
 }
 
 /** A text of ASCII characters that are compared one by one. */
 export const ascii = (length: number): Column => ({ types: ["varchar", "char"], length })
 export const integer: Column = { types: ["tinyint", "smallint", "mediumint", "int", "bigint"] }
+export const autoIncrement: Column = { ...integer, isGenerated: true }
 export const bytes: Column = { types: ["mediumblob", "longblob"] }
 export const dateTime: Column = { types: ["datetime"] }
 
@@ -52,7 +55,7 @@ export const check = (
       WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ${sql.in(names)}`
     const columns = yield* sql<FoundColumn>`
       SELECT TABLE_NAME AS tbl, COLUMN_NAME AS name, DATA_TYPE AS type, CHARACTER_MAXIMUM_LENGTH AS length,
-        COLLATION_NAME AS collation_name
+        COLLATION_NAME AS collation_name, EXTRA AS extra
       FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ${sql.in(names)}`
     const keys = yield* sql<{ tbl: string; name: string }>`
       SELECT TABLE_NAME AS tbl, COLUMN_NAME AS name FROM information_schema.STATISTICS
@@ -94,6 +97,7 @@ interface FoundColumn {
   readonly type: string
   readonly length: number | string | bigint | null
   readonly collation_name: string | null
+  readonly extra: string | null
 }
 
 /** Names of tables and columns are the same in any case on some systems. */
@@ -102,6 +106,9 @@ const isSame = (one: string, other: string): boolean => one.toLowerCase() === ot
 const columnProblem = (name: string, wanted: Column, found: FoundColumn | undefined): string | undefined => {
   if (found === undefined) return `has no column ${name}`
   if (!wanted.types.includes(found.type.toLowerCase())) return `has a column ${name} of the type ${found.type}`
+  if (wanted.isGenerated === true && found.extra?.toLowerCase().includes("auto_increment") !== true) {
+    return `has a column ${name} without AUTO_INCREMENT`
+  }
   if (wanted.length === undefined) return undefined
   if (Number(found.length) < wanted.length) return `has a column ${name} of less than ${wanted.length} characters`
   return found.collation_name?.endsWith("_bin") === true

@@ -1,5 +1,5 @@
 /** The tables of Outbox. */
-import { ascii, bytes, dateTime, integer, type Table } from "../tables.ts"
+import { ascii, autoIncrement, bytes, dateTime, integer, type Table } from "../tables.ts"
 
 /**
  * Into so many parts the outbox is divided; each is sent by one relay at a time. What is stored depends on this number: a
@@ -46,7 +46,7 @@ export const tables: ReadonlyArray<Table> = [
   PRIMARY KEY (shard, id),
   UNIQUE KEY id (id)
 ) ENGINE = InnoDB`,
-    columns: message,
+    columns: { ...message, id: autoIncrement },
     primaryKey: ["shard", "id"]
   },
   {
