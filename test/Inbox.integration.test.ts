@@ -84,6 +84,13 @@ describe("Inbox.once", () => {
       expect(yield* ids).toEqual(["a"])
     }))
 
+  test("a duplicate is one in any language of the server", () =>
+    MainDb.withTransaction(Effect.gen(function*() {
+      yield* MainDb.use((sql) => sql`SET SESSION lc_messages = 'de_DE'`)
+      expect(Option.isSome(yield* once("a")(Effect.void))).toBe(true)
+      expect(yield* once("a")(Effect.void)).toEqual(Option.none())
+    })))
+
   test("a duplicate in another unique key of the table is no duplicate message", () =>
     Effect.gen(function*() {
       yield* MainDb.use((sql) => sql`ALTER TABLE inbox ADD UNIQUE KEY only_id (id)`)

@@ -50,22 +50,25 @@ export const once = <Self, Name extends string, A, E, R>(
   })
 
 /**
- * Only a duplicate in the primary key of our table means that the message has taken effect. IGNORE would also hide what is
- * wrong with the values.
+ * Only a row with this consumer and id means that the message has taken effect. IGNORE would also hide what is wrong with
+ * the values, and the error names the key in the language of the server. The row that was in the way is locked: it stays.
  */
 const write = <Self, Name extends string>(
   database: DatabaseTag<Self, Name>,
   consumer: string,
   id: string
 ): Effect.Effect<unknown, DatabaseError | typeof DUPLICATE, Self> =>
-  Effect.mapError(
+  Effect.catchAll(
     database.use((sql) => sql`INSERT INTO inbox (consumer, id, at) VALUES (${consumer}, ${id}, UTC_TIMESTAMP(6))`),
     (error) =>
-      error.errno === 1062 && /^(?:inbox\.)?PRIMARY$/i.test(error.constraint ?? "")
-        ? DUPLICATE
-        : error.reason === "UnknownObject"
-        ? withHint(error)
-        : error
+      error.errno === 1062
+        ? Effect.flatMap(
+          database.use((sql) =>
+            sql`SELECT id FROM inbox WHERE consumer = ${consumer} AND id = ${id} LOCK IN SHARE MODE`
+          ),
+          (rows) => Effect.fail(rows.length > 0 ? DUPLICATE : error)
+        )
+        : Effect.fail(error.reason === "UnknownObject" ? withHint(error) : error)
   )
 
 /** An id of another length or with other characters could be stored as the id of another message. */
