@@ -317,6 +317,25 @@ describe("Inbox.cleanUp", () => {
       expect(yield* worked).toEqual([])
     }))
 
+  test("waits for no id that is being written, and keeps none from being written", () =>
+    Effect.gen(function*() {
+      for (const count of [1, 10, 300]) {
+        yield* fill(count, 16)
+        const written = yield* Deferred.make<void>()
+        const cleaned = yield* Deferred.make<void>()
+        const open = yield* Effect.fork(
+          once(`open-${count}`)(
+            Effect.zipRight(Deferred.succeed(written, undefined), Effect.asVoid(Deferred.await(cleaned)))
+          )
+        )
+        yield* Deferred.await(written)
+        expect(yield* Inbox.cleanUp(MainDb, { stepSize: 100 })).toBe(count)
+        yield* Deferred.succeed(cleaned, undefined)
+        yield* Fiber.join(open)
+      }
+      expect(yield* ids).toEqual(["open-1", "open-10", "open-300"])
+    }))
+
   test("several at once delete each row once, while ids are written", () =>
     Effect.gen(function*() {
       for (let n = 0; n < 10; n++) yield* fill(200, 20 + n)

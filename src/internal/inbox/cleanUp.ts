@@ -1,4 +1,5 @@
 /** Deletes old ids in small steps: one large DELETE would hold its locks, and its undo log, for as long as it runs. */
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -27,20 +28,57 @@ export const cleanUp = <Self, Name extends string>(
     if (!(seconds > 0 && seconds <= 1e9)) {
       return refuse(database.databaseName, "olderThan must be more than nothing and at most 30 years")
     }
-    // In the order of the index, which is the same for all who clean up: they wait for each other rather than deadlock.
-    const step = database.use((sql) =>
-      write(
-        sql`DELETE FROM inbox WHERE at < UTC_TIMESTAMP(6) - INTERVAL ${seconds} SECOND ORDER BY at LIMIT ${stepSize}`
-      )
+    // Without locks. A DELETE by age would wait for ids that are being written, and they for it.
+    const old = database.use((sql) =>
+      sql<Id>`SELECT consumer, id FROM inbox WHERE at < UTC_TIMESTAMP(6) - INTERVAL ${seconds} SECOND
+        ORDER BY at LIMIT ${stepSize}`
     )
-    const steps = (before: number): Effect.Effect<number, DatabaseError, Self> =>
-      Effect.flatMap(repeated(step), ({ affectedRows }) => {
-        const deleted = before + affectedRows
-        return affectedRows < stepSize ? Effect.succeed(deleted) : Effect.suspend(() => steps(deleted))
-      })
+    // In this form both servers take the index.
+    const remove = (consumer: string, ids: ReadonlyArray<string>) =>
+      database.use((sql) =>
+        write(
+          sql`DELETE inbox FROM inbox FORCE INDEX (PRIMARY) WHERE consumer = ${consumer} AND id IN ${sql.in(ids)}
+            AND at < UTC_TIMESTAMP(6) - INTERVAL ${seconds} SECOND`
+        )
+      )
+    const steps = Effect.gen(function*() {
+      let deleted = 0
+      while (true) {
+        const found = yield* repeated(old)
+        for (const [consumer, ids] of byConsumer(found)) {
+          // In the same order for all who clean up, who so wait for each other rather than deadlock.
+          for (const part of Arr.chunksOf(ids.sort(), PART)) {
+            deleted += (yield* repeated(remove(consumer, filled(part)))).affectedRows
+          }
+        }
+        if (found.length < stepSize) return deleted
+      }
+    })
     // In a transaction of the caller the steps would be one.
-    return database.outside(steps(0))
+    return database.outside(steps)
   })
+
+/** Ids in a statement. */
+const PART = 100
+
+/** Always as many, the last one again: so there is one text of the statement, which is prepared once. */
+const filled = (ids: ReadonlyArray<string>): ReadonlyArray<string> =>
+  Array.from({ length: PART }, (_, index) => ids[Math.min(index, ids.length - 1)]!)
+
+interface Id {
+  readonly consumer: string
+  readonly id: string
+}
+
+const byConsumer = (found: ReadonlyArray<Id>): ReadonlyMap<string, Array<string>> => {
+  const ids = new Map<string, Array<string>>()
+  for (const { consumer, id } of found) {
+    const known = ids.get(consumer)
+    if (known === undefined) ids.set(consumer, [id])
+    else known.push(id)
+  }
+  return ids
+}
 
 const repeated = <A, R>(
   step: Effect.Effect<A, DatabaseError, R>,
