@@ -263,6 +263,7 @@ class Consumer<R> {
   #ended(entries: ReadonlyArray<Entry>, exit: Exit.Exit<ReadonlyArray<Outcome>>, millis: number): void {
     const outcomes = Exit.isSuccess(exit) ? exit.value : undefined
     const failed = new Set<string>()
+    const ended: Array<readonly [Entry, Outcome | undefined]> = []
     let isSuccess = true
     entries.forEach((entry, index) => {
       const { group } = entry
@@ -276,16 +277,19 @@ class Consumer<R> {
         isSuccess = false
         if (group !== undefined) failed.add(group)
       }
-      if (this.#abandoned.delete(entry)) return
-      if (outcome !== undefined) this.#settle(entry, outcome)
-      else if (this.#state === "draining") this.#settle(entry, release(0))
-      else this.#overdue(entry)
+      if (!this.#abandoned.delete(entry)) ended.push([entry, outcome])
     })
     this.#metrics.processed(millis, isSuccess)
     for (const { group } of entries) if (group !== undefined) this.#broken.delete(group)
     for (const group of failed) this.#giveBack(this.#dispatcher.takeBack((entry) => entry.group === group))
     this.#dispatcher.ended(entries)
+    // The next poll goes out before what settles these: nothing waits for that.
     this.#polling.poll()
+    for (const [entry, outcome] of ended) {
+      if (outcome !== undefined) this.#settle(entry, outcome)
+      else if (this.#state === "draining") this.#settle(entry, release(0))
+      else this.#overdue(entry)
+    }
   }
 
   #overdue(entry: Entry): void {

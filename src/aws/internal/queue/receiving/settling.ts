@@ -141,15 +141,16 @@ export class Settling<Item extends { readonly entry: Entry }> {
       if (Exit.isFailure(exit)) reportFailure(exit, onError)
       const errors = Exit.isSuccess(exit) ? exit.value : undefined
       for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.delete(group)
-      // Of a request that failed as a whole nothing is known.
-      // The same for all, so that they go together again.
-      const random = this.#fibers.random()
-      const again = batch.flatMap((one, index): ReadonlyArray<Waiting<Item>> => {
+      const again: Array<Waiting<Item>> = []
+      /** The same for all, so that they go together again. */
+      let random: number | undefined
+      batch.forEach((one, index) => {
         // Another delivery of the message has come meanwhile: what was sent is of no effect on that one.
-        if (errors !== undefined && one.item.entry.receipt !== receipts[index]) return [{ ...one, failures: 0 }]
-        return this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index])
-          ? []
-          : [this.#pausing(one, random)]
+        if (errors !== undefined && one.item.entry.receipt !== receipts[index]) again.push({ ...one, failures: 0 })
+        // Of a request that failed as a whole nothing is known.
+        else if (!this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index])) {
+          again.push(this.#pausing(one, random ??= this.#fibers.random()))
+        }
       })
       if (again.length > 0) this.#waiting = [...again, ...this.#waiting]
       this.#flush()
