@@ -7,7 +7,6 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import type { Enqueued } from "../../../src/aws/internal/queue/backend.ts"
-import { internals } from "../../../src/aws/internal/queue/service.ts"
 import type { Queue } from "../../../src/aws/Queue.ts"
 import type { ServiceError } from "../../../src/Errors.ts"
 import { type Answer, type Seen, sqsError } from "../../support/aws/faultServer.ts"
@@ -295,27 +294,6 @@ describe("a batch", () => {
         expect(Duration.toMillis(time)).toBeLessThan(1000)
         while ((yield* Effect.promise(server.connections)) > 0) yield* Effect.sleep("5 millis")
         expect(server.seen).toHaveLength(8)
-      })
-    ))
-
-  it.live("of prepared messages is for the rest of the package", () =>
-    withQueue((queue, server) =>
-      Effect.gen(function*() {
-        server.answer((seen) =>
-          json({
-            Successful: entriesOf(seen).filter(({ MessageBody }) => MessageBody !== "1").map(success),
-            Failed: entriesOf(seen).filter(({ MessageBody }) => MessageBody === "1").map(({ Id }) =>
-              failure(Id, "X", true)
-            )
-          })
-        )
-        const { prepare, sendAll } = queue[internals]
-        const messages = yield* Effect.forEach([0, 1, 2], (n) => prepare("Outbox", n, {}))
-        expect(yield* sendAll(messages)).toMatchObject([
-          { right: { messageId: "m0" } },
-          { left: { reason: "InvalidRequest" } },
-          { right: { messageId: "m2" } }
-        ])
       })
     ))
 })

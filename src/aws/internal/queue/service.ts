@@ -15,7 +15,6 @@ import * as Deduplication from "./sending/deduplication.ts"
 import type { Sender } from "./sending/deduplication.ts"
 import * as Enqueue from "./sending/enqueue.ts"
 import * as EnqueueAll from "./sending/enqueueAll.ts"
-import * as SendAll from "./sending/sendAll.ts"
 import * as Tracing from "./sending/tracing.ts"
 
 /** What the rest of this package needs of a queue beyond its methods. */
@@ -29,14 +28,6 @@ export interface Internals {
     payload: unknown,
     options: EnqueueOptions
   ) => Effect.Effect<Message.Message, ServiceError>
-  /**
-   * Sends messages that are prepared. A result for each, in the order given; on a FIFO queue, after a message that failed
-   * the rest of its group is not sent, and fails with `Conflict`.
-   */
-  readonly sendAll: (
-    messages: ReadonlyArray<Message.Message>,
-    options?: Model.EnqueueAllOptions
-  ) => Effect.Effect<ReadonlyArray<Either.Either<Enqueued, ServiceError>>>
   readonly sender: Sender
   readonly consumers: Consumers.Consumers
 }
@@ -122,8 +113,6 @@ export const make = (backend: QueueBackend): QueueService => {
         Message.encode(operation, payload),
         (body) => Message.check(operation, backend, body, options)
       ),
-    sendAll: (messages, options) =>
-      Effect.suspend(() => SendAll.all({ backend, sender }, messages, SendAll.concurrencyOf(options))),
     consumers: Consumers.make(backend)
   }
   return {

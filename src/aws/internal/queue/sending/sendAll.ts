@@ -10,7 +10,6 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { QueueBackend } from "../backend.ts"
 import { BATCH, MAX_SIZE } from "../limits.ts"
-import type * as Message from "../message.ts"
 import type { EnqueueAllOptions } from "../model.ts"
 import type { Sender } from "./deduplication.ts"
 import * as Delivery from "./delivery.ts"
@@ -167,17 +166,3 @@ export const make = <E, R>(
     })
     return pull
   }))
-
-/**
- * The same for messages that were checked before. Of a FIFO queue, after a message that failed the rest of its group is not
- * sent, and fails with `Conflict`.
- */
-export const all = (
-  queue: Queue,
-  messages: Iterable<Message.Message>,
-  concurrency: number
-): Effect.Effect<ReadonlyArray<Result>> =>
-  Effect.map(
-    Stream.runCollect(make(queue, fromIterable(messages, (message, window) => void window.push(message)), concurrency)),
-    Chunk.toReadonlyArray
-  )
