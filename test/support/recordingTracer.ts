@@ -25,7 +25,7 @@ export const recordingTracer = (): {
         links,
         sampled: true,
         kind,
-        end: () => {},
+        end: (endTime, exit) => void Object.assign(span, { status: { _tag: "Ended", startTime, endTime, exit } }),
         attribute: (key, value) => {
           attributes.set(key, value)
         },

@@ -28,6 +28,7 @@ export type Outcome = { readonly _tag: "Ack" } | { readonly _tag: "Release"; rea
 
 const ACK: Outcome = { _tag: "Ack" }
 const LEAVE: Outcome = { _tag: "Leave" }
+const isAck = ({ _tag }: Outcome): boolean => _tag === "Ack"
 export const release = (seconds: number): Outcome => ({ _tag: "Release", seconds })
 
 export interface Handling<R> {
@@ -62,7 +63,8 @@ export const one = <A, R, E, R2, R3>(
       onSuccess: (message) => handle(raw, message)
     }).pipe(Effect.catchAllCause((cause) => failing.failed(raw, cause)))
   return {
-    run: (messages) => Telemetry.processing(backend, messages, Effect.map(work(messages[0]!), (outcome) => [outcome])),
+    run: (messages) =>
+      Telemetry.processing(backend, messages, Effect.map(work(messages[0]!), (outcome) => [outcome]), isAck),
     overdue: failing.overdue
   }
 }
@@ -135,7 +137,8 @@ export const batch = <A, R, E, R2, R3>(
           }
         }
         return messages.map((raw) => outcomes.get(raw) ?? LEAVE)
-      })
+      }),
+      isAck
     )
   return { run, overdue: failing.overdue }
 }
@@ -174,6 +177,7 @@ const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: Con
     error: Option.Option<E>
   ): Effect.Effect<Outcome, never, R3> =>
     Effect.gen(function*() {
+      yield* Telemetry.failed(Option.match(error, { onNone: () => reason, onSome: Telemetry.typeOf }))
       if (known.add(raw.messageId)) {
         yield* Effect.logError(`A message cannot be handled: ${detail}`).pipe(
           Effect.annotateLogs(logged(raw))
@@ -208,7 +212,10 @@ const failures = <E, R3>(backend: QueueBackend, settings: Settings, options: Con
   }
 
   const comesAgain = (raw: RawMessage, cause: Cause.Cause<unknown>): Effect.Effect<Outcome> =>
-    said(raw, "A message failed, and comes again", [cause])
+    Effect.zipRight(
+      Telemetry.failed(Telemetry.typeOf(Cause.squash(cause))),
+      said(raw, "A message failed, and comes again", [cause])
+    )
 
   const overdue = (raw: RawMessage): Effect.Effect<Outcome> =>
     said(raw, `A message was not handled within ${settings.deadline} ms, and comes again`)

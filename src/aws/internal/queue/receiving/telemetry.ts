@@ -7,6 +7,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
+import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { isTraced } from "../../../../internal/tracing.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
@@ -19,16 +20,21 @@ export const logged = (backend: QueueBackend, raw: RawMessage, consumer?: string
   receive_count: raw.receiveCount
 })
 
-/** A span around the work on messages, where a tracer is installed. */
-export const processing = <A, E, R>(
+/** A span around the work on messages, where a tracer is installed. It has failed where one of them is not done. */
+export const processing = <A, R>(
   backend: QueueBackend,
   messages: ReadonlyArray<RawMessage>,
-  work: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
+  work: Effect.Effect<ReadonlyArray<A>, never, R>,
+  isDone: (outcome: A) => boolean
+): Effect.Effect<ReadonlyArray<A>, never, R> =>
   Effect.withFiberRuntime((fiber) => {
     if (!isTraced(fiber)) return work
     const [first] = messages
-    return Effect.withSpan(work, `process ${backend.name}`, {
+    const checked = Effect.flatMap(
+      work,
+      (outcomes) => outcomes.every(isDone) ? Effect.succeed(outcomes) : Effect.fail(new NotDone(outcomes))
+    )
+    return Effect.withSpan(checked, `process ${backend.name}`, {
       kind: "consumer",
       root: true,
       links: messages.flatMap(linkOf),
@@ -42,8 +48,27 @@ export const processing = <A, E, R>(
           ? { "messaging.message.id": first?.messageId }
           : { "messaging.batch.message_count": messages.length })
       }
-    })
+    }).pipe(Effect.catchAll(({ outcomes }) => Effect.succeed(outcomes)))
   })
+
+/** What a tracer is told of. What the handler has failed with may say what the message says. */
+class NotDone<A> extends Error {
+  readonly outcomes: ReadonlyArray<A>
+
+  constructor(outcomes: ReadonlyArray<A>) {
+    super("not handled")
+    this.outcomes = outcomes
+  }
+}
+
+/** Tells the span of the work what kind of failure it was. */
+export const failed = (type: string): Effect.Effect<void> => Effect.annotateCurrentSpan("error.type", type)
+
+/** The tag or the name of an error; what OpenTelemetry has for those without. */
+export const typeOf = (error: unknown): string => {
+  if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") return error._tag
+  return error instanceof Error ? error.name : "_OTHER"
+}
 
 /** W3C Trace Context, "traceparent header". */
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/
