@@ -8,17 +8,26 @@ import { retryDelay } from "./retryDelay.ts"
 
 /** Warns of what does not fit. A consumer need not have the permission to look (sqs:GetQueueAttributes). */
 export const advise = (backend: QueueBackend, settings: Settings): Effect.Effect<void> =>
-  Effect.flatMap(
-    backend.attributes,
-    (attributes) =>
-      Effect.flatMap(advice(attributes, settings), (all) =>
-        Effect.forEach(all, (one) => Effect.logWarning(one), { discard: true }))
-  ).pipe(
-    Effect.catchAll((error) =>
-      Effect.logDebug("The attributes of the queue could not be read", error)
-    ),
-    Effect.annotateLogs({ queue: backend.name, consumer: settings.name })
-  )
+  Effect.zipRight(
+    warn(ownAdvice(backend, settings)),
+    Effect.matchEffect(backend.attributes, {
+      onFailure: (error) => Effect.logDebug("The attributes of the queue could not be read", error),
+      onSuccess: (attributes) => Effect.flatMap(advice(attributes, settings), warn)
+    })
+  ).pipe(Effect.annotateLogs({ queue: backend.name, consumer: settings.name }))
+
+const warn = (all: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(all, (one) => Effect.logWarning(one), { discard: true })
+
+const ownAdvice = ({ inMemory }: QueueBackend, { drainTimeout, waitSeconds }: Settings): ReadonlyArray<string> =>
+  inMemory || drainTimeout > waitSeconds * 1000
+    ? []
+    : [
+      `A poll waits ${waitSeconds} s, and a shutdown takes ${
+        drainTimeout / 1000
+      } s at most: it can end before the last poll,`
+      + " whose messages then come again when their visibility ends; raise drainTimeout, or lower waitTime"
+    ]
 
 const advice = (
   { redrivePolicy, retention }: QueueAttributes,
