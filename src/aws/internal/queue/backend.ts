@@ -80,6 +80,8 @@ export interface RawMessage {
   /** Why there is no body: what it points to is not there, or not to be read. Then no attempt will cure it. */
   readonly unreadable?: string | undefined
   readonly attributes: MessageAttributes
+  /** Milliseconds of its visibility that have gone before it came here: its payload had to be loaded. */
+  readonly loadedIn?: number | undefined
   readonly receiveCount: number
   /** Milliseconds since 1970. */
   readonly sentAt: number

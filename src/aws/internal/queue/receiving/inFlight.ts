@@ -76,15 +76,16 @@ export class InFlight {
    */
   add(messages: ReadonlyArray<RawMessage>): { readonly added: ReadonlyArray<Entry>; readonly behind: Set<Entry> } {
     const now = this.#fibers.now()
-    const visibleAt = now + this.#options.visibility
     const added: Array<Entry> = []
     const behind = new Set<Entry>()
     const settling = new Set<string>()
     for (const raw of messages) {
+      const receivedAt = now - (raw.loadedIn ?? 0)
+      const visibleAt = receivedAt + this.#options.visibility
       const known = this.#entries.get(raw.messageId)
       if (known !== undefined) {
         known.receipt = raw.receipt
-        known.receivedAt = now
+        known.receivedAt = receivedAt
         known.visibleAt = visibleAt
         // It may have been lost meanwhile.
         if (!known.left && !known.isOverdue) known.beats = true
@@ -96,7 +97,7 @@ export class InFlight {
         raw,
         group: groupOf(raw),
         receipt: raw.receipt,
-        receivedAt: now,
+        receivedAt,
         visibleAt,
         endsAt: Infinity,
         end: undefined,
@@ -106,10 +107,10 @@ export class InFlight {
         isBeating: false
       }
       this.#entries.set(raw.messageId, entry)
+      this.#alarm.at(this.#dueAt(visibleAt))
       added.push(entry)
       if (entry.group !== undefined && settling.has(entry.group)) behind.add(entry)
     }
-    if (added.length > 0) this.#alarm.at(this.#dueAt(visibleAt))
     return { added, behind }
   }
 

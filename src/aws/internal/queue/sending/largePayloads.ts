@@ -2,6 +2,7 @@
  * Payloads beyond what SQS accepts: they are stored in Storage, and the message says where. A decorator of the backend, so
  * that everything above it works with messages of any size.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { ServiceError } from "../../../../Errors.ts"
@@ -167,8 +168,9 @@ export const wrap = (backend: QueueBackend, storage: PayloadStore, options: Larg
         (messages) =>
           messages.some(({ attributes }) => Pointer.isMarked(attributes))
             ? Effect.map(
-              Effect.forEach(messages, load, { concurrency: "unbounded" }),
-              (loaded) => inOrder(messages, loaded)
+              Effect.timed(Effect.forEach(messages, load, { concurrency: "unbounded" })),
+              ([time, loaded]) =>
+                inOrder(messages, loaded).map((message) => ({ ...message, loadedIn: Duration.toMillis(time) }))
             )
             : Effect.succeed(messages)
       ),

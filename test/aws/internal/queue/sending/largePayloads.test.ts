@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import type { QueueBackend, RawMessage } from "../../../../../src/aws/internal/queue/backend.ts"
 import type { Message } from "../../../../../src/aws/internal/queue/message.ts"
 import type { LargePayloadOptions } from "../../../../../src/aws/internal/queue/model.ts"
@@ -298,6 +299,38 @@ describe("a large payload that is received", () => {
       yield* backend.delete(messages.map(({ receipt }) => receipt))
       expect(deleted).toHaveLength(8)
       expect(yield* keys).toHaveLength(4)
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("is kept invisible from when it was received on, and not from when it was loaded", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const slow: Storage.Service = {
+        ...storage,
+        readBytes: (...args) => Effect.delay(storage.readBytes(...args), "25 seconds")
+      }
+      const { queue, requests } = yield* setup(accepted)
+      yield* queue.enqueue(large)
+      const [sent] = requests.flat()
+      const changes: Array<number> = []
+      let polls = 0
+      const inner: QueueBackend = {
+        ...scriptedBackend({ answer: () => Effect.never }).backend,
+        attributes: Effect.never,
+        receive: () =>
+          polls++ === 0 ? Effect.succeed([raw({ body: sent!.body, attributes: sent!.attributes })]) : Effect.never,
+        setVisibility: (all) =>
+          Effect.map(TestClock.currentTimeMillis, (now) => {
+            changes.push(now)
+            return all.map(() => undefined)
+          })
+      }
+      const consumed = Service.make(LargePayloads.wrap(inner, slow)).consume(() => Effect.never, {
+        visibility: "30 seconds"
+      })
+      yield* Effect.fork(consumed)
+      yield* TestClock.adjust("36 seconds")
+      // At once when it is there, with 5 s left, and then at a third of the next 30 s.
+      expect(changes).toEqual([25_000, 35_000])
     }).pipe(Effect.provide(Storage.layerMemory)))
 
   it.effect("is left for later if it cannot be loaded for now", () =>
