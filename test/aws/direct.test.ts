@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { Sqs } from "../../src/aws/Clients.ts"
+import { internals } from "../../src/aws/internal/queue/service.ts"
 import { Queue } from "../../src/aws/Queue.ts"
 import { type Answer, Faults, type FaultServer, type Seen, sqsError } from "../support/aws/faultServer.ts"
 import { queueUrl } from "../support/aws/faultStage.ts"
@@ -26,13 +27,14 @@ const withClient = <A, E>(
     )
   }).pipe(Effect.provide(Faults.layer))
 
+const md5 = (text: string): string => createHash("md5").update(text).digest("hex")
+
 const accepted = ({ body }: Seen): Answer => ({
   status: 200,
   headers: { "content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "request-1" },
   body: JSON.stringify({
     MessageId: "m-1",
-    MD5OfMessageBody: createHash("md5").update((JSON.parse(String(body)) as { MessageBody: string }).MessageBody)
-      .digest("hex")
+    MD5OfMessageBody: md5((JSON.parse(String(body)) as { MessageBody: string }).MessageBody)
   })
 })
 
@@ -178,6 +180,18 @@ describe("a request of ours", () => {
         yield* queue.enqueue(1)
         yield* queue.enqueue(1)
         expect(strategy.getCapacity()).toBe(left + 2)
+      })
+    ))
+
+  it.live("has the bytes of an attribute in its reply, however that is spaced", () =>
+    withClient((queue, server) =>
+      Effect.gen(function*() {
+        const MessageAttributes = { png: { DataType: "Binary", BinaryValue: "AP8=" } }
+        const Messages = [{ MessageId: "m-1", ReceiptHandle: "r-1", Body: "1", MD5OfBody: md5("1"), MessageAttributes }]
+        server.answer(() => ({ status: 200, body: JSON.stringify({ Messages }).replaceAll("\":", "\" : ") }))
+        const { receive } = queue[internals].backend
+        const [message] = yield* receive({ max: 1, waitSeconds: 0, visibilitySeconds: 30 })
+        expect(message?.attributes).toEqual({ png: { type: "Binary", value: new Uint8Array([0, 255]) } })
       })
     ))
 })

@@ -146,8 +146,8 @@ const withoutVariable = (request: Request): Request => ({
   headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !variable.has(name)))
 })
 
-/** A quotation mark in a text has a backslash before it: only names of fields are found. */
-const mayHoldBytes = (json: string): boolean => json.includes("\"BinaryValue\":")
+/** A quotation mark in a text has a backslash before it: only whole texts are found, and names of fields. */
+const mayHoldBytes = (json: string): boolean => json.includes("\"BinaryValue\"")
 
 /** The output of a command, if the reply is a success in plain JSON. */
 const outputOf = ({ body, headers, statusCode }: Response): object | undefined => {
