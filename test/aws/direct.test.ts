@@ -194,4 +194,21 @@ describe("a request of ours", () => {
         expect(message?.attributes).toEqual({ png: { type: "Binary", value: new Uint8Array([0, 255]) } })
       })
     ))
+
+  it.live("has bytes that are not written as the JSON of a million numbers first", () =>
+    withClient((queue, server) =>
+      Effect.gen(function*() {
+        server.answer(accepted)
+        let written = 0
+        const toJSON = () => void written++
+        Object.defineProperty(Uint8Array.prototype, "toJSON", { value: toJSON, configurable: true })
+        yield* queue.enqueue(1, { attributes: { png: new Uint8Array([0, 255]) } }).pipe(
+          Effect.ensuring(Effect.sync(() => Reflect.deleteProperty(Uint8Array.prototype, "toJSON")))
+        )
+        expect(JSON.parse(String(server.seen[0]?.body))).toMatchObject({
+          MessageAttributes: { png: { DataType: "Binary", BinaryValue: "AP8=" } }
+        })
+        expect(written).toBe(0)
+      })
+    ))
 })

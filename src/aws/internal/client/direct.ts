@@ -76,9 +76,8 @@ export const make = (sdk: Handler, config: Config): Handler => {
     const call = Call.of(command.input)
     if (call === undefined) return sdk(command)
     known ??= await find(command, call)
-    const text = JSON.stringify(command.input)
-    if (known === "none" || mayHoldBytes(text)) return sdk(command)
-    const request = await signed(known, Buffer.from(text))
+    if (known === "none" || holdsBytes(command.input)) return sdk(command)
+    const request = await signed(known, Buffer.from(JSON.stringify(command.input)))
     Call.attachToRequest(request, call)
     const attempt = config.requestHandler.handle(request)
     const output = await attempt.then(({ response }) => outputOf(response), () => undefined)
@@ -145,6 +144,16 @@ const withoutVariable = (request: Request): Request => ({
   ...request,
   headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !variable.has(name)))
 })
+
+/** Messages that are sent: one, or the entries of a batch. */
+interface Input {
+  readonly Entries?: ReadonlyArray<Input> | undefined
+  readonly MessageAttributes?: Readonly<Record<string, { readonly BinaryValue?: unknown }>> | undefined
+}
+
+/** Whether an attribute is bytes. JSON has no such thing, and would take long to write them number by number. */
+const holdsBytes = ({ Entries = [], MessageAttributes = {} }: Input): boolean =>
+  Object.values(MessageAttributes).some(({ BinaryValue }) => BinaryValue !== undefined) || Entries.some(holdsBytes)
 
 /** A quotation mark in a text has a backslash before it: only whole texts are found, and names of fields. */
 const mayHoldBytes = (json: string): boolean => json.includes("\"BinaryValue\"")
