@@ -1,14 +1,16 @@
 /** Requests that are not made by the SDK, but after its pattern: they must not differ from its own. */
 import { type ReceiveMessageCommandInput, SQSClient } from "@aws-sdk/client-sqs"
-import { afterEach, describe, expect, it } from "@effect/vitest"
+import { afterEach, describe, expect, it, vi } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { Sqs } from "../../src/aws/Clients.ts"
 import { internals } from "../../src/aws/internal/queue/service.ts"
 import { Queue } from "../../src/aws/Queue.ts"
 import { type Answer, Faults, type FaultServer, type Seen, sqsError } from "../support/aws/faultServer.ts"
-import { queueUrl } from "../support/aws/faultStage.ts"
+import { ownQueueWith, queueUrl } from "../support/aws/faultStage.ts"
 import { accessKeyId, secretAccessKey, settings } from "../support/aws/settings.ts"
 
 const sessionToken = "a-token"
@@ -211,4 +213,50 @@ describe("a request of ours", () => {
         expect(written).toBe(0)
       })
     ))
+})
+
+describe("a reply that the SDK has to read while there are no credentials", () => {
+  /** So old that each request asks for new ones. */
+  const old = () => ({ accessKeyId, secretAccessKey, expiration: new Date() })
+  const page: Answer = { status: 200, body: "<html></html>" }
+
+  it.live("leaves it unknown what became of a message", () => {
+    let isMissing = false
+    const missing = Object.assign(new Error("nobody there"), { name: "CredentialsProviderError" })
+    const credentials = () => isMissing ? Promise.reject(missing) : Promise.resolve(old())
+    return ownQueueWith({ credentials })((queue, server) =>
+      Effect.gen(function*() {
+        server.answer(() => {
+          isMissing = true
+          return page
+        })
+        expect(yield* Effect.flip(queue.enqueue(1))).toMatchObject({ reason: "MissingCredentials", outcome: "unknown" })
+        expect((yield* Effect.flip(queue.enqueue(2))).outcome).toBeUndefined()
+        expect(server.seen).toHaveLength(1)
+      })
+    )
+  })
+
+  it.live("does not keep its call for ever", () =>
+    Effect.gen(function*() {
+      const asked = yield* Deferred.make<void>()
+      let isMissing = false
+      const credentials = () =>
+        isMissing
+          ? Effect.runPromise(Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never))
+          : Promise.resolve(old())
+      vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] })
+      yield* ownQueueWith({ credentials })((queue, server) =>
+        Effect.gen(function*() {
+          server.answer(() => {
+            isMissing = true
+            return page
+          })
+          const fiber = yield* Effect.fork(Effect.flip(queue.enqueue(1)))
+          yield* Deferred.await(asked)
+          vi.advanceTimersByTime(34_000)
+          expect(yield* Fiber.join(fiber)).toMatchObject({ reason: "Timeout", outcome: "unknown" })
+        })
+      )
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.useRealTimers()))))
 })

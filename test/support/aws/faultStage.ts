@@ -100,15 +100,17 @@ export const injectedQueue: Run<Queue.Service> = (run) => queueOnClient({})(run)
 export const queueWithoutMd5: Run<Queue.Service> = (run) => queueOnClient({ md5: false })(run)
 
 /** Queue with a client of ours that makes one attempt, with short deadlines. */
-export const ownQueue: Run<Queue.Service> = (run) =>
+export const ownQueue: Run<Queue.Service> = (run) => ownQueueWith({})(run)
+
+export const ownQueueWith = (config: SQSClientConfig): Run<Queue.Service> =>
   queueOn((server) =>
     Effect.orDie(OwnClient.make(
       "SQS",
       { prompt: 50, lasting: 200 },
       { connectTimeout: 300, readTimeout: 600 },
-      (own) => new SQSClient({ ...own, ...oneAttempt(server) })
+      (own) => new SQSClient({ ...own, ...oneAttempt(server), ...config })
     ))
-  )(run)
+  )
 
 /** What goes wrong reaches both, by ways of their own. */
 export const impatientQueues: ReadonlyArray<readonly [string, Run<Queue.Service>]> = [

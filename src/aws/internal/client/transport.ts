@@ -220,7 +220,10 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
           metrics.levels(permits.taken, permits.waiting)
           metrics.waited(performance.now() - asked)
           if (options.own) {
-            const giveUp = (): void => fail(noCredentials(service, operation, consumed !== true))
+            const giveUp = (): void => {
+              const isUnknown = call.met && call.delivered && isDelivery(operation)
+              fail(noCredentials(service, operation, consumed !== true, isUnknown))
+            }
             unsent.set(call, { looks: 0, giveUp })
             watchUnsent()
           }
@@ -240,8 +243,10 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
               resume(Effect.succeed({ reply, headers: call.headers }))
             },
             (cause: unknown) => {
-              const { delivered, doubtful } = call
-              const circumstances = { consumed, delivered, doubtful: options.own ? doubtful : undefined }
+              const { delivered, doubtful, instead } = call
+              // The SDK has failed before it knew what came of the attempt that was made for it.
+              const isDoubtful = doubtful || instead !== undefined
+              const circumstances = { consumed, delivered, doubtful: options.own ? isDoubtful : undefined }
               fail(toServiceError(service, operation, cause, circumstances))
             }
           )
@@ -288,16 +293,16 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     return lanes.lasting.permits.waiting > 0
   })
 
-  /** Calls that the SDK has not sent yet, how often that was seen, and how to give them up. */
+  /** Calls, how often in a row each was seen without an attempt that is under way, and how to give it up. */
   const unsent = new Map<Call.Call, { looks: number; readonly giveUp: () => void }>()
 
   /**
-   * It asks for the credentials first, and what provides them may never answer. Looks are counted and not time: the
-   * process itself may have been late.
+   * The SDK asks for the credentials before each attempt, and to be told of one that was made for it, and what provides
+   * them may never answer. Looks are counted and not time: the process itself may have been late.
    */
   const watchUnsent = watching(CREDENTIALS / 10, () => {
     for (const [call, one] of unsent) {
-      if (call.met) unsent.delete(call)
+      if (call.abort !== undefined) one.looks = 0
       else if (++one.looks > 10) one.giveUp()
     }
     return unsent.size > 0
