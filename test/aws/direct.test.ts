@@ -215,12 +215,12 @@ describe("a request of ours", () => {
     ))
 })
 
-describe("a reply that the SDK has to read while there are no credentials", () => {
+describe("credentials that do not come", () => {
   /** So old that each request asks for new ones. */
   const old = () => ({ accessKeyId, secretAccessKey, expiration: new Date() })
   const page: Answer = { status: 200, body: "<html></html>" }
 
-  it.live("leaves it unknown what became of a message", () => {
+  it.live("leave it unknown what became of a message whose reply the SDK has to read", () => {
     let isMissing = false
     const missing = Object.assign(new Error("nobody there"), { name: "CredentialsProviderError" })
     const credentials = () => isMissing ? Promise.reject(missing) : Promise.resolve(old())
@@ -237,7 +237,7 @@ describe("a reply that the SDK has to read while there are no credentials", () =
     )
   })
 
-  it.live("does not keep its call for ever", () =>
+  it.live("do not keep a call for ever whose reply the SDK has to read", () =>
     Effect.gen(function*() {
       const asked = yield* Deferred.make<void>()
       let isMissing = false
@@ -259,4 +259,16 @@ describe("a reply that the SDK has to read while there are no credentials", () =
         })
       )
     }).pipe(Effect.ensuring(Effect.sync(() => vi.useRealTimers()))))
+
+  it.live("leave no doubt where nothing was sent", () => {
+    const lost = Object.assign(new Error("of what provides them"), { code: "ECONNRESET" })
+    return ownQueueWith({ credentials: () => Promise.reject(lost) })((queue, server) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(queue.enqueue(1))
+        expect(error).toMatchObject({ reason: "ConnectionLost", retryable: true })
+        expect(error.outcome).toBeUndefined()
+        expect(server.seen).toHaveLength(0)
+      })
+    )
+  })
 })

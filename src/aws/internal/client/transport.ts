@@ -151,7 +151,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
 
   /** An injected client does not know calls: it gets a signal, and may have delivered whatever was sent. */
   const transmit = (operation: string, command: Command, call: Call.Call): Promise<unknown> => {
-    // Until the request handler knows better.
+    // Until our request handler knows better.
     call.delivered = true
     try {
       if (options.own) {
@@ -177,6 +177,8 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
       // Of this run: the effect may be run again.
       const call = given ?? Call.make(onBody && { streams: true, lane: "lasting" })
       const { metrics, permits } = lanes[call.lane]
+      // Before our request handler has met it nothing was sent.
+      const isDelivered = (): boolean => call.delivered && (call.met || !options.own)
       const start = (resume: (reply: Effect.Effect<Sent<Reply>, ServiceError>) => void): void => {
         if (!admits(cleanUp)) {
           call.end()
@@ -204,7 +206,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         call.end = end
         const ending = (): void => {
           end()
-          resume(Effect.fail(closed(operation, call.delivered && isDelivery(operation) ? "unknown" : undefined)))
+          resume(Effect.fail(closed(operation, isDelivered() && isDelivery(operation) ? "unknown" : undefined)))
         }
         const fail = (error: ServiceError): void => {
           if (call.over) return
@@ -221,8 +223,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
           metrics.waited(performance.now() - asked)
           if (options.own) {
             const giveUp = (): void => {
-              const isUnknown = call.met && call.delivered && isDelivery(operation)
-              fail(noCredentials(service, operation, consumed !== true, isUnknown))
+              fail(noCredentials(service, operation, consumed !== true, isDelivered() && isDelivery(operation)))
             }
             unsent.set(call, { looks: 0, giveUp })
             watchUnsent()
@@ -243,10 +244,14 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
               resume(Effect.succeed({ reply, headers: call.headers }))
             },
             (cause: unknown) => {
-              const { delivered, doubtful, instead } = call
+              const { doubtful, instead } = call
               // The SDK has failed before it knew what came of the attempt that was made for it.
               const isDoubtful = doubtful || instead !== undefined
-              const circumstances = { consumed, delivered, doubtful: options.own ? isDoubtful : undefined }
+              const circumstances = {
+                consumed,
+                delivered: isDelivered(),
+                doubtful: options.own ? isDoubtful : undefined
+              }
               fail(toServiceError(service, operation, cause, circumstances))
             }
           )
@@ -257,7 +262,6 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
         }
       }
       const cancel = (): Effect.Effect<void> => {
-        // Before the request handler has met it nothing was sent.
         if (!(outlives && call.met && call.delivered)) call.end()
         return Effect.void
       }
