@@ -138,6 +138,8 @@ export class MemoryQueue {
   /** Dead letters stay. */
   purge(now: number): void {
     this.timers.run(now)
+    // With the last that is in flight, these would leave as dead letters.
+    for (const { spent } of this.#groups.values()) spent.clear()
     for (const stored of [...this.#messages]) this.#remove(stored, now)
   }
 

@@ -132,4 +132,16 @@ describe("a queue in memory", () => {
         undefined
       ])
     }).pipe(Effect.provide(Queue.layerMemory)))
+
+  it.effect("makes no dead letters of what it purges", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue
+      const port = yield* backend
+      yield* queue.enqueue(1, { messageGroupId: "g" })
+      yield* queue.enqueue(2, { messageGroupId: "g" })
+      const [, second] = yield* port.receive(now)
+      yield* port.setVisibility([{ receipt: second?.receipt ?? "", seconds: 0 }])
+      yield* port.purge
+      expect(yield* Queue.deadLetters).toEqual([])
+    }).pipe(Effect.provide(Queue.layerMemoryWith({ kind: "fifo", maxReceiveCount: 1 }))))
 })
