@@ -3,6 +3,7 @@
  * that nothing else looks at: the SDK's middleware is made once for all calls of a command, so nothing can be passed
  * beside the command.
  */
+import { constVoid } from "effect/Function"
 import type { Request, Response } from "./httpHandler.ts"
 
 const CallId: unique symbol = Symbol("@betterai/infrastructure/Call")
@@ -24,6 +25,8 @@ export interface Call {
   abort: (() => void) | undefined
   /** No attempt may begin any more. */
   over: boolean
+  /** Called when the SDK is asked for an attempt, or for what came of one: it may never answer. */
+  waits: () => void
   /** Called when it is over. */
   readonly onOver: Set<() => void>
   /** Whether the request handler has seen it. */
@@ -57,6 +60,7 @@ export const make = (
     lane: options?.lane ?? "prompt",
     abort: undefined,
     over: false,
+    waits: constVoid,
     onOver: new Set(),
     met: false,
     end,

@@ -86,6 +86,7 @@ export const make = (sdk: Handler, config: Config): Handler => {
       return { output }
     }
     call.instead = () => attempt
+    call.waits()
     return sdk(command)
   }
 }
@@ -142,6 +143,7 @@ const isKnown = ({ headers, query = {} }: Request): boolean =>
 
 const withoutVariable = (request: Request): Request => ({
   ...request,
+  body: undefined,
   headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !variable.has(name)))
 })
 

@@ -225,8 +225,11 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
             const giveUp = (): void => {
               fail(noCredentials(service, operation, consumed !== true, isDelivered() && isDelivery(operation)))
             }
-            unsent.set(call, { looks: 0, giveUp })
-            watchUnsent()
+            call.waits = () => {
+              unsent.set(call, { looks: 0, giveUp })
+              watchUnsent()
+            }
+            call.waits()
           }
           transmit(operation, command, call).then(
             (value) => {
@@ -297,7 +300,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
     return lanes.lasting.permits.waiting > 0
   })
 
-  /** Calls, how often in a row each was seen without an attempt that is under way, and how to give it up. */
+  /** Calls without an attempt that is under way, how often that was seen, and how to give them up. */
   const unsent = new Map<Call.Call, { looks: number; readonly giveUp: () => void }>()
 
   /**
@@ -306,7 +309,7 @@ const make = (service: AwsService, client: Client, options: TransportOptions): T
    */
   const watchUnsent = watching(CREDENTIALS / 10, () => {
     for (const [call, one] of unsent) {
-      if (call.abort !== undefined) one.looks = 0
+      if (call.abort !== undefined) unsent.delete(call)
       else if (++one.looks > 10) one.giveUp()
     }
     return unsent.size > 0
