@@ -8,7 +8,9 @@ import { laneOf } from "./holds.ts"
 import type { Lease } from "./lease.ts"
 import { isOrdered, type Pass, send, type Work } from "./send.ts"
 
-/** Messages that are read at a time. */
+/**
+ * Messages that are read, and once they are sent deleted, at a time. What a relay that dies has sent of them is sent again.
+ */
 const PAGE = 200
 
 /**
@@ -19,9 +21,6 @@ const PAGES = 10
 
 /** Batches of a shard that are sent at a time. */
 const BATCHES = 4
-
-/** Sent messages that are kept in memory before they are deleted. */
-const UNDELETED = 50
 
 /** The most groups and messages that a statement excludes. */
 const EXCLUDED = 100
@@ -66,7 +65,6 @@ export const pass = (work: Work, lease: Lease, margin: number): Effect.Effect<bo
         }
         const failure = results.find(Either.isLeft)
         if (failure !== undefined) return yield* Effect.fail(failure.left)
-        if (work.removal.count(lease.shard) >= UNDELETED) yield* work.removal.flush(lease.shard)
       }
       yield* work.removal.flush(lease.shard)
       if (entries.length < PAGE) {

@@ -27,10 +27,6 @@ export class Removal {
     return this.#shards.get(shard)?.has(messageId) === true
   }
 
-  count(shard: number): number {
-    return this.#shards.get(shard)?.size ?? 0
-  }
-
   /** Deletes all of one shard. What could not be deleted, or nobody knows, is tried again with the next call. */
   flush(shard: number): Effect.Effect<void, DatabaseError> {
     return Effect.suspend(() => {
