@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { createHash } from "node:crypto"
 import type { ConfigurationError } from "../Errors.ts"
 import * as Settings from "../internal/settings.ts"
 import * as ContentMd5 from "./internal/client/contentMd5.ts"
@@ -71,6 +72,7 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
         new SQSClient({
           ...own,
           ...common(client),
+          ...(hasMd5() ? {} : { md5: false }),
           // The host names in the queue URLs of local servers often do not resolve, and the URL of a queue names
           // neither its FIPS nor its dual-stack endpoint.
           useQueueUrlAsEndpoint: client.endpoint === undefined && !client.fips && !client.dualStack
@@ -83,6 +85,16 @@ export class Sqs extends Context.Tag("@betterai/infrastructure/Sqs")<Sqs, SQSCli
    * other requests, so only 25 polls are under way at a time.
    */
   static readonly fromClient = (client: SQSClient): Layer.Layer<Sqs> => Layer.succeed(this, client)
+}
+
+/** Node has none in FIPS mode. The sums of messages are not compared then. */
+const hasMd5 = (): boolean => {
+  try {
+    createHash("md5")
+    return true
+  } catch {
+    return false
+  }
 }
 
 const loadOwnClient = Effect.promise(() => import("./internal/client/ownClient.ts"))

@@ -7,8 +7,10 @@ import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import * as Service from "../../src/aws/internal/queue/service.ts"
 import { Queue } from "../../src/aws/Queue.ts"
 import { DatabaseError } from "../../src/Errors.ts"
+import { scriptedBackend } from "../support/aws/scriptedQueue.ts"
 
 /** What is logged, without what it is annotated with. */
 const logs = () => {
@@ -123,6 +125,23 @@ describe("a handler", () => {
       expect((yield* queue.attributes).inFlight).toBe(0)
       expect(calls).toBe(0)
     }).pipe(Effect.provide(Queue.layerMemory)))
+})
+
+describe("a poll that is a defect", () => {
+  it.effect("ends a consumer with an error", () =>
+    Effect.gen(function*() {
+      const { backend } = scriptedBackend({ answer: () => Effect.never })
+      const broken = Service.make({
+        ...backend,
+        attributes: Effect.never,
+        receive: () => Effect.die(new Error("a defect"))
+      })
+      expect(yield* Effect.flip(broken.consume(() => Effect.void))).toMatchObject({
+        reason: "Unknown",
+        retryable: false,
+        cause: { message: "a defect" }
+      })
+    }))
 })
 
 describe("the inbox of a consumer", () => {

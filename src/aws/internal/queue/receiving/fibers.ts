@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import { ServiceError } from "../../../../Errors.ts"
 
 export class Fibers<R> {
   readonly #runtime: Runtime.Runtime<R>
@@ -78,8 +79,23 @@ export class Fibers<R> {
   }
 }
 
-/** Calls with the typed failure, if it is one. */
-export const reportFailure = <E>(exit: Exit.Failure<unknown, E>, report: (error: E) => void): void => {
-  const failure = Cause.failureOption(exit.cause)
-  if (Option.isSome(failure)) report(failure.value)
+/** Calls with the error of a request. A defect is one, too, which no repetition cures: it must not stay unseen. */
+export const reportFailure = (
+  { cause }: Exit.Failure<unknown, ServiceError>,
+  report: (error: ServiceError) => void
+): void => {
+  const failure = Cause.failureOption(cause)
+  if (Option.isSome(failure)) return report(failure.value)
+  if (Cause.isInterruptedOnly(cause)) return
+  report(
+    new ServiceError({
+      service: "SQS",
+      operation: "consume",
+      reason: "Unknown",
+      retryable: false,
+      attempts: 0,
+      detail: "a request has met a defect",
+      cause: Cause.squash(cause)
+    })
+  )
 }
