@@ -4,7 +4,7 @@
  * beside the command.
  */
 import { constVoid } from "effect/Function"
-import type { Request, Response } from "./httpHandler.ts"
+import type { Request, Response } from "./message.ts"
 
 const CallId: unique symbol = Symbol("@betterai/infrastructure/Call")
 

@@ -7,11 +7,16 @@
  * Anything else is the SDK's: it is given what came of the attempt as if it had made that itself, and does what it does
  * with its own: reads the error, corrects its clock, waits, tries again.
  */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { randomUUID } from "node:crypto"
 import * as Call from "./call.ts"
-import type { Command, Handler } from "./handlers.ts"
-import type { Request, Response } from "./httpHandler.ts"
+import type { Command, Handler } from "./command.ts"
+import type { Request, Response } from "./message.ts"
 
 /** Those whose inputs and outputs are texts and numbers, but for the bytes of an attribute. */
 export const operations: ReadonlySet<string> = new Set([
@@ -23,7 +28,7 @@ export const operations: ReadonlySet<string> = new Set([
 ])
 
 /** What we need of the settings of an SDK client. */
-export interface Config {
+export interface ClientConfig {
   readonly requestHandler: { readonly handle: Call.Send }
   readonly signer: () => Promise<Signer>
   /** Milliseconds that the clock of the service is ahead of ours, as far as the SDK has noticed. */
@@ -51,7 +56,7 @@ interface Pattern {
   readonly succeeded: () => void
 }
 
-export const make = (sdk: Handler, config: Config): Handler => {
+export const make = (sdk: Handler, config: ClientConfig): Handler => {
   /** None where requests have something that we do not know. */
   let known: Pattern | "none" | undefined
 
@@ -69,7 +74,9 @@ export const make = (sdk: Handler, config: Config): Handler => {
 
   const signed = ({ request, signer }: Pattern, body: Buffer): Promise<Request> => {
     const headers = { ...request.headers, [INVOCATION]: randomUUID(), [LENGTH]: String(body.byteLength) }
-    return signer.sign({ ...request, headers, body }, { signingDate: new Date(Date.now() + config.systemClockOffset) })
+    return signer.sign({ ...request, headers, body }, {
+      signingDate: new Date(clock.unsafeCurrentTimeMillis() + config.systemClockOffset)
+    })
   }
 
   return async (command) => {
@@ -137,9 +144,18 @@ const constant: ReadonlySet<string> = new Set([
  * invocation, by which AWS stops functions that call themselves in circles.
  */
 const isKnown = ({ headers, query = {} }: Request): boolean =>
-  process.env["AWS_LAMBDA_FUNCTION_NAME"] === undefined && Object.keys(query).length === 0
+  !isOnLambda() && Object.keys(query).length === 0
   && headers["content-type"] === "application/x-amz-json-1.0"
   && Object.keys(headers).every((name) => variable.has(name) || constant.has(name))
+
+/** By the environment itself, as the SDK sees it, and not by our settings. */
+const isOnLambda = (): boolean =>
+  Option.isSome(
+    Effect.runSync(ConfigProvider.fromEnv().load(Config.option(Config.string("AWS_LAMBDA_FUNCTION_NAME"))))
+  )
+
+/** The real one, as the SDK has it: a server takes no other. */
+const clock = Clock.make()
 
 const withoutVariable = (request: Request): Request => ({
   ...request,

@@ -4,19 +4,8 @@
  * knows of the address is shared by all who use the same one: of two calls at once for different buckets, one goes to
  * the other's.
  */
+import type { Client, Command, Handler } from "./command.ts"
 import * as Direct from "./direct.ts"
-
-/** An SDK client, as far as it matters here. */
-export interface Client {
-  readonly send: unknown
-}
-
-export interface Command {
-  readonly input: object
-}
-
-/** What `send` of an SDK client does: it lets the command make its handler, and runs it. */
-export type Handler = (command: Command) => Promise<{ readonly output: unknown }>
 
 interface OwnClient extends Client {
   readonly middlewareStack?: { readonly identify?: () => ReadonlyArray<string> }
@@ -43,7 +32,7 @@ export const make = (client: Client): (operation: string, command: Command) => H
       handler = (command as OwnCommand).resolveMiddleware(middlewareStack, config, {})
       // Middleware that somebody has added since must see each request.
       if (Direct.operations.has(operation) && middleware() === own) {
-        handler = Direct.make(handler, config as Direct.Config)
+        handler = Direct.make(handler, config as Direct.ClientConfig)
       }
       ofResource.set(command.constructor, handler)
     }

@@ -7,25 +7,7 @@ import { type Duplex, Readable } from "node:stream"
 import type * as Undici from "undici"
 import { percentEncode } from "../percentEncoding.ts"
 import * as Call from "./call.ts"
-
-/** What the SDK asks for: a part of `HttpRequest` of @smithy/types. */
-export interface Request {
-  readonly method: string
-  readonly protocol: string
-  readonly hostname: string
-  readonly port?: number | undefined
-  readonly path: string
-  readonly query?: Readonly<Record<string, string | ReadonlyArray<string> | null>> | undefined
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: unknown
-}
-
-export interface Response {
-  readonly statusCode: number
-  readonly reason: string
-  readonly headers: Record<string, string>
-  readonly body: Uint8Array | Readable
-}
+import type { Request, Response } from "./message.ts"
 
 export interface HttpHandlerOptions {
   /** The most connections to a host, for each lane. */

@@ -143,13 +143,13 @@ export class Settling<Item extends { readonly entry: Entry }> {
       for (const { item: { entry: { group } } } of batch) if (group !== undefined) this.#busy.delete(group)
       const again: Array<Waiting<Item>> = []
       /** The same for all, so that they go together again. */
-      let random: number | undefined
+      let pausing: Pausing | undefined
       batch.forEach((one, index) => {
         // Another delivery of the message has come meanwhile: what was sent is of no effect on that one.
         if (errors !== undefined && one.item.entry.receipt !== receipts[index]) again.push({ ...one, failures: 0 })
         // Of a request that failed as a whole nothing is known.
         else if (!this.#isOver(one, sentAt, errors === undefined ? "unknown" : errors[index])) {
-          again.push(this.#pausing(one, random ??= this.#fibers.random()))
+          again.push(paused(one, pausing ??= { now: this.#fibers.now(), random: this.#fibers.random() }))
         }
       })
       if (again.length > 0) this.#waiting = [...again, ...this.#waiting]
@@ -170,9 +170,15 @@ export class Settling<Item extends { readonly entry: Entry }> {
     onGivenUp(item, error === "unknown" ? undefined : error)
     return true
   }
-
-  #pausing({ failures, item }: Waiting<Item>, random: number): Waiting<Item> {
-    const pause = pauseAfter(failures + 1, BACKOFF, random)
-    return { item, failures: failures + 1, readyAt: this.#fibers.now() + pause }
-  }
 }
+
+interface Pausing {
+  readonly now: number
+  readonly random: number
+}
+
+const paused = <Item>({ failures, item }: Waiting<Item>, { now, random }: Pausing): Waiting<Item> => ({
+  item,
+  failures: failures + 1,
+  readyAt: now + pauseAfter(failures + 1, BACKOFF, random)
+})

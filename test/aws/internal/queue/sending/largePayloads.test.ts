@@ -337,16 +337,7 @@ describe("a large payload that is received", () => {
     Effect.gen(function*() {
       const storage = {
         ...(yield* Storage),
-        readBytes: () =>
-          Effect.fail(
-            new ServiceError({
-              service: "S3",
-              operation: "GetObject",
-              reason: "Throttled",
-              retryable: true,
-              attempts: 3
-            })
-          )
+        readBytes: () => Effect.fail(error({ reason: "Throttled", retryable: true }))
       }
       const inner: QueueBackend = {
         ...scriptedBackend({ answer: () => Effect.never }).backend,
