@@ -78,7 +78,9 @@ const program = (minutes: number) =>
         if (stats.active !== 0 || stats.waiting !== 0 || stats.idle + stats.dialling !== stats.size) {
           wrong.push(`${tag.key}: something leaked: ${JSON.stringify(stats)}`)
         }
-        // MySQL that was killed last refuses passwords until somebody has logged in with its key; the pool then waits a while.
+        // MySQL that was killed last refuses passwords until somebody has logged in with its key, which the administrator
+        // may; the pool then waits a while.
+        yield* admin("SELECT 1")
         yield* eventually<unknown, DatabaseError, MainDb | GarminDb>(tag.use((sql) => sql`SELECT 1`), "15 seconds")
       }
     }).pipe(Effect.provide(databases))
