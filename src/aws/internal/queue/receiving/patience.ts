@@ -2,7 +2,7 @@
  * How long a heartbeat, an acknowledgement or a release waits for its answer. A client's own patience is longer than most
  * visibilities: a single reply that never comes would use up all of one.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { ServiceError } from "../../../../Errors.ts"
@@ -15,9 +15,6 @@ type Operation = "ChangeMessageVisibilityBatch" | "DeleteMessageBatch"
 /** Milliseconds that a slow server has in any case. */
 const LEAST = 2_000
 
-/** A third of the visibility, so that there is time for another attempt. */
-const millisOf = (visibility: number): number => Math.max(LEAST, visibility / 3)
-
 const timeout = (operation: Operation): ServiceError =>
   new ServiceError({
     service: "SQS",
@@ -29,17 +26,6 @@ const timeout = (operation: Operation): ServiceError =>
     detail: "there was no answer while it was of use"
   })
 
-/** Fails when the answer would be of no use any more. */
-export const within = <A>(
-  backend: QueueBackend,
-  operation: Operation,
-  visibility: number,
-  request: Effect.Effect<A, ServiceError>
-): Effect.Effect<A, ServiceError> =>
-  backend.inMemory
-    ? request
-    : Effect.timeoutFail(request, { duration: millisOf(visibility), onTimeout: () => timeout(operation) })
-
 interface Pending {
   /** By `Fibers.now`. */
   readonly endsAt: number
@@ -47,7 +33,10 @@ interface Pending {
   isOver: boolean
 }
 
-/** The same for all requests of a consumer, with one timer: `Effect.timeout` takes two fibers and a timer for each. */
+/**
+ * A third of the visibility, so that there is time for another attempt. All requests have one timer: `Effect.timeout` takes
+ * two fibers and a timer for each.
+ */
 export class Patience {
   readonly #fibers: Fibers<never>
   readonly #millis: number
@@ -57,7 +46,7 @@ export class Patience {
 
   constructor(backend: QueueBackend, fibers: Fibers<never>, visibility: number) {
     this.#fibers = fibers
-    this.#millis = backend.inMemory ? Infinity : millisOf(visibility)
+    this.#millis = backend.inMemory ? Infinity : Math.max(LEAST, visibility / 3)
     this.#alarm = new Alarm(fibers, () => this.#tick())
   }
 

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServiceError } from "../../../../Errors.ts"
 import { pauseAfter } from "../../../../internal/backoff.ts"
+import { async } from "../../../../internal/effectPrimitives.ts"
 import { invalidInput } from "../../errors/invalidInput.ts"
 import type { QueueBackend, RawMessage } from "../backend.ts"
 import type { Codec } from "../codec.ts"
@@ -22,7 +23,7 @@ import { seconds } from "../seconds.ts"
 import { Fibers } from "./fibers.ts"
 import { type Entry, InFlight } from "./inFlight.ts"
 import type { Receiving } from "./options.ts"
-import * as Patience from "./patience.ts"
+import { Patience } from "./patience.ts"
 import { hasWaited, IDLE_BACKOFF, POLL_BACKOFF } from "./polling.ts"
 import * as Decoding from "./received.ts"
 import * as Telemetry from "./telemetry.ts"
@@ -80,7 +81,7 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
     let idle = 0
     let polling: Deferred.Deferred<void, ServiceError> | undefined
     const beatsEnded = new Set<() => void>()
-    const patience = new Patience.Patience(backend, fibers, settings.visibility)
+    const patience = new Patience(backend, fibers, settings.visibility)
     const inFlight = new InFlight(backend, fibers, {
       visibility: settings.visibility,
       patience,
@@ -172,7 +173,7 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
         }
         for (const entry of waiting) inFlight.leave(entry)
         for (const entry of waiting) yield* noBeat(entry)
-        yield* giveBack(backend, settings, waiting)
+        yield* giveBack(backend, patience, waiting)
         inFlight.stop()
         patience.stop()
         fibers.interruptAll()
@@ -194,7 +195,7 @@ const source = (backend: QueueBackend, settings: Receiving): Effect.Effect<Sourc
 /** What is not given back comes again when its visibility ends. */
 const giveBack = (
   backend: QueueBackend,
-  { visibility }: Receiving,
+  patience: Patience,
   entries: ReadonlyArray<Entry>
 ): Effect.Effect<void> => {
   const failed = (error: ServiceError): Effect.Effect<void> =>
@@ -205,7 +206,9 @@ const giveBack = (
   const release = (batch: ReadonlyArray<Entry>): Effect.Effect<void> => {
     const request = backend.setVisibility(batch.map(({ receipt }) => ({ receipt, seconds: 0 })))
     return Effect.matchEffect(
-      Effect.interruptible(Patience.within(backend, "ChangeMessageVisibilityBatch", visibility, request)),
+      async<ReadonlyArray<ServiceError | undefined>, ServiceError>((resume) =>
+        patience.start("ChangeMessageVisibilityBatch", request, resume)
+      ),
       {
         onFailure: failed,
         onSuccess: (errors) => {
