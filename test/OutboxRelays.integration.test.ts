@@ -29,6 +29,10 @@ import {
 
 const test = (name: string, body: Parameters<typeof onOutbox>[0]): void => it.live(name, onOutbox(body), 60_000)
 
+/** A queue that never answers, and tells when it is asked and when that is stopped. */
+const holding = (began: Deferred.Deferred<void>, stopped: Effect.Effect<unknown>): SendBatch => () =>
+  Effect.onInterrupt(Effect.zipRight(Deferred.succeed(began, undefined), Effect.never), () => stopped)
+
 /** Writes messages `[group, n]`, in transactions of ten, by several writers that share no group. */
 const fill = (writers: number, groups: number, perGroup: number, first = 0) =>
   Effect.forEach(
@@ -172,11 +176,7 @@ describe("several relays", () => {
       const sent = new Recorder()
       const began = yield* Deferred.make<void>()
       let stopped = 0
-      const held: SendBatch = () =>
-        Effect.onInterrupt(
-          Effect.zipRight(Deferred.succeed(began, undefined), Effect.never),
-          () => Effect.sync(() => void stopped++)
-        )
+      const held = holding(began, Effect.sync(() => void stopped++))
       const proxy = yield* FaultProxy.make((yield* server).entry)
       yield* running(process(proxy.through(stage.direct), queueOf("fifo", held)))
       const app = yield* running(writer(stage.direct))
@@ -200,11 +200,7 @@ describe("several relays", () => {
     Effect.gen(function*() {
       const began = yield* Deferred.make<void>()
       const stopped = yield* Deferred.make<void>()
-      const held: SendBatch = () =>
-        Effect.onInterrupt(
-          Effect.zipRight(Deferred.succeed(began, undefined), Effect.never),
-          () => Deferred.succeed(stopped, undefined)
-        )
+      const held = holding(began, Deferred.succeed(stopped, undefined))
       const app = yield* running(writer(stage.direct))
       yield* app.run(commit(1, { messageGroupId: "g" }))
       yield* running(process(stage.url, queueOf("fifo", held), { ...quick, lease: "5 seconds" }))
@@ -226,11 +222,7 @@ describe("several relays", () => {
     Effect.gen(function*() {
       const began = yield* Deferred.make<void>()
       const stopped = yield* Deferred.make<void>()
-      const held: SendBatch = () =>
-        Effect.onInterrupt(
-          Effect.zipRight(Deferred.succeed(began, undefined), Effect.never),
-          () => Deferred.succeed(stopped, undefined)
-        )
+      const held = holding(began, Deferred.succeed(stopped, undefined))
       const logged: Array<string> = []
       const app = yield* running(writer(stage.direct))
       yield* app.run(commit(1, { messageGroupId: "g" }))
