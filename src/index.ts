@@ -71,6 +71,7 @@ export type {
 export * as StorageKey from "./aws/StorageKey.ts"
 export * as Database from "./db/Database.ts"
 export { BloodDb, GarminDb, MainDb, UfcDb } from "./db/Database.ts"
+export * as HttpSession from "./db/HttpSession.ts"
 export * as Repository from "./db/Repository.ts"
 export {
   ConfigurationError,

@@ -43,6 +43,11 @@ export class Level implements Lender {
     return this.#savepoint
   }
 
+  /** A level of a session, the session itself or a savepoint in it. */
+  get isSession(): boolean {
+    return this.transaction.isSession
+  }
+
   /** The savepoints that this level is in, the outermost first. */
   get savepoints(): ReadonlyArray<string> {
     return [...this.#parent?.savepoints ?? [], ...this.#savepoint === undefined ? [] : [this.#savepoint]]

@@ -13,15 +13,24 @@ import type { Lease, Outcome } from "../lease.ts"
 import { schedule } from "../waiting/schedule.ts"
 import type { TransactionOptions } from "./options.ts"
 
+/** The options of a session that nobody has set. */
+export const NO_OPTIONS: TransactionOptions = {}
+
 /** What all levels of one transaction share. See `level.ts` for who may use its connection next. */
 export class OpenTransaction {
   readonly dataSource: DataSource
-  readonly options: TransactionOptions
+  /** It spans a request: the first transaction nested in it may set its options. */
+  readonly isSession: boolean
   /** Why the transaction is over on the server, or of unknown state: nothing may run in it any more. */
   aborted: DatabaseError | undefined
+  /** It is over, and what still runs in its context runs on connections of the pool. */
+  isDetached = false
   readonly #context: Context.Context<never>
+  #options: TransactionOptions
   #lease: Lease | undefined
   #stopBorrowing: (() => void) | undefined
+  /** A connection was asked for: the options stay what they are. */
+  #asked = false
   /** No statement may begin any more. */
   #ended = false
   /** The server may have ended the transaction (1205 with innodb_rollback_on_timeout, CALL): ask it before going on. */
@@ -38,10 +47,26 @@ export class OpenTransaction {
   #worst: Outcome["failure"]
 
   /** `context` names the borrower, should it leak the connection. */
-  constructor(dataSource: DataSource, options: TransactionOptions, context: Context.Context<never>) {
+  constructor(
+    dataSource: DataSource,
+    options: TransactionOptions,
+    context: Context.Context<never>,
+    isSession = false
+  ) {
     this.dataSource = dataSource
-    this.options = options
+    this.#options = options
     this.#context = context
+    this.isSession = isSession
+  }
+
+  get options(): TransactionOptions {
+    return this.#options
+  }
+
+  /** Takes these options for its own if it is a session's, has none yet and has not asked for a connection. */
+  adopt(options: TransactionOptions): void {
+    if (!this.isSession || this.#asked || this.#options !== NO_OPTIONS) return
+    this.#options = options
   }
 
   /** Undefined before the first statement. It can still be read after the end. */
@@ -65,6 +90,7 @@ export class OpenTransaction {
    */
   begin(done: (failure: DatabaseError | undefined) => void): void {
     if (this.#ended || this.aborted !== undefined) return done(this.refusal())
+    this.#asked = true
     const answer = (failure: DatabaseError | undefined): void => {
       this.#stopBorrowing = undefined
       done(failure)

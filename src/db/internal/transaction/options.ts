@@ -5,6 +5,10 @@ import { makeError } from "../errors/classify.ts"
 import type { IsolationLevel } from "../settings/settings.ts"
 import { isIsolationLevel, isolationLevels } from "../settings/settings.ts"
 
+/**
+ * In the session of an HTTP request a transaction is a savepoint. The first one that sets `isolation` or `readOnly` sets
+ * them for the session, if no statement has begun it; after that, others are refused.
+ */
 export interface TransactionOptions {
   /** For this transaction only. Default: the isolation level of the database's settings. */
   readonly isolation?: IsolationLevel | undefined

@@ -29,8 +29,10 @@ import { refuseUnknownIsolation } from "./options.ts"
 import * as TransactionContext from "./transactionContext.ts"
 
 /** The innermost level of this database's transaction in a context, if one is open. */
-export const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined =>
-  TransactionContext.find(context, dataSource) as Level | undefined
+export const levelOf = (dataSource: DataSource, context: Context.Context<never>): Level | undefined => {
+  const level = TransactionContext.find(context, dataSource) as Level | undefined
+  return level?.transaction.isDetached === true ? undefined : level
+}
 
 /**
  * Where the statements of a fiber run: in the open transaction of this database, or else on connections of the pool. In a
@@ -58,6 +60,7 @@ export const withTransaction = <A, E, R>(
     if (unknownIsolation !== undefined) return Effect.fail(toSqlError(unknownIsolation))
     const body = options.timeout === undefined ? effect : withDeadline(dataSource.name, effect, options.timeout)
     if (parent instanceof Level) {
+      if (options.isolation !== undefined || options.readOnly !== undefined) parent.transaction.adopt(options)
       const refusal = refuseOptions(parent.transaction, options)
       return refusal === undefined ? nested(fiber, parent, body, allowsDdl) : Effect.fail(toSqlError(refusal))
     }
@@ -119,7 +122,7 @@ const outermost = <A, E, R>(
   })
 
 /** Commits or rolls back, as the body's exit says. Not interruptible, and bounded by the deadlines of its steps. */
-const finish = <A, E>(
+export const finish = <A, E>(
   level: Level,
   exit: Exit.Exit<A, E>,
   onFailure: (mayRepeat: boolean) => void
@@ -163,6 +166,16 @@ const finish = <A, E>(
         })
       })
     })
+  })
+
+/** Ends the work of a level whose body has succeeded, and says why it cannot be committed, if that is known. */
+export const prepare = (level: Level): Effect.Effect<DatabaseError | undefined> =>
+  async((resume) => {
+    const { transaction } = level
+    level.close(true, () =>
+      transaction.whenSure(() =>
+        resume(Effect.succeed(transaction.aborted === undefined ? undefined : transaction.refusal()))
+      ))
   })
 
 /**

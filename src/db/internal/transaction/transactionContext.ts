@@ -14,6 +14,8 @@ import type { AfterCommit } from "./afterCommit.ts"
 /** What every open transaction has, of whatever client. */
 export interface Transaction {
   readonly afterCommit: AfterCommit
+  /** It spans a request: see `http/session.ts`. */
+  readonly isSession?: boolean
 }
 
 /** The open transaction of one owner in this context, as it was put there by {@link add}. */
@@ -50,11 +52,26 @@ export const add = <R>(
   return withTransactions(context, open)
 }
 
+/** A context in which these transactions are open too. */
+export const addAll = <R>(
+  context: Context.Context<R>,
+  added: Iterable<readonly [Owner, Transaction]>
+): Context.Context<R> =>
+  withTransactions(context, new Map([...transactionsOf(context as Context.Context<never>) ?? [], ...added]))
+
 /** A context in which no transaction of that database is open, of whatever layer. */
 export const without = <R>(context: Context.Context<R>, owner: Owner): Context.Context<R> => {
   const open = transactionsOf(context as Context.Context<never>)
   if (open === undefined) return context
   const others = new Map([...open].filter(([other]) => !isSame(other, owner)))
+  return others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
+}
+
+/** A context in which no session of a request is open. */
+export const withoutSessions = <R>(context: Context.Context<R>): Context.Context<R> => {
+  const open = transactionsOf(context as Context.Context<never>)
+  if (open === undefined) return context
+  const others = new Map([...open].filter(([, transaction]) => (transaction as Transaction).isSession !== true))
   return others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
 }
 

@@ -1,0 +1,41 @@
+/** What a handler says of its response to the session. A mark stays with the response when its headers or status change. */
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+
+type Response = HttpServerResponse.HttpServerResponse
+
+const kept = new WeakSet<object>()
+const streamed = new WeakSet<object>()
+
+const marked = (marks: WeakSet<object>) => (response: Response): Response => {
+  // Responses share the object of an empty body, so each that is marked gets one of its own.
+  const { body } = response
+  const own = Object.create(Object.getPrototypeOf(body), Object.getOwnPropertyDescriptors(body)) as typeof body
+  const copy = HttpServerResponse.setBody(response, own)
+  for (const old of [kept, streamed]) if (isMarked(old, response)) mark(old, copy)
+  mark(marks, copy)
+  return copy
+}
+
+const mark = (marks: WeakSet<object>, response: Response): void => {
+  marks.add(response).add(response.body)
+}
+
+const isMarked = (marks: WeakSet<object>, response: Response): boolean =>
+  marks.has(response) || marks.has(response.body)
+
+export const keep: (response: Response) => Response = marked(kept)
+export const isKept = (response: Response): boolean => isMarked(kept, response)
+
+export const afterCommit: (response: Response) => Response = marked(streamed)
+export const isAfterCommit = (response: Response): boolean => isMarked(streamed, response)
+
+/** Whether the body is made while it is sent, so after the commit. A file of the platform reads no database. */
+export const isStreamed = ({ body }: Response): boolean => {
+  if (body._tag === "Stream") return true
+  if (body._tag !== "Raw" || typeof body.body !== "object" || body.body === null) return false
+  const raw = body.body as { readonly pipe?: unknown; readonly getReader?: unknown; readonly fd?: unknown }
+  if (raw instanceof globalThis.Response) return raw.body !== null
+  const isFile = "fd" in raw && "bytesRead" in raw
+  return !isFile && (typeof raw.pipe === "function" || typeof raw.getReader === "function"
+    || Symbol.asyncIterator in raw)
+}

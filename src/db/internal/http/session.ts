@@ -1,0 +1,274 @@
+/** The session of one request: a transaction of each of its databases, ended before the response is sent. */
+import * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerRespondable from "@effect/platform/HttpServerRespondable"
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as ParseResult from "effect/ParseResult"
+import type { DatabaseError } from "../../../Errors.ts"
+import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
+import type { DatabaseTag } from "../../Database.ts"
+import { exitWith } from "../borrowed/fiberState.ts"
+import type { Owner } from "../borrowed/transactionSlot.ts"
+import * as Client from "../client.ts"
+import { fromSqlError } from "../errors/sqlError.ts"
+import { Level } from "../transaction/level.ts"
+import { NO_OPTIONS, OpenTransaction } from "../transaction/openTransaction.ts"
+import { finish, lenderOf, prepare } from "../transaction/transaction.ts"
+import * as TransactionContext from "../transaction/transactionContext.ts"
+import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
+import type { InfrastructureError } from "./errors.ts"
+import { answerTo, failed, isRetryable, ownErrorOf } from "./errors.ts"
+import * as Marks from "./marks.ts"
+import { beforeUpgrade, isOfRequest, mayBeInterrupted, mayUpgrade } from "./request.ts"
+
+type Request = HttpServerRequest.HttpServerRequest
+type Response = HttpServerResponse.HttpServerResponse
+
+/** Whether the work of a request that is answered with this response is rolled back. */
+export type RollbackOn = (response: Response) => boolean
+
+/** Runs a request in a session. */
+export const run = <E, R>(
+  databases: ReadonlyArray<DatabaseTag<any, string>>,
+  rollbackOn: RollbackOn,
+  app: HttpApp.Default<E, R>
+): HttpApp.Default<Exclude<E, SqlError | InfrastructureError>, R> =>
+  Effect.withFiberRuntime<Response, Exclude<E, SqlError | InfrastructureError>, R | Request>((fiber) => {
+    const context = fiber.currentContext as Context.Context<any>
+    const isRolledBack: RollbackOn = (response) => !Marks.isKept(response) && rollbackOn(response)
+    const levels = new Map<Owner, Level>()
+    let body: HttpApp.Default<E | DatabaseError, R> = app
+    for (const database of databases) {
+      const dataSource = Client.dataSourceOf(Context.unsafeGet(context, database))
+      const lender = dataSource === undefined ? undefined : lenderOf(dataSource, context)
+      if (dataSource !== undefined && lender === dataSource) {
+        const transaction = new OpenTransaction(dataSource, NO_OPTIONS, context, true)
+        levels.set(dataSource, new Level(transaction, undefined, false))
+      } else if (!(lender instanceof Level && lender.transaction.isSession)) {
+        body = inTransaction(database, isRolledBack, body)
+      }
+    }
+    const session = new Session(context, [...levels.values()], body !== app)
+    const verdict = Effect.map(body, (response): Verdict => ({
+      response,
+      rollBack: isRolledBack(response),
+      saysEncodeFailure: saysEncodeFailure(response),
+      streamsBefore: Marks.isStreamed(response) && !Marks.isAfterCommit(response)
+    }))
+    const inner = session.contextWith(levels.size === 0 ? context : TransactionContext.addAll(context, levels))
+    return Effect.zipRight(
+      HttpApp.appendPreResponseHandler((request, response) => session.beforeResponse(request, response)),
+      uninterruptibleMask(() =>
+        Effect.flatMap(
+          exitWith(inner, mayBeInterrupted(context) ? Effect.interruptible(verdict) : verdict as any),
+          (exit) => session.conclude(exit as Exit.Exit<Verdict, E>)
+        )
+      )
+    )
+  })
+
+interface Verdict {
+  readonly response: Response
+  readonly rollBack: boolean
+  readonly saysEncodeFailure: boolean
+  /** The body is made after the commit, and nobody has said that it may. */
+  readonly streamsBefore: boolean
+}
+
+interface Failure {
+  readonly error: DatabaseError
+  /** Another database was committed before. */
+  readonly partly: boolean
+}
+
+/** What fails a transaction that the response rolls back. */
+class Veto {
+  readonly response: Response
+  constructor(response: Response) {
+    this.response = response
+  }
+}
+
+/** For a database of another client, and in an open transaction, which a session can only be a part of. */
+const inTransaction = <E, R>(
+  database: DatabaseTag<any, string>,
+  isRolledBack: RollbackOn,
+  app: HttpApp.Default<E, R>
+): HttpApp.Default<E | DatabaseError, R> =>
+  Effect.catchAll(
+    database.withTransaction(
+      Effect.flatMap(
+        app,
+        (response): Effect.Effect<Response, Veto> =>
+          isRolledBack(response) ? Effect.fail(new Veto(response)) : Effect.succeed(response)
+      )
+    ),
+    (error) => error instanceof Veto ? Effect.succeed(error.response) : Effect.fail(error as E | DatabaseError)
+  ) as HttpApp.Default<E | DatabaseError, R>
+
+const WRONG_PLACE =
+  "the response would be sent before the commit, so the request was refused. A middleware of the server "
+  + "(HttpServer.serve, HttpApiBuilder.serve, HttpLayerRouter.serve) is too far out: use HttpRouter.use, "
+  + "HttpApiBuilder.middleware or HttpLayerRouter.middleware"
+
+const STREAMS =
+  "the response streams its body, which is made after the commit, and the request has used its session, so it "
+  + "was refused. Read the rows first, or say HttpSession.afterCommit(response): then the body runs outside of the session"
+
+// What did not fit may be a person's data: neither the client nor the log gets to see it.
+const NOT_DECODED = "a value of the database, or of another source within the service, does not fit its schema"
+
+const NOT_ENCODED = "the success of an endpoint does not fit its schema"
+
+class Session {
+  readonly #context: Context.Context<any>
+  readonly #request: Request
+  readonly #levels: ReadonlyArray<Level>
+  /** Some transaction is not ours to end: it was committed, or rolled back, when the body ended. */
+  readonly #isPart: boolean
+  #ended = false
+  /** What is answered if the session has ended before the body. */
+  #answer: Response | undefined
+
+  constructor(context: Context.Context<any>, levels: ReadonlyArray<Level>, isPart: boolean) {
+    this.#context = context
+    this.#request = Context.unsafeGet(context, HttpServerRequest.HttpServerRequest)
+    this.#levels = levels
+    this.#isPart = isPart
+  }
+
+  /** The context of the body: its request ends the session before it becomes a WebSocket. */
+  contextWith(context: Context.Context<any>): Context.Context<never> {
+    if (!mayUpgrade(this.#request)) return context
+    const request = beforeUpgrade(this.#request, this.#endBeforeUpgrade())
+    return Context.add(context, HttpServerRequest.HttpServerRequest, request)
+  }
+
+  /** Ends the session as its body did, and gives the response. Must run in an uninterruptible region. */
+  conclude<E>(exit: Exit.Exit<Verdict, E>): Effect.Effect<Response, any> {
+    if (this.#ended) {
+      if (this.#answer !== undefined) return Effect.succeed(this.#answer)
+      return Exit.map(exit, ({ response }) => response)
+    }
+    this.#ended = true
+    if (Exit.isFailure(exit)) return Effect.zipRight(this.#rollBack(), this.#answerToCause(exit.cause))
+    const { response, rollBack, saysEncodeFailure, streamsBefore } = exit.value
+    if (saysEncodeFailure) return Effect.zipRight(this.#rollBack(), this.#refuse(NOT_ENCODED))
+    if (rollBack) return Effect.as(this.#rollBack(), response)
+    if (streamsBefore && this.#isUsed) {
+      return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
+    }
+    return Effect.flatMap(this.#commit(), (failure) => {
+      if (failure !== undefined) return this.#answerTo(failure.error, failure.partly)
+      if (Marks.isAfterCommit(response)) this.#detach()
+      return Effect.succeed(response)
+    })
+  }
+
+  /** The platform is about to send a response. If the body has not ended by now, the session is in the wrong place. */
+  beforeResponse(request: Request, response: Response): Effect.Effect<Response> {
+    if (this.#ended || request !== this.#request) return Effect.succeed(response)
+    this.#ended = true
+    return Effect.uninterruptible(Effect.zipRight(this.#rollBack(), this.#refuse(WRONG_PLACE)))
+  }
+
+  /** A socket can live for days: what was done before is committed, and then the handler has no session any more. */
+  #endBeforeUpgrade(): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.suspend(() => {
+      if (this.#ended) return Effect.void
+      this.#ended = true
+      return Effect.flatMap(this.#commit(), (failure) => {
+        this.#detach()
+        if (failure === undefined) return Effect.void
+        return Effect.flatMap(this.#answerTo(failure.error, failure.partly), (answer) => {
+          this.#answer = answer
+          return Effect.die(failure.error)
+        })
+      })
+    }))
+  }
+
+  get #isUsed(): boolean {
+    return this.#isPart || this.#levels.some(({ transaction }) => transaction.connection !== undefined)
+  }
+
+  #detach(): void {
+    for (const { transaction } of this.#levels) transaction.isDetached = true
+  }
+
+  #rollBack(from = 0): Effect.Effect<void> {
+    return Effect.forEach(this.#levels.slice(from), (level) => Effect.exit(finish(level, ROLL_BACK, () => {})), {
+      discard: true
+    })
+  }
+
+  /** Commits one database after the other. */
+  #commit(): Effect.Effect<Failure | undefined> {
+    const begun = this.#levels.filter(({ transaction }) => transaction.connection !== undefined)
+    const commitFrom = (index: number): Effect.Effect<Failure | undefined> => {
+      const level = this.#levels[index]
+      if (level === undefined) return Effect.succeed(undefined)
+      return Effect.matchEffect(finish(level, COMMIT, () => {}), {
+        onSuccess: () => commitFrom(index + 1),
+        onFailure: (failure) =>
+          Effect.as(this.#rollBack(index + 1), {
+            error: fromSqlError(level.transaction.dataSource.name, failure),
+            partly: this.#isPart || this.#levels.slice(0, index).some((earlier) => begun.includes(earlier))
+          })
+      })
+    }
+    if (begun.length < 2) return commitFrom(0)
+    // What is known to be lost is found before the first COMMIT.
+    return Effect.flatMap(Effect.forEach(begun, prepare), (refusals) => {
+      const error = refusals.find((refusal) => refusal !== undefined)
+      return error === undefined ? commitFrom(0) : Effect.as(this.#rollBack(), { error, partly: this.#isPart })
+    })
+  }
+
+  #answerToCause(cause: Cause.Cause<unknown>): Effect.Effect<Response, unknown> {
+    const error = ownErrorOf(cause)
+    if (error !== undefined) return this.#answerTo(error, false)
+    const [failure] = Cause.failures(cause)
+    if (Cause.isDie(cause)) return Effect.failCause(cause)
+    if (isEncodeFailure(failure)) return this.#refuse(`${NOT_ENCODED}: ${pathsOf(failure.issues)}`)
+    return this.#isUsed && ParseResult.isParseError(failure) && !isOfRequest(failure, this.#context)
+      ? this.#refuse(`${NOT_DECODED}: ${pathsOf(ParseResult.ArrayFormatter.formatErrorSync(failure))}`)
+      : Effect.failCause(cause)
+  }
+
+  #answerTo(error: InfrastructureError, partly: boolean): Effect.Effect<Response> {
+    const log = isRetryable(error) ? Effect.logWarning : Effect.logError
+    return Effect.zipRight(
+      this.#log(log("HttpSession: a request failed", Cause.fail(error))),
+      HttpServerRespondable.toResponse(answerTo(error, partly))
+    )
+  }
+
+  #refuse(why: string): Effect.Effect<Response> {
+    return Effect.zipRight(
+      this.#log(Effect.logError(`HttpSession: ${why}`)),
+      HttpServerRespondable.toResponse(failed())
+    )
+  }
+
+  /** With the route as it is written: the address of a request may hold what nobody should read in a log. */
+  #log(effect: Effect.Effect<void>): Effect.Effect<void> {
+    const route = this.#context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined
+    return Effect.annotateLogs(effect, {
+      "http.request.method": this.#request.method,
+      ...(route === undefined ? {} : { "http.route": route.route.path })
+    })
+  }
+}
+
+const pathsOf = (issues: ReadonlyArray<{ readonly path: ReadonlyArray<PropertyKey> }>): string =>
+  issues.map(({ path }) => `[${path.map(String).join(".")}]`).join(", ")
+
+const COMMIT = Exit.void
+const ROLL_BACK = Exit.fail(undefined)
