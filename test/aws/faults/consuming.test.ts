@@ -8,8 +8,8 @@ import type { ConsumeOptions, Queue } from "../../../src/aws/Queue.ts"
 import { type FakeMessage, fakeSqs } from "../../support/aws/fakeSqs.ts"
 import { sqsError } from "../../support/aws/faultServer.ts"
 import { withQueue } from "../../support/aws/faultStage.ts"
-import { interruptAt } from "../../support/aws/interruptAt.ts"
 import { eventually } from "../../support/eventually.ts"
+import { interruptAt } from "../../support/interruptAt.ts"
 
 const message = (id: string, more: Partial<FakeMessage> = {}): FakeMessage => ({
   id,

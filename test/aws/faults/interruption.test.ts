@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import { make as makeTurns } from "../../../src/aws/internal/storage/local/turns.ts"
 import { UploadMemory } from "../../../src/aws/internal/storage/s3/uploadMemory.ts"
 import { input, narrowStorage } from "../../support/aws/faultStage.ts"
-import { interruptAt, interruptEverywhere } from "../../support/aws/interruptAt.ts"
+import { interruptAt, interruptEverywhere } from "../../support/interruptAt.ts"
 
 const object = { status: 200, body: "abc", headers: { etag: "\"v1\"", "content-length": "3" } }
 

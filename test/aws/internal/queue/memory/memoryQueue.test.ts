@@ -5,7 +5,7 @@ import * as TestClock from "effect/TestClock"
 import type { QueueBackend } from "../../../../../src/aws/internal/queue/backend.ts"
 import { internals } from "../../../../../src/aws/internal/queue/service.ts"
 import { Queue } from "../../../../../src/aws/Queue.ts"
-import { interruptAt, interruptEverywhere } from "../../../../support/aws/interruptAt.ts"
+import { interruptAt, interruptEverywhere } from "../../../../support/interruptAt.ts"
 
 const backend: Effect.Effect<QueueBackend, never, Queue> = Effect.map(Queue, (queue) => queue[internals].backend)
 const now = { max: 10, waitSeconds: 0, visibilitySeconds: 30 }

@@ -6,8 +6,8 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import type { Message } from "../../../../../src/aws/internal/queue/message.ts"
-import { interruptAt } from "../../../../support/aws/interruptAt.ts"
 import { accepted, error, scripted, wantsId } from "../../../../support/aws/scriptedQueue.ts"
+import { interruptAt } from "../../../../support/interruptAt.ts"
 
 const group = { messageGroupId: "g" }
 const lost = error({ reason: "ConnectionLost", outcome: "unknown" })

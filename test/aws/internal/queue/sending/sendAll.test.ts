@@ -15,8 +15,8 @@ import type { Message } from "../../../../../src/aws/internal/queue/message.ts"
 import type { Outgoing } from "../../../../../src/aws/internal/queue/model.ts"
 import * as Service from "../../../../../src/aws/internal/queue/service.ts"
 import { type Result, results, told } from "../../../../support/aws/enqueueAll.ts"
-import { interruptEverywhere } from "../../../../support/aws/interruptAt.ts"
 import { accepted, error, scripted } from "../../../../support/aws/scriptedQueue.ts"
+import { interruptEverywhere } from "../../../../support/interruptAt.ts"
 
 /** Pauses end at once. */
 const immediate: Clock.Clock = { ...Clock.make(), sleep: () => Effect.yieldNow() }
