@@ -1,5 +1,5 @@
 /**
- * `npm run bench [database|outbox|aws|queue|imports]`: ours against what a user would pick instead. It measures the built package on
+ * `npm run bench [database|http|outbox|aws|queue|imports]`: ours against what a user would pick instead. It measures the built package on
  * local servers; CPU is that of this process, in which the local S3 and SQS servers run too.
  */
 import { Infrastructure } from "@betterai/infrastructure"
@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import { useTestServer } from "../scripts/servers/programs.ts"
 import * as Aws from "./aws.ts"
 import * as Database from "./database.ts"
+import * as Http from "./http.ts"
 import * as Imports from "./imports.ts"
 import * as Outbox from "./outbox.ts"
 import * as Queue from "./queue.ts"
@@ -25,6 +26,7 @@ try {
   const { databaseServer, settings } = await runtime.runPromise(LocalStack)
   console.log(`on ${databaseServer.kind} ${databaseServer.version}`)
   if (wanted("database")) await Database.run(Redacted.value(settings.MAIN_DB_URL))
+  if (wanted("http")) await Http.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("outbox")) await Outbox.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("aws")) await Aws.run()
   if (wanted("queue")) await Queue.run()

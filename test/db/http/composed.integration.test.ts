@@ -119,8 +119,8 @@ describe("a session", () => {
   )
 
   faultWithTable(
-    "a thousand at once: each is committed or refused, and no connection is lost",
-    {},
+    "hundreds at once wait for their turn, and each is committed or rolled back",
+    { poolTimeout: 25_000 },
     (stage) =>
       Effect.gen(function*() {
         const client = yield* servingApp(session(
