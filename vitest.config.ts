@@ -3,6 +3,12 @@ import { defineConfig, type ViteUserConfig } from "vitest/config"
 
 const src = fileURLToPath(new URL("src/", import.meta.url))
 
+/**
+ * Most tests wait, for servers and deadlines, rather than work: more than two processors need. Where all have one server, the
+ * tests of one file wait for those of another.
+ */
+const workers = process.env["LOCAL_MYSQL_URL"] ? 2 : 3
+
 export const shared: ViteUserConfig = {
   resolve: {
     alias: [
@@ -12,10 +18,13 @@ export const shared: ViteUserConfig = {
     ]
   },
   test: {
-    // Most tests wait, for servers and deadlines, rather than work.
     pool: "forks",
-    maxWorkers: 2,
-    minWorkers: 1,
+    maxWorkers: workers,
+    // As many: a pool that removes idle workers and has to replace others may fail when a project ends.
+    minWorkers: workers,
+    // Loading the modules again for each file would take longer than most tests.
+    poolOptions: { forks: { isolate: false } },
+    setupFiles: [fileURLToPath(new URL("test/support/ownTesters.ts", import.meta.url))],
     testTimeout: 30_000,
     hookTimeout: 60_000
   }

@@ -12,6 +12,7 @@ import type { ConfigurationError } from "../../src/Errors.ts"
 import { capturedRequest } from "../support/aws/capturedRequest.ts"
 import { Faults } from "../support/aws/faultServer.ts"
 import { good } from "../support/aws/settings.ts"
+import { keepEnvironment } from "../support/keepEnvironment.ts"
 
 const environment = (values: Readonly<Record<string, string>>) =>
   Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values))))
@@ -124,10 +125,7 @@ describe("settings", () => {
 })
 
 describe("clients", () => {
-  const saved = { ...process.env }
-  afterEach(() => {
-    process.env = { ...saved }
-  })
+  afterEach(keepEnvironment())
 
   const host = (client: S3Client | SQSClient) => Effect.map(capturedRequest(client), ({ hostname }) => hostname)
 

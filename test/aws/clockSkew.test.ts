@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { type Answer, s3Error, type Seen } from "../support/aws/faultServer.ts"
 import { input, withQueue, withStorage } from "../support/aws/faultStage.ts"
+import { keepEnvironment } from "../support/keepEnvironment.ts"
 
 const HOUR = 3_600_000
 /** As if the clock of this machine were an hour fast. */
@@ -19,13 +20,11 @@ const strict = (request: Seen): Answer => {
 }
 
 describe("a wrong clock", () => {
-  const saved = { ...process.env }
+  const restore = keepEnvironment()
   beforeAll(() => {
     process.env["AWS_DISABLE_CLOCK_SKEW_CORRECTION"] = "true"
   })
-  afterAll(() => {
-    process.env = saved
-  })
+  afterAll(restore)
 
   it.live("costs one more attempt, and only once", () =>
     withStorage((storage, server) =>

@@ -12,6 +12,7 @@ import { capturedRequest } from "../support/aws/capturedRequest.ts"
 import { Faults, type Seen } from "../support/aws/faultServer.ts"
 import { input, queueUrl } from "../support/aws/faultStage.ts"
 import { settings } from "../support/aws/settings.ts"
+import { keepEnvironment } from "../support/keepEnvironment.ts"
 
 const elsewhere = "http://elsewhere.example"
 
@@ -114,7 +115,7 @@ const requests = Effect.gen(function*() {
 }).pipe(Effect.provide(Faults.layer), Effect.scoped)
 
 describe("requests are the same", () => {
-  const saved = { ...process.env }
+  const restore = keepEnvironment()
   const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "aws-config-"))
   let expected: Effect.Effect.Success<typeof requests>
 
@@ -128,7 +129,7 @@ describe("requests are the same", () => {
     expected = await Effect.runPromise(requests)
   })
   afterAll(() => {
-    process.env = saved
+    restore()
     Fs.rmSync(folder, { recursive: true })
   })
 
