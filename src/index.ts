@@ -82,6 +82,9 @@ export {
   ServiceError,
   ServiceReason
 } from "./Errors.ts"
+export { Health } from "./Health.ts"
+export type { AnyDatabaseTag, HealthContext, HealthOptions, HealthParts, MetricsOptions } from "./Health.ts"
+export * as HttpShutdown from "./HttpShutdown.ts"
 export * as Inbox from "./Inbox.ts"
 export * as Infrastructure from "./Infrastructure.ts"
 export { Outbox } from "./Outbox.ts"

@@ -75,6 +75,10 @@ export class Pool<C> {
     this.#leakWatch = new LeakWatch(around, options.leakThreshold, this.#active, options.onLeak)
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
   /** The numbers since the start; live, not a copy. */
   get counts(): Counts {
     return this.#counts

@@ -105,7 +105,10 @@ export const metrics = (backend: QueueBackend, consumer: string): ConsumerMetric
   ]
   const received = Metric.fromMetricKey(
     MetricKey.taggedWithLabels(
-      MetricKey.counter("messaging.client.consumed.messages", { description: "messages that were received" }),
+      MetricKey.counter("messaging.client.consumed.messages", {
+        description: "messages that were received",
+        incremental: true
+      }),
       labels
     )
   )

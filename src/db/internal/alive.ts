@@ -1,0 +1,78 @@
+/** Whether a database answers, for health checks. */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { DatabaseError } from "../../Errors.ts"
+import { dataSourceOf } from "./client.ts"
+import type { DataSource } from "./dataSource.ts"
+import { makeError } from "./errors/classify.ts"
+import { mapSqlErrors } from "./errors/sqlError.ts"
+import type { Lease } from "./lease.ts"
+import { unfailed } from "./lease.ts"
+import type { Stats } from "./pool/model.ts"
+
+/** What health checks do with one database. */
+export interface Watched {
+  /** Undefined for a client of another driver. */
+  readonly stats: () => Stats | undefined
+  /** Every connection that may exist is in use. */
+  readonly full: () => boolean
+  readonly closed: () => boolean
+  /**
+   * Pings an idle connection, or opens one. It waits behind nobody: do not run it while the pool is full. It sets no
+   * deadline; interrupted, it gives the connection up.
+   */
+  readonly ping: Effect.Effect<void, DatabaseError>
+}
+
+export const watch = (name: string, client: SqlClient.SqlClient): Watched => {
+  const dataSource = dataSourceOf(client)
+  return dataSource === undefined
+    ? {
+      stats: () => undefined,
+      full: () => false,
+      closed: () => false,
+      ping: Effect.asVoid(mapSqlErrors(name, client`SELECT 1`))
+    }
+    : {
+      stats: () => dataSource.stats,
+      full: () => {
+        const { active, max } = dataSource.stats
+        return active >= max
+      },
+      closed: () => dataSource.pool.closed,
+      ping: ping(dataSource)
+    }
+}
+
+const ping = (dataSource: DataSource): Effect.Effect<void, DatabaseError> =>
+  Effect.async<void, DatabaseError>((resume) => {
+    let lent: Lease | undefined
+    const giveBack = (lease: Lease, alive: boolean): void => {
+      lent = undefined
+      if (!alive) {
+        lease.connection.destroy()
+        dataSource.pool.suspect()
+      }
+      lease.end(unfailed(false))
+    }
+    const takeBack = dataSource.lend(Context.empty(), {
+      onLease: (lease) => {
+        lent = lease
+        lease.connection.ping((alive) => {
+          if (lent !== lease) return
+          giveBack(lease, alive)
+          resume(
+            alive ? Effect.void : Effect.fail(
+              makeError(dataSource.name, "ConnectionLost", "a connection did not answer a ping", { retryable: true })
+            )
+          )
+        })
+      },
+      onRefusal: (error) => resume(Effect.fail(error))
+    })
+    return Effect.sync(() => {
+      takeBack()
+      if (lent !== undefined) giveBack(lent, false)
+    })
+  })

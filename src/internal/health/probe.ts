@@ -1,0 +1,105 @@
+/** One part that is looked at: with a deadline, one look at a time, and its result kept for a while. */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type { Check, Component, Verdict } from "./model.ts"
+
+/** What a look at a part has found. */
+export interface Finding {
+  readonly status: Verdict
+  readonly detail?: string | undefined
+  readonly observed?: Check["observed"] | undefined
+}
+
+export interface Part {
+  readonly name: string
+  readonly component: Component
+  readonly look: Effect.Effect<Finding>
+  /** What to say when the look has not ended in time, if it can be told better than that. */
+  readonly late?: (() => Finding | undefined) | undefined
+}
+
+export interface Limits {
+  readonly timeout: Duration.Duration
+  readonly cacheFor: Duration.Duration
+}
+
+/** What is known at once. */
+export const checkOf = (name: string, component: Component, find: () => Finding): Effect.Effect<Check> =>
+  Effect.map(DateTime.now, (time) => {
+    const { detail, observed, status } = find()
+    return { name, component, status, ...(detail === undefined ? {} : { detail }), observed: observed ?? {}, time }
+  })
+
+/**
+ * The check of a part. Any number of callers share one look, which goes on when they are interrupted. It answers within
+ * the timeout also where the part does not, and is not interrupted either: then the next look waits for the end of this
+ * one, and callers meanwhile hear at once that there is no answer.
+ */
+export const make = (part: Part, limits: Limits): Effect.Effect<Effect.Effect<Check>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const keep = Duration.toMillis(limits.cacheFor) * 1_000_000
+    const patience = Duration.format(limits.timeout)
+    // By the monotonic clock: the time of day may be set back.
+    let last: { readonly check: Check; readonly at: bigint } | undefined
+    let flight: Deferred.Deferred<Check> | undefined
+    let looking: Fiber.RuntimeFiber<Finding> | undefined
+    let closed = false
+
+    const found = (finding: Finding): Effect.Effect<Check> => checkOf(part.name, part.component, () => finding)
+    const afterClose = found({ status: "fail", detail: "the health checks are closed" })
+
+    const look: Effect.Effect<Finding> = Effect.gen(function*() {
+      if (looking !== undefined) return { status: "fail" as const, detail: "the look before has had no answer yet" }
+      const fiber = yield* Effect.forkDaemon(Effect.interruptible(part.look))
+      looking = fiber
+      fiber.addObserver(() => {
+        looking = undefined
+      })
+      const exit = yield* Effect.timeoutOption(Fiber.await(fiber), limits.timeout)
+      if (Option.isNone(exit)) {
+        fiber.unsafeInterruptAsFork(FiberId.none)
+        return part.late?.() ?? { status: "fail" as const, detail: `no answer within ${patience}` }
+      }
+      return exit.value._tag === "Success"
+        ? exit.value.value
+        : { status: "fail" as const, detail: "the check itself failed unexpectedly" }
+    })
+
+    const fly = (landed: Deferred.Deferred<Check>): Effect.Effect<void> =>
+      Effect.flatMap(Effect.flatMap(look, found), (check) =>
+        Effect.flatMap(Clock.currentTimeNanos, (at) => {
+          last = { check, at }
+          flight = undefined
+          return Deferred.succeed(landed, check)
+        }))
+
+    yield* Effect.addFinalizer(() =>
+      Effect.flatMap(afterClose, (check) => {
+        closed = true
+        // Nobody waits for its end, which may not come.
+        looking?.unsafeInterruptAsFork(FiberId.none)
+        return flight === undefined ? Effect.void : Deferred.succeed(flight, check)
+      })
+    )
+
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Clock.currentTimeNanos, (now) => {
+        if (closed) return afterClose
+        if (last !== undefined && now - last.at < keep) return Effect.succeed(last.check)
+        if (flight !== undefined) return restore(Deferred.await(flight))
+        const landed = Deferred.unsafeMake<Check>(FiberId.none)
+        flight = landed
+        return Effect.zipRight(
+          Effect.forkDaemon(fly(landed)),
+          restore(Deferred.await(landed))
+        )
+      })
+    )
+  })
