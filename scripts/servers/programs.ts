@@ -71,6 +71,14 @@ const programs = {
     version: /version 2\.6\./,
     instead: ownDatabase
   },
+  promtool: {
+    title: "promtool 2.42",
+    suite: "bookworm",
+    package: "prometheus",
+    commands: ["promtool=usr/bin/promtool"],
+    version: /version 2\.42\./,
+    instead: "leave its tests out"
+  },
   "swift-2.38": { title: "OpenStack Swift 2.38", suite: "sid", version: /^2\.38\./, ...swift },
   "swift-2.35": { title: "OpenStack Swift 2.35", suite: "trixie", version: /^2\.35\./, ...swift },
   moto: {

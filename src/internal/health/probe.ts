@@ -31,18 +31,24 @@ export interface Limits {
 }
 
 /** What is known at once. */
-export const checkOf = (name: string, component: Component, find: () => Finding): Effect.Effect<Check> =>
+export const known = (name: string, component: Component, find: () => Finding): Probe =>
+  Effect.map(checkOf(name, component, find), Effect.succeed)
+
+const checkOf = (name: string, component: Component, find: () => Finding): Effect.Effect<Check> =>
   Effect.map(DateTime.now, (time) => {
     const { detail, observed, status } = find()
     return { name, component, status, ...(detail === undefined ? {} : { detail }), observed: observed ?? {}, time }
   })
+
+/** Begins a check where one is needed; its result is waited for by the effect that this gives. */
+export type Probe = Effect.Effect<Effect.Effect<Check>>
 
 /**
  * The check of a part. Any number of callers share one look, which goes on when they are interrupted. It answers within
  * the timeout also where the part does not, and is not interrupted either: then the next look waits for the end of this
  * one, and callers meanwhile hear at once that there is no answer.
  */
-export const make = (part: Part, limits: Limits): Effect.Effect<Effect.Effect<Check>, never, Scope.Scope> =>
+export const make = (part: Part, limits: Limits): Effect.Effect<Probe, never, Scope.Scope> =>
   Effect.gen(function*() {
     const keep = Duration.toMillis(limits.cacheFor) * 1_000_000
     const patience = Duration.format(limits.timeout)
@@ -62,7 +68,7 @@ export const make = (part: Part, limits: Limits): Effect.Effect<Effect.Effect<Ch
       fiber.addObserver(() => {
         looking = undefined
       })
-      const exit = yield* Effect.timeoutOption(Fiber.await(fiber), limits.timeout)
+      const exit = yield* Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), limits.timeout))
       if (Option.isNone(exit)) {
         fiber.unsafeInterruptAsFork(FiberId.none)
         return part.late?.() ?? { status: "fail" as const, detail: `no answer within ${patience}` }
@@ -89,17 +95,12 @@ export const make = (part: Part, limits: Limits): Effect.Effect<Effect.Effect<Ch
       })
     )
 
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Clock.currentTimeNanos, (now) => {
-        if (closed) return afterClose
-        if (last !== undefined && now - last.at < keep) return Effect.succeed(last.check)
-        if (flight !== undefined) return restore(Deferred.await(flight))
-        const landed = Deferred.unsafeMake<Check>(FiberId.none)
-        flight = landed
-        return Effect.zipRight(
-          Effect.forkDaemon(fly(landed)),
-          restore(Deferred.await(landed))
-        )
-      })
-    )
+    return Effect.flatMap(Clock.currentTimeNanos, (now) => {
+      if (closed) return Effect.succeed(afterClose)
+      if (last !== undefined && now - last.at < keep) return Effect.succeed(Effect.succeed(last.check))
+      if (flight !== undefined) return Effect.succeed(Deferred.await(flight))
+      const landed = Deferred.unsafeMake<Check>(FiberId.none)
+      flight = landed
+      return Effect.as(Effect.forkDaemon(fly(landed)), Deferred.await(landed))
+    }).pipe(Effect.uninterruptible)
   })

@@ -67,24 +67,20 @@ export const make = (
       ...outboxes,
       ...all.others.map(([name, effect]) => Parts.other(name, effect))
     ]
-    const probes = new Map<string, Effect.Effect<Check>>()
+    const probes = new Map<string, Probe.Probe>()
     for (const part of parts) probes.set(part.name, yield* Probe.make(part, limits))
 
-    const eventLoop = Probe.checkOf("eventLoop", "process", () => Parts.eventLoop(loop))
-    const accepting = Probe.checkOf("accepting", "process", (): Finding =>
+    const eventLoop = Probe.known("eventLoop", "process", () => Parts.eventLoop(loop))
+    const accepting = Probe.known("accepting", "process", (): Finding =>
       draining ? { status: "fail", detail: "the process is shutting down" } : { status: "pass" })
     const pools = all.databases.map(([name, watched]) =>
-      Probe.checkOf(`${name} pool`, "database", () =>
+      Probe.known(`${name} pool`, "database", () =>
         Parts.opened(watched))
     )
-    const consumers = Effect.flatMap(
+    const consumers = Effect.map(
       Effect.forEach(all.queues, ([, { consumers }]) =>
         consumers),
-      (statuses) =>
-        Effect.forEach(
-          statuses.flat(),
-          (status) => Probe.checkOf(status.name, "consumer", () => Parts.consumer(status))
-        )
+      (statuses) => statuses.flat().map((status) => Probe.known(status.name, "consumer", () => Parts.consumer(status)))
     )
     const needed = new Set(
       [ready.databases, ready.queues, ready.storages, ready.outboxes, ready.others].flatMap((named) =>
@@ -99,11 +95,12 @@ export const make = (
         eventLoop,
         accepting,
         ...probes.values(),
-        ...consumers.map((check) => Effect.succeed(check))
+        ...consumers
       ]))
 
     const snapshot: Effect.Effect<Status> = Effect.gen(function*() {
-      const [healthReport, readyReport] = yield* Effect.all([health, readiness], { concurrency: "unbounded" })
+      const healthReport = yield* health
+      const readyReport = yield* readiness
       const { heapUsed, rss } = process.memoryUsage()
       const latest = outboxes[0]?.latest()
       return {
@@ -138,8 +135,12 @@ export const make = (
     }
   })
 
-const report = (checks: ReadonlyArray<Effect.Effect<Check>>): Effect.Effect<Report> =>
-  Effect.map(Effect.all(checks, { concurrency: "unbounded" }), (checks) => ({ status: worst(checks), checks }))
+/** All are begun before the first is waited for, without a fiber for each: many may ask. */
+const report = (probes: ReadonlyArray<Probe.Probe>): Effect.Effect<Report> =>
+  Effect.all(probes).pipe(
+    Effect.flatMap((begun) => Effect.all(begun)),
+    Effect.map((checks) => ({ status: worst(checks), checks }))
+  )
 
 const worst = (checks: ReadonlyArray<Check>): Verdict => {
   const found = new Set(checks.map(({ status }) => status))
