@@ -208,12 +208,14 @@ export class Health extends Context.Tag("@betterai/infrastructure/Health")<Healt
     )
   )
 }
+
 const watching = <R>({ databases, others = {}, outbox, queues = [], storage }: HealthParts): Effect.Effect<
   Watching,
   never,
   R
 > =>
   Effect.gen(function*() {
+    // oxlint-disable-next-line typescript/no-explicit-any -- the tags are known at run time only
     const context = yield* Effect.context<any>()
     // A program without databases loads nothing of them.
     const alive = databases === undefined ? undefined : yield* Effect.promise(() => import("./db/internal/alive.ts"))

@@ -2,7 +2,7 @@
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Schema, TestClock } from "effect"
+import { Deferred, type Duration, Effect, Fiber, Layer, Schema, TestClock } from "effect"
 import { Queue } from "../src/aws/Queue.ts"
 import { Storage } from "../src/aws/Storage.ts"
 import { GarminDb, MainDb } from "../src/db/Database.ts"
@@ -198,6 +198,9 @@ describe("the status of a process", () => {
     }).pipe(Effect.provide(Health.layerWith({ queues: [Queue] }).pipe(Layer.provide(Queue.layerMemory)))))
 })
 
+const decodeReport = Schema.decodeUnknownSync(Schema.parseJson(Health.Report))
+const decodeStatus = Schema.decodeUnknownSync(Schema.parseJson(Health.Status))
+
 describe("over HTTP", () => {
   const failing = Health.layerWith({ others: { part: Effect.fail("no") } })
 
@@ -212,14 +215,14 @@ describe("over HTTP", () => {
         expect([path, answer.status]).toEqual([path, status])
         expect(answer.headers.get("cache-control")).toBe("no-store")
         expect(answer.headers.get("content-type")).toBe("application/health+json")
-        expect(Schema.decodeUnknownSync(Schema.parseJson(Health.Report))(answer.text).status)
+        expect(decodeReport(answer.text).status)
           .toBe(status === 200 ? "pass" : "fail")
         expect((await get(path, "HEAD")).status).toBe(status)
       }
       const metrics = await get("/metrics")
       expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8")
       expect(metrics.text).toContain("# TYPE effect_fiber_started_total counter\n")
-      Schema.decodeUnknownSync(Schema.parseJson(Health.Status))((await get("/status.json")).text)
+      decodeStatus((await get("/status.json")).text)
       expect((await get("/other")).status).toBe(404)
       expect((await get("/livez", "POST")).status).toBe(404)
     })

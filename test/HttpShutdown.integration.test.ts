@@ -68,10 +68,10 @@ const start = (
           if (signalledAt === 0) signalledAt = performance.now()
           child.kill(signal)
         }),
-      ended: Effect.timeoutFail(Effect.promise(() => ended), {
-        duration: "15 seconds",
-        onTimeout: () => new Error(output)
-      }).pipe(Effect.orDie),
+      ended: Effect.promise(() => ended).pipe(
+        Effect.timeout("15 seconds"),
+        Effect.orDieWith(() => new Error(output))
+      ),
       stage,
       names: Effect.map(stage.admin(`SELECT name FROM ${stage.database}.done ORDER BY name`), (rows) =>
         rows.map(({ name }) => name))
