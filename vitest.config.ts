@@ -14,6 +14,7 @@ export const shared: ViteUserConfig = {
     alias: [
       { find: /^@betterai\/infrastructure$/, replacement: `${src}index.ts` },
       { find: /^@betterai\/infrastructure\/local$/, replacement: `${src}local/index.ts` },
+      { find: /^@betterai\/infrastructure\/testing$/, replacement: `${src}testing/index.ts` },
       { find: /^@betterai\/infrastructure\/(.+)$/, replacement: `${src}$1.ts` }
     ]
   },
