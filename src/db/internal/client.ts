@@ -3,15 +3,18 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DatabaseError } from "../../Errors.ts"
+import type { Owner } from "./borrowed/transactionSlot.ts"
 import type { UpstreamStatementClass } from "./borrowed/upstreamStatement.ts"
 import { compiler, UpstreamStatement } from "./borrowed/upstreamStatement.ts"
 import type { DataSource } from "./dataSource.ts"
 import * as DataSources from "./dataSource.ts"
 import { toSqlError } from "./errors/sqlError.ts"
+import type { Applicant, Lender } from "./lease.ts"
 import type { Settings } from "./settings/settings.ts"
 import { findProblem } from "./statement/helpers.ts"
 import { reserve } from "./statement/reservation.ts"
@@ -41,6 +44,20 @@ export const open = (
         return client
       })
   )
+
+/** What stands between the statements of a database and its connections: only `testing` has such. */
+export interface View extends Lender, Pick<Owner, "onLeave"> {}
+
+/** The same database by way of a view, as a client of its own. */
+export const viewOf = (client: SqlClient.SqlClient, dataSource: DataSource, view: View): SqlClient.SqlClient => {
+  const viewed: DataSource = Object.create(dataSource, {
+    lend: { value: (context: Context.Context<never>, applicant: Applicant) => view.lend(context, applicant) },
+    ...view.onLeave === undefined ? {} : { onLeave: { value: view.onLeave } }
+  })
+  const derived = make(viewed, client, OURS)
+  dataSources.set(derived, viewed)
+  return derived
+}
 
 /** How a client writes, runs and reads its statements. */
 export interface Conventions {

@@ -33,6 +33,7 @@ export class DataSource implements Lender, PoolOwner, Owner {
   readonly metrics: PoolMetrics
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   readonly unpreparable = new Unpreparable()
+  readonly onLeave: Owner["onLeave"] = undefined
 
   constructor(
     settings: Settings,

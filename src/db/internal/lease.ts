@@ -26,9 +26,14 @@ const CHANGED: Outcome = { ...UNCHANGED, changedSession: true }
 /** The outcome of a use without failure, after which the server said nothing about its state. */
 export const unfailed = (changedSession: boolean): Outcome => changedSession ? CHANGED : UNCHANGED
 
+/** What its borrower does with a connection. A view (`testing`) may lend something else that does the same. */
+export type LentConnection = Readonly<
+  Pick<Connection, "dead" | "run" | "stream" | "resume" | "stop" | "destroy">
+>
+
 /** The exclusive right to use one connection, until `end`. */
 export interface Lease {
-  readonly connection: Connection
+  readonly connection: LentConnection
   /** The connection is that of an open transaction: what fails on it is undone with the transaction. */
   readonly inTransaction: boolean
   readonly end: (outcome: Outcome) => void

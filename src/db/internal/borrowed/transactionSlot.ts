@@ -24,6 +24,11 @@ export interface Owner {
   readonly name: string
   /** The database on its server, in a form that can be compared. Two layers of one tag may have the same. */
   readonly target: string
+  /**
+   * What a context gets besides when the work in it leaves this transaction, by `outside`. Only a sandbox of `testing` has
+   * use for it: all that it runs shares one connection.
+   */
+  readonly onLeave?: (<R>(context: Context.Context<R>, transaction: unknown) => Context.Context<R>) | undefined
 }
 
 /** Open transactions by the identity of their owner. */

@@ -1,7 +1,8 @@
 /** The setting `statementTimeout`: a statement that takes longer is stopped on the server. */
-import type { Connection, Done, Request } from "../connection/connection.ts"
+import type { Done, Request } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { classify, makeError } from "../errors/classify.ts"
+import type { LentConnection } from "../lease.ts"
 import { schedule } from "../waiting/schedule.ts"
 
 /**
@@ -10,14 +11,14 @@ import { schedule } from "../waiting/schedule.ts"
  */
 export class TimeLimit {
   readonly #limit: number
-  readonly #connection: Connection
+  readonly #connection: LentConnection
   readonly #stopped: () => void
   #cancel: (() => void) | undefined
   /** The limit has passed. */
   passed = false
 
   /** `limit` in milliseconds; Infinity = none. */
-  constructor(limit: number, connection: Connection, stopped: () => void) {
+  constructor(limit: number, connection: LentConnection, stopped: () => void) {
     this.#limit = limit
     this.#connection = connection
     this.#stopped = stopped
@@ -38,7 +39,7 @@ export class TimeLimit {
 }
 
 /** Runs a statement within the limit of its database. */
-export const runWithinLimit = (dataSource: DataSource, connection: Connection, request: Request, done: Done): void => {
+export const runWithinLimit = (dataSource: DataSource, connection: LentConnection, request: Request, done: Done): void => {
   const { statementTimeout } = dataSource.settings
   if (statementTimeout === Infinity || request.unlimited === true) return connection.run(request, done)
   let reply: readonly [error: unknown, result: unknown]

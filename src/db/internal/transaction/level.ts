@@ -1,9 +1,8 @@
 /** One level of a transaction: the transaction itself, or a savepoint in it. */
 import type * as Context from "effect/Context"
 import type { DatabaseError } from "../../../Errors.ts"
-import type { Connection } from "../connection/connection.ts"
 import { ROLLBACK } from "../deadlines.ts"
-import type { Applicant, Lease, Lender, Outcome } from "../lease.ts"
+import type { Applicant, Lease, Lender, LentConnection, Outcome } from "../lease.ts"
 import { Lock } from "../waiting/lock.ts"
 import { schedule } from "../waiting/schedule.ts"
 import { AfterCommit } from "./afterCommit.ts"
@@ -174,7 +173,7 @@ class LevelLease implements Lease {
     this.#level = level
   }
 
-  get connection(): Connection {
+  get connection(): LentConnection {
     return this.#level.transaction.connection!
   }
 

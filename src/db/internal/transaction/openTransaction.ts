@@ -5,11 +5,10 @@ import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import type { DatabaseError } from "../../../Errors.ts"
 import { isInTransaction, serverStatus } from "../borrowed/mysql2Connection.ts"
-import type { Connection } from "../connection/connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { BEGIN, ROLLBACK } from "../deadlines.ts"
 import { classify, endsConnection, makeError, OUTCOME_UNKNOWN, toDatabaseError } from "../errors/classify.ts"
-import type { Lease, Outcome } from "../lease.ts"
+import type { Lease, LentConnection, Outcome } from "../lease.ts"
 import { schedule } from "../waiting/schedule.ts"
 import type { TransactionOptions } from "./options.ts"
 
@@ -70,7 +69,7 @@ export class OpenTransaction {
   }
 
   /** Undefined before the first statement. It can still be read after the end. */
-  get connection(): Connection | undefined {
+  get connection(): LentConnection | undefined {
     return this.#lease?.connection
   }
 

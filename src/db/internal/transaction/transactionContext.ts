@@ -64,7 +64,8 @@ export const without = <R>(context: Context.Context<R>, owner: Owner): Context.C
   const open = transactionsOf(context as Context.Context<never>)
   if (open === undefined) return context
   const others = new Map([...open].filter(([other]) => !isSame(other, owner)))
-  return others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
+  const left = others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
+  return owner.onLeave === undefined ? left : owner.onLeave(left, open.get(owner))
 }
 
 /** A context in which no session of a request is open. */

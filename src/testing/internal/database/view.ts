@@ -1,0 +1,89 @@
+/** What every view of a database has in common: a layer over the layer of the same tag, with a lender in between. */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { View } from "../../../db/internal/client.ts"
+import * as Client from "../../../db/internal/client.ts"
+import type { RowSink, Stopped } from "../../../db/internal/connection/connection.ts"
+import type { Done, Request } from "../../../db/internal/connection/connection.ts"
+import type { DataSource } from "../../../db/internal/dataSource.ts"
+import type { LentConnection } from "../../../db/internal/lease.ts"
+import { ConfigurationError } from "../../../Errors.ts"
+
+/** The tag of any database: `MainDb`, or one made by `Database.Tag`. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export interface AnyDatabaseTag extends Context.Tag<any, SqlClient.SqlClient> {
+  /** The name of the database in errors. */
+  readonly databaseName: string
+}
+
+/** Several databases, at least one. */
+export type DatabaseTags = readonly [AnyDatabaseTag, ...ReadonlyArray<AnyDatabaseTag>]
+
+/** What a program requires that uses one of these databases. */
+export type Requirement<Tags extends DatabaseTags> = Context.Tag.Identifier<Tags[number]>
+
+/** A layer that puts a view in the place of the database. `name` is that of the function that makes it. */
+export const layer = <Tag extends AnyDatabaseTag>(
+  name: string,
+  tag: Tag,
+  viewOf: (dataSource: DataSource) => Effect.Effect<View, ConfigurationError, Scope.Scope>
+): Layer.Layer<Context.Tag.Identifier<Tag>, ConfigurationError, Context.Tag.Identifier<Tag>> =>
+  Layer.scoped(
+    tag,
+    Effect.flatMap(tag, (client) => {
+      const dataSource = Client.dataSourceOf(client)
+      if (dataSource === undefined) return Effect.fail(notOurs(name, tag.databaseName))
+      return Effect.map(viewOf(dataSource), (view) => Client.viewOf(client, dataSource, view))
+    })
+  )
+
+const notOurs = (name: string, database: string): ConfigurationError =>
+  new ConfigurationError({
+    service: "Testing",
+    reason: "InvalidSettings",
+    problems: [{
+      setting: `${name}(${database})`,
+      detail: `needs a client of ours, and ${database} was provided by fromSqlClient`,
+      hint: "provide the database by its own layer"
+    }]
+  })
+
+/** Passes everything on. A view overrides what it is about. */
+export class ConnectionView implements LentConnection {
+  readonly inner: LentConnection
+
+  constructor(inner: LentConnection) {
+    this.inner = inner
+  }
+
+  get dead(): boolean {
+    return this.inner.dead
+  }
+
+  run(request: Request, done: Done): void {
+    this.inner.run(request, done)
+  }
+
+  stream(request: Request, sink: RowSink): void {
+    this.inner.stream(request, sink)
+  }
+
+  resume(): void {
+    this.inner.resume()
+  }
+
+  stop(done: (stopped: Stopped) => void): void {
+    this.inner.stop(done)
+  }
+
+  destroy(): void {
+    this.inner.destroy()
+  }
+}
+
+/** What the database itself, or the innermost view, has lent. */
+export const innermost = (connection: LentConnection): LentConnection =>
+  connection instanceof ConnectionView ? innermost(connection.inner) : connection
