@@ -1,7 +1,14 @@
 /**
  * Layers and combinators for the tests of features. Nothing of it is loaded by the other entry points.
  */
-import { rollback } from "./internal/database/rollback.ts"
+import * as Fault from "./Fault.ts"
+import { layer as faults } from "./internal/database/faults.ts"
+import type { RecordedOptions, RecordedStatement } from "./internal/database/recorded.ts"
+import { recorded, statements } from "./internal/database/recorded.ts"
+import type { TestMethods } from "./internal/database/rollback.ts"
+import { rollback, rollbackEach } from "./internal/database/rollback.ts"
 import { layer as sandbox } from "./internal/database/sandbox.ts"
+import type { AnyDatabaseTag, DatabaseTags, Requirement } from "./internal/database/view.ts"
 
-export { rollback, sandbox }
+export { Fault, faults, recorded, rollback, rollbackEach, sandbox, statements }
+export type { AnyDatabaseTag, DatabaseTags, RecordedOptions, RecordedStatement, Requirement, TestMethods }

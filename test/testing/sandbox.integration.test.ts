@@ -40,7 +40,7 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
     inSandbox(Effect.gen(function*() {
       yield* write(1)
       expect(yield* Fiber.join(yield* Effect.forkDaemon(ids))).toEqual([1])
-      yield* Effect.forEach([2, 3, 4, 5, 6, 7, 8, 9], write, { concurrency: "unbounded" })
+      yield* Effect.forEach([2, 3, 4, 5, 6, 7, 8, 9], (id) => write(id), { concurrency: "unbounded" })
       expect((yield* ids).length).toBe(9)
     })))
 
@@ -82,7 +82,7 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
 
   it.effect("streams, and runs statements while it does", () =>
     inSandbox(Effect.gen(function*() {
-      yield* Effect.forEach(Array.from({ length: 50 }, (_, i) => i), write)
+      yield* Effect.forEach(Array.from({ length: 50 }, (_, i) => i), (id) => write(id))
       const sql = yield* MainDb
       const copied = sql<{ id: number }>`SELECT id FROM records ORDER BY id`.stream.pipe(
         Stream.mapEffect(({ id }) => write(id + 100)),

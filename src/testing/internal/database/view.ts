@@ -13,7 +13,6 @@ import type { LentConnection } from "../../../db/internal/lease.ts"
 import { ConfigurationError } from "../../../Errors.ts"
 
 /** The tag of any database: `MainDb`, or one made by `Database.Tag`. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
 export interface AnyDatabaseTag extends Context.Tag<any, SqlClient.SqlClient> {
   /** The name of the database in errors. */
   readonly databaseName: string
@@ -36,9 +35,21 @@ export const layer = <Tag extends AnyDatabaseTag>(
     Effect.flatMap(tag, (client) => {
       const dataSource = Client.dataSourceOf(client)
       if (dataSource === undefined) return Effect.fail(notOurs(name, tag.databaseName))
-      return Effect.map(viewOf(dataSource), (view) => Client.viewOf(client, dataSource, view))
+      return Effect.map(viewOf(dataSource), (view) => {
+        const derived = Client.viewOf(client, dataSource, view)
+        views.set(derived, { view, below: client })
+        return derived
+      })
     })
   )
+
+const views = new WeakMap<SqlClient.SqlClient, { readonly view: View; readonly below: SqlClient.SqlClient }>()
+
+/** The views that a client goes through, the uppermost first. */
+export const viewsOf = (client: SqlClient.SqlClient): ReadonlyArray<View> => {
+  const found = views.get(client)
+  return found === undefined ? [] : [found.view, ...viewsOf(found.below)]
+}
 
 const notOurs = (name: string, database: string): ConfigurationError =>
   new ConfigurationError({
