@@ -165,20 +165,24 @@ describe("loading", () => {
   const aws = /^(node_modules\/(@aws-sdk|@smithy|@aws)\/|src\/aws\/)/
   const sdk = /^node_modules\/(@aws-sdk|@smithy|@aws)\//
   const sql = /^(node_modules\/(@effect\/sql|@effect\/sql-mysql2|mysql2)\/|src\/db\/)/
-  const local = /^(node_modules\/(fauxqs|fastify)\/|src\/local\/)/
+  const local = /^(node_modules\/(fauxqs|fastify|vitest|@effect\/vitest)\/|src\/(local|testing)\/)/
   const platform = /^node_modules\/@effect\/platform\//
   const atWork = /^node_modules\/(mime|undici)\/|^src\/aws\/internal\/(storage\/service|client\/transport)\.ts$/
 
   it("the errors load neither wing, and the database wing loads no AWS module", () => {
-    const [errors, database] = loadedModules([
+    const [errors, database, testing] = loadedModules([
       ["@betterai/infrastructure/Errors"],
-      ["@betterai/infrastructure/db/Database"]
+      ["@betterai/infrastructure/db/Database"],
+      ["@betterai/infrastructure/testing"]
     ])
     expect(errors).toContain("src/Errors.ts")
     expect(errors!.filter((file) => aws.test(file) || sql.test(file) || local.test(file))).toEqual([])
     expect(database).toContain("src/db/Database.ts")
     expect(database!.filter((file) => sql.test(file)).length).toBeGreaterThan(1)
     expect(database!.filter((file) => aws.test(file) || local.test(file))).toEqual([])
+    // What is for tests needs no vitest but for its types.
+    expect(testing).toContain("src/testing/Testing.ts")
+    expect(testing!.filter((file) => /^node_modules\/(vitest|@effect\/vitest)\//.test(file))).toEqual([])
   })
 
   it("the AWS wing loads no SQL module, and neither the SDK nor what works with it before a layer is built, and the package itself no local stack", () => {

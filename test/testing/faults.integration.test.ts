@@ -100,7 +100,9 @@ layer(main({ poolSize: 3, maxOverflow: 0 }), realClock)("a database with faults"
 
   it.effect("refuses statements", () =>
     Effect.gen(function*() {
-      const transaction = MainDb.withTransaction(Effect.zipRight(ids, Effect.zipRight(Effect.ignore(write(1)), write(2))))
+      const transaction = MainDb.withTransaction(
+        Effect.zipRight(ids, Effect.zipRight(Effect.ignore(write(1)), write(2)))
+      )
       const reasonAt = (fault: Plan[number]) => outcome(MainDb.withTransaction(Effect.zipRight(ids, write(1))), fault)
       expect(yield* reasonAt(Fault.uniqueViolation({ constraint: "records.mark" }))).toMatchObject([
         failure({ reason: "UniqueViolation", constraint: "mark", errno: 1062, retryable: false }),
@@ -154,7 +156,9 @@ layer(main({ poolSize: 3, maxOverflow: 0 }), realClock)("a database with faults"
   it.effect("tells a test in which a fault did not happen", () =>
     Effect.gen(function*() {
       yield* setUp
-      const exit = yield* Effect.exit(withFaults(Fault.deadlock({ statement: 7 }), Fault.poolTimeout())(Effect.ignore(three)))
+      const exit = yield* Effect.exit(
+        withFaults(Fault.deadlock({ statement: 7 }), Fault.poolTimeout())(Effect.ignore(three))
+      )
       expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toMatch(/deadlock did not happen.* 0 statements/)
       // A test that fails has enough to tell.
       expect(yield* reasonOf(withFaults(Fault.deadlock({ statement: 7 }))(Effect.fail("mine")))).toBe("mine")
@@ -190,7 +194,9 @@ layer(main({ poolSize: 3, maxOverflow: 0 }), realClock)("a database with faults"
 plain.effect("a view needs a client of ours", () =>
   Effect.gen(function*() {
     const foreign = Layer.succeed(MainDb, {} as never)
-    for (const view of [Testing.sandbox(MainDb), Testing.recorded(MainDb), Testing.faults(MainDb, [Fault.deadlock()])]) {
+    for (
+      const view of [Testing.sandbox(MainDb), Testing.recorded(MainDb), Testing.faults(MainDb, [Fault.deadlock()])]
+    ) {
       const refused = yield* Effect.flip(Effect.scoped(Layer.build(Layer.provide(view, foreign))))
       expect(refused.message).toContain("needs a client of ours")
     }

@@ -10,11 +10,14 @@ const Recorded = Testing.recorded(MainDb)
 
 const program = Effect.gen(function*() {
   yield* write(1, "secret")
-  yield* MainDb.withTransaction(Effect.gen(function*() {
-    yield* write(2)
-    yield* Effect.ignore(MainDb.withTransaction(write(2)))
-    yield* MainDb.withTransaction(Effect.zipRight(ids, Effect.void))
-  }), { isolation: "SERIALIZABLE" })
+  yield* MainDb.withTransaction(
+    Effect.gen(function*() {
+      yield* write(2)
+      yield* Effect.ignore(MainDb.withTransaction(write(2)))
+      yield* MainDb.withTransaction(Effect.zipRight(ids, Effect.void))
+    }),
+    { isolation: "SERIALIZABLE" }
+  )
   yield* Effect.ignore(MainDb.withTransaction(Effect.zipRight(write(3), Effect.fail("no"))))
   yield* MainDb.use((sql) => Stream.runDrain(sql`SELECT mark FROM records`.stream))
 })

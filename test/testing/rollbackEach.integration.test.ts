@@ -1,7 +1,7 @@
 /** `Testing.rollbackEach`: every test of an `it` in a sandbox of its own, however it is written. */
 import { MainDb } from "@betterai/infrastructure"
 import { Testing } from "@betterai/infrastructure/testing"
-import { expect, it as plain, layer } from "@effect/vitest"
+import { expect, expectTypeOf, it as plain, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Schema } from "effect"
 import { main } from "../support/db/databases.ts"
 import { ids, setUp, write } from "../support/db/records.ts"
@@ -27,12 +27,22 @@ layer(Prepared)("tests that are rolled back", (outer) => {
   it.effect.skip("that are skipped outright, too", () => Effect.die("ran"))
   it.effect.runIf(true)("that run on a condition", () => alone, 10_000)
   it.effect.fails("that are expected to fail", () => Effect.zipRight(alone, Effect.fail("no")))
-  it.effect.prop("with properties", [Schema.Int.pipe(Schema.between(2, 9))], ([id]) => Effect.asVoid(Effect.zipRight(alone, write(id))), {
-    fastCheck: { numRuns: 5 }
-  })
-  it.effect.prop("with named properties", { id: Schema.Int.pipe(Schema.between(2, 9)) }, ({ id }) => Effect.asVoid(Effect.zipRight(alone, write(id))), {
-    fastCheck: { numRuns: 5 }
-  })
+  it.effect.prop(
+    "with properties",
+    [Schema.Int.pipe(Schema.between(2, 9))],
+    ([id]) => Effect.asVoid(Effect.zipRight(alone, write(id))),
+    {
+      fastCheck: { numRuns: 5 }
+    }
+  )
+  it.effect.prop(
+    "with named properties",
+    { id: Schema.Int.pipe(Schema.between(2, 9)) },
+    ({ id }) => Effect.asVoid(Effect.zipRight(alone, write(id))),
+    {
+      fastCheck: { numRuns: 5 }
+    }
+  )
   it.scoped("may use the database as they close", () =>
     Effect.gen(function*() {
       yield* alone
@@ -47,6 +57,8 @@ layer(Prepared)("tests that are rolled back", (outer) => {
   })
   outer.effect("leave nothing", () => Effect.map(ids, (found) => expect(found).toEqual([])))
 
-  // @ts-expect-error: this `it` has no database.
-  void (() => Testing.rollbackEach(plain, MainDb))
+  plain("needs an `it` with the database", () => {
+    expectTypeOf(outer).toExtend<Testing.TestMethods<MainDb>>()
+    expectTypeOf(plain).not.toExtend<Testing.TestMethods<MainDb>>()
+  })
 })

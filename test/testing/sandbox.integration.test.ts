@@ -44,7 +44,12 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
 
   it.effect("commits to itself; a failing transaction undoes its own rows", () =>
     inSandbox(Effect.gen(function*() {
-      yield* MainDb.withTransaction(write(1), { isolation: "SERIALIZABLE", readOnly: true, retries: 3, timeout: "5 seconds" })
+      yield* MainDb.withTransaction(write(1), {
+        isolation: "SERIALIZABLE",
+        readOnly: true,
+        retries: 3,
+        timeout: "5 seconds"
+      })
       expect(yield* reasonOf(MainDb.withTransaction(Effect.zipRight(write(2), Effect.fail("no"))))).toBe("no")
       yield* MainDb.withTransaction(Effect.gen(function*() {
         yield* write(3)
@@ -57,7 +62,8 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
   it.effect("runs what is to follow a commit when a transaction in it ends well", () =>
     inSandbox(Effect.gen(function*() {
       const ran: Array<string> = []
-      const after = (what: string) => MainDb.afterCommit(Effect.ignore(Effect.map(ids, (rows) => ran.push(what + rows))))
+      const after = (what: string) =>
+        MainDb.afterCommit(Effect.ignore(Effect.map(ids, (rows) => ran.push(what + rows))))
       yield* after("at once")
       yield* MainDb.withTransaction(Effect.zipRight(write(1), after("kept")))
       yield* Effect.ignore(MainDb.withTransaction(Effect.zipRight(after("dropped"), Effect.fail("no"))))
@@ -106,11 +112,12 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
   it.effect("does not see another sandbox of the same database", () =>
     Effect.gen(function*() {
       yield* setUp
-      const one = (id: number) => sandboxed(Effect.gen(function*() {
-        yield* write(id)
-        yield* Effect.sleep("20 millis")
-        expect(yield* ids).toEqual([id])
-      }))
+      const one = (id: number) =>
+        sandboxed(Effect.gen(function*() {
+          yield* write(id)
+          yield* Effect.sleep("20 millis")
+          expect(yield* ids).toEqual([id])
+        }))
       yield* Effect.all([one(1), one(2), one(3)], { concurrency: 3 })
       expect(yield* ids).toEqual([])
     }))
@@ -121,7 +128,9 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
       yield* setUp
       yield* set(GarminDb.use((sql) => sql`CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY)`))
       yield* Testing.rollback(MainDb, GarminDb)(Effect.gen(function*() {
-        yield* MainDb.withTransaction(Effect.zipRight(write(1), GarminDb.withTransaction(GarminDb.use((sql) => sql`INSERT INTO t VALUES (1)`))))
+        yield* MainDb.withTransaction(
+          Effect.zipRight(write(1), GarminDb.withTransaction(GarminDb.use((sql) => sql`INSERT INTO t VALUES (1)`)))
+        )
         expect(yield* GarminDb.use((sql) => sql`SELECT id FROM t`)).toEqual([{ id: 1 }])
         expect(yield* ids).toEqual([1])
       }))
@@ -137,7 +146,14 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
         yield* MainDb.outside(write(3))
         yield* Effect.ignore(MainDb.withTransaction(Effect.gen(function*() {
           yield* write(4)
-          yield* MainDb.outside(MainDb.withTransaction(Effect.zipRight(write(5), Effect.ignore(MainDb.withTransaction(Effect.zipRight(write(6), Effect.fail("no")))))))
+          yield* MainDb.outside(
+            MainDb.withTransaction(
+              Effect.zipRight(
+                write(5),
+                Effect.ignore(MainDb.withTransaction(Effect.zipRight(write(6), Effect.fail("no"))))
+              )
+            )
+          )
           return yield* Effect.fail("no")
         })))
         expect(yield* ids).toEqual([1, 2, 3, 5])

@@ -1,13 +1,13 @@
 /** What ends a sandbox, and what works in one although it looks at the connection. */
 import { MainDb } from "@betterai/infrastructure"
 import { Testing } from "@betterai/infrastructure/testing"
-import { expect, layer } from "@effect/vitest"
-import * as SqlClient from "@effect/sql/SqlClient"
-import * as SqlResolver from "@effect/sql/SqlResolver"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqlResolver from "@effect/sql/SqlResolver"
+import { expect, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, TestClock } from "effect"
 import { createServer } from "node:http"
 import { connectionId } from "../support/db/connectionId.ts"
@@ -49,11 +49,14 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
       const fiber = yield* Effect.fork(Effect.exit(rival))
       yield* sandboxed(Effect.gen(function*() {
         yield* Deferred.await(other)
-        const exit = yield* Effect.exit(MainDb.withTransaction(Effect.gen(function*() {
-          yield* change(1)
-          yield* Deferred.succeed(mine, undefined)
-          yield* change(2)
-        }), { retries: 3 }))
+        const exit = yield* Effect.exit(MainDb.withTransaction(
+          Effect.gen(function*() {
+            yield* change(1)
+            yield* Deferred.succeed(mine, undefined)
+            yield* change(2)
+          }),
+          { retries: 3 }
+        ))
         const deadlock = databaseError(exit)
         expect(deadlock).toMatchObject({ reason: "Deadlock", retryable: false })
         expect(deadlock.hint).toContain("the sandbox is over")
@@ -104,18 +107,25 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
     })))
 
   it.effect("has HTTP handlers inside", () =>
-    inSandbox(Effect.scoped(Effect.gen(function*() {
-      const routes = HttpRouter.empty.pipe(
-        HttpRouter.post("/:id", Effect.flatMap(HttpRouter.schemaPathParams(Schema.Struct({ id: Schema.NumberFromString })), ({ id }) =>
-          Effect.as(MainDb.withTransaction(write(id)), HttpServerResponse.empty())))
-      )
-      yield* HttpServer.serveEffect(routes)
-      const { port } = server.address() as { readonly port: number }
-      const post = (id: number) => Effect.promise(() => fetch(`http://127.0.0.1:${port}/${id}`, { method: "POST" }))
-      const answers = yield* Effect.all([post(1), post(2), post(3)], { concurrency: 3 })
-      expect(answers.map(({ status }) => status)).toEqual([204, 204, 204])
-      expect(yield* ids).toEqual([1, 2, 3])
-    }).pipe(Effect.provide(NodeHttpServer.layer(() => server, { port: 0 }))))))
+    inSandbox(Effect.scoped(
+      Effect.gen(function*() {
+        const routes = HttpRouter.empty.pipe(
+          HttpRouter.post(
+            "/:id",
+            Effect.flatMap(
+              HttpRouter.schemaPathParams(Schema.Struct({ id: Schema.NumberFromString })),
+              ({ id }) => Effect.as(MainDb.withTransaction(write(id)), HttpServerResponse.empty())
+            )
+          )
+        )
+        yield* HttpServer.serveEffect(routes)
+        const { port } = server.address() as { readonly port: number }
+        const post = (id: number) => Effect.promise(() => fetch(`http://127.0.0.1:${port}/${id}`, { method: "POST" }))
+        const answers = yield* Effect.all([post(1), post(2), post(3)], { concurrency: 3 })
+        expect(answers.map(({ status }) => status)).toEqual([204, 204, 204])
+        expect(yield* ids).toEqual([1, 2, 3])
+      }).pipe(Effect.provide(NodeHttpServer.layer(() => server, { port: 0 })))
+    )))
 
   it.effect("has resolvers and toSqlClient inside, which may not define tables there", () =>
     inSandbox(Effect.gen(function*() {
@@ -146,7 +156,10 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
       )
       yield* sandboxed(Effect.gen(function*() {
         const attempt = (name: string) =>
-          MainDb.use((sql) => Effect.map(sql`INSERT INTO attempts (name) VALUES (${name})`.raw, (header) => (header as { insertId: number }).insertId))
+          MainDb.use((sql) =>
+            Effect.map(sql`INSERT INTO attempts (name) VALUES (${name})`.raw, (header) =>
+              (header as { insertId: number }).insertId)
+          )
         let told = 0
         yield* Effect.ignore(MainDb.withTransaction(Effect.gen(function*() {
           yield* attempt("undone")
@@ -155,7 +168,11 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
         })))
         const later = yield* attempt("later")
         expect(later).toBeGreaterThan(told)
-        expect(yield* MainDb.use((sql) => sql`SELECT id, name FROM attempts ORDER BY id`))
+        expect(
+          yield* MainDb.use((sql) =>
+            sql`SELECT id, name FROM attempts ORDER BY id`
+          )
+        )
           .toEqual([{ id: told, name: "kept" }, { id: later, name: "later" }])
       }))
     }))
@@ -167,7 +184,9 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
         yield* write(1)
         // Without a sandbox this waits for the lock on row 1.
         yield* MainDb.outside(MainDb.use((sql) => sql`INSERT INTO records SELECT 2, mark FROM records WHERE id = 1`))
-        yield* MainDb.outside(MainDb.use((sql) => sql`INSERT INTO records VALUES (3, (SELECT mark FROM records AS r WHERE id = 1))`))
+        yield* MainDb.outside(
+          MainDb.use((sql) => sql`INSERT INTO records VALUES (3, (SELECT mark FROM records AS r WHERE id = 1))`)
+        )
         return yield* Effect.fail("no")
       })))
       const error = databaseError(yield* Effect.exit(ids))

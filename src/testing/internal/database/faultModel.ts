@@ -79,4 +79,3 @@ export const make = (fault: Fault): Fault => {
   made.add(fault)
   return fault
 }
-

@@ -1,5 +1,7 @@
 /** What ran while a transaction of a sandbox was open and must not be undone with it: `outside` of it, that is. */
+import { isWriteHeader } from "../../../db/internal/borrowed/mysql2Connection.ts"
 import type { Request } from "../../../db/internal/connection/connection.ts"
+import { inspect } from "../../../db/internal/statement/inspectSql.ts"
 
 /** One statement that has changed something. */
 export interface Entry {
@@ -7,6 +9,13 @@ export interface Entry {
   readonly result: unknown
   /** It ran outside of the transaction that keeps account of it. */
   readonly outside: boolean
+}
+
+/** The AUTO_INCREMENT value that an INSERT was answered with. */
+export const insertIdOf = ({ request, result }: Entry): string | undefined => {
+  if (!isWriteHeader(result) || !/^(?:INSERT|REPLACE)$/.test(inspect(request.sql).keyword)) return undefined
+  const id = String(result.insertId)
+  return /^[1-9]\d*$/.test(id) ? id : undefined
 }
 
 /** The account of one transaction, in the order in which the statements ran. */

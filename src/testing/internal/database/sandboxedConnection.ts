@@ -3,7 +3,7 @@
  * is a savepoint there, and keeps the connection to itself until it ends.
  */
 import * as Context from "effect/Context"
-import { isWriteHeader, serverStatus } from "../../../db/internal/borrowed/mysql2Connection.ts"
+import { serverStatus } from "../../../db/internal/borrowed/mysql2Connection.ts"
 import type { Done, Request, RowSink, Stopped } from "../../../db/internal/connection/connection.ts"
 import { connectionLost, interrupted } from "../../../db/internal/connection/failures.ts"
 import { ROLLBACK } from "../../../db/internal/deadlines.ts"
@@ -13,7 +13,7 @@ import { unfailed } from "../../../db/internal/lease.ts"
 import { inspect } from "../../../db/internal/statement/inspectSql.ts"
 import type { OpenTransaction } from "../../../db/internal/transaction/openTransaction.ts"
 import type { DatabaseError } from "../../../Errors.ts"
-import { type Entry, KeptWork } from "./keptWork.ts"
+import { type Entry, insertIdOf, KeptWork } from "./keptWork.ts"
 import * as TransactionText from "./transactionText.ts"
 import { type Activity, TurnLock } from "./turns.ts"
 
@@ -24,13 +24,6 @@ const PROBE = "DO 0"
 const NOBODY = Context.empty()
 
 const ours = (sql: string): Request => ({ sql, values: [], rowsAsArray: false, prepared: false })
-
-/** The AUTO_INCREMENT value that an INSERT was answered with. */
-const insertIdOf = ({ request, result }: Entry): string | undefined => {
-  if (!isWriteHeader(result) || !/^(?:INSERT|REPLACE)$/.test(inspect(request.sql).keyword)) return undefined
-  const id = String(result.insertId)
-  return /^[1-9]\d*$/.test(id) ? id : undefined
-}
 
 /** What the connections of one sandbox have in common. */
 export interface Shared {
@@ -105,7 +98,8 @@ export class SandboxedConnection implements LentConnection, Lender {
           return
         }
         this.#whenSure(
-          () => applicant.onLease({
+          () =>
+            applicant.onLease({
               connection: turn.connection,
               inTransaction: true,
               end: () => this.#lock.release()

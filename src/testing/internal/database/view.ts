@@ -1,6 +1,6 @@
 /** What every view of a database has in common: a layer over the layer of the same tag, with a lender in between. */
 import type * as SqlClient from "@effect/sql/SqlClient"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -13,6 +13,7 @@ import type { LentConnection } from "../../../db/internal/lease.ts"
 import { ConfigurationError } from "../../../Errors.ts"
 
 /** The tag of any database: `MainDb`, or one made by `Database.Tag`. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the identifier of a tag is invariant
 export interface AnyDatabaseTag extends Context.Tag<any, SqlClient.SqlClient> {
   /** The name of the database in errors. */
   readonly databaseName: string
