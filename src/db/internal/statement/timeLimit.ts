@@ -39,7 +39,12 @@ export class TimeLimit {
 }
 
 /** Runs a statement within the limit of its database. */
-export const runWithinLimit = (dataSource: DataSource, connection: LentConnection, request: Request, done: Done): void => {
+export const runWithinLimit = (
+  dataSource: DataSource,
+  connection: LentConnection,
+  request: Request,
+  done: Done
+): void => {
   const { statementTimeout } = dataSource.settings
   if (statementTimeout === Infinity || request.unlimited === true) return connection.run(request, done)
   let reply: readonly [error: unknown, result: unknown]
