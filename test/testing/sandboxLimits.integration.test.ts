@@ -106,6 +106,26 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
       expect(yield* ids).toEqual([1])
     })))
 
+  it.effect("keeps what a daemon does outside of a transaction that has failed meanwhile", () =>
+    inSandbox(Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const outside = MainDb.outside(MainDb.withTransaction(Effect.gen(function*() {
+        yield* write(2)
+        yield* Deferred.succeed(begun, undefined)
+        yield* Effect.sleep("30 millis")
+        yield* write(3)
+      })))
+      let daemon: Fiber.Fiber<unknown, unknown> = Fiber.void
+      yield* Effect.ignore(MainDb.withTransaction(Effect.gen(function*() {
+        yield* write(1)
+        daemon = yield* Effect.forkDaemon(outside)
+        yield* Deferred.await(begun)
+        return yield* Effect.fail("no")
+      })))
+      yield* Fiber.join(daemon)
+      expect(yield* ids).toEqual([2, 3])
+    })))
+
   it.effect("has HTTP handlers inside", () =>
     inSandbox(Effect.scoped(
       Effect.gen(function*() {

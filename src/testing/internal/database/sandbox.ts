@@ -112,7 +112,7 @@ class Sandbox implements View {
       })
       // Whoever has left a transaction open has the turn.
       this.#shared.closed = true
-      for (const connection of holding) connection.settle()
+      for (const connection of holding) connection.close()
     })
   }
 }

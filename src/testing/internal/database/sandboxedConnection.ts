@@ -17,9 +17,6 @@ import { type Entry, insertIdOf, KeptWork } from "./keptWork.ts"
 import * as TransactionText from "./transactionText.ts"
 import { type Activity, TurnLock } from "./turns.ts"
 
-/** The question whether the transaction is open, in the place of statements that have nothing to do here. */
-const PROBE = "DO 0"
-
 /** No turn has a borrower that it could be named after. */
 const NOBODY = Context.empty()
 
@@ -60,6 +57,7 @@ export class SandboxedConnection implements LentConnection, Lender {
   #inTransaction = false
   #statement: Statement | undefined
   #stopping = false
+  #rollingBack = false
   /** Who may use the turn of the open transaction: its own statements, or work outside of it. */
   readonly #lock: TurnLock
   readonly #kept = new KeptWork()
@@ -110,16 +108,18 @@ export class SandboxedConnection implements LentConnection, Lender {
           }
         )
       },
-      () => applicant.onRefusal(this.#shared.transaction.dataSource.busyError("the connection of the sandbox"))
+      (why) => applicant.onRefusal(this.#refusal(why))
     )
     return () => takeBack()
   }
 
   run(request: Request, done: Done): void {
     const text = TransactionText.read(request.sql)
-    const sent = this.#translate(request, text)
-    if (sent === undefined) return this.#refuse(request.sql, done)
-    this.#start(request, text, done, (connection, answered) => connection.run(sent, answered))
+    if (text === undefined && inspect(request.sql).endsTransaction) return this.#refuse(request.sql, done)
+    this.#start(request, text, done, (connection, answered) => {
+      const sent = text === undefined ? request : ours(TransactionText.asSavepoint(text, this.#id, this.#inTransaction))
+      connection.run(sent, answered)
+    })
   }
 
   /** The rows are all read before the first is handed out, so that other statements can run meanwhile. */
@@ -188,34 +188,18 @@ export class SandboxedConnection implements LentConnection, Lender {
     turn.end(unfailed(false))
   }
 
+  /** The end of the sandbox: gives the turn of an open transaction back, as soon as nothing runs in it. */
+  close(): void {
+    this.#lock.close(() => this.settle())
+  }
+
+  #refusal(why: "closed" | "timeout"): DatabaseError {
+    const { transaction } = this.#shared
+    return why === "closed" ? transaction.closedError() : transaction.dataSource.busyError("the sandbox")
+  }
+
   #refuse(sql: string, done: Done): void {
     queueMicrotask(() => done(this.#shared.refusedStatement(sql), undefined))
-  }
-
-  /** What is sent for a statement. Names of savepoints are made different from those of other connections. */
-  #translate(request: Request, text: TransactionText.TransactionText | undefined): Request | undefined {
-    switch (text?.kind) {
-      case undefined:
-        return inspect(request.sql).endsTransaction ? undefined : request
-      case "begin":
-        return ours(`SAVEPOINT ${this.#savepoint}`)
-      case "commit":
-        return ours(this.#inTransaction ? `RELEASE SAVEPOINT ${this.#savepoint}` : PROBE)
-      case "rollback":
-        return ours(this.#inTransaction ? `ROLLBACK TO SAVEPOINT ${this.#savepoint}` : PROBE)
-      case "savepoint":
-        return ours(`SAVEPOINT ${text.name}_${this.#id}`)
-      case "rollbackTo":
-        return ours(`ROLLBACK TO SAVEPOINT ${text.name}_${this.#id}`)
-      case "release":
-        return ours(`RELEASE SAVEPOINT ${text.name}_${this.#id}`)
-      default:
-        return ours(PROBE)
-    }
-  }
-
-  get #savepoint(): string {
-    return `betterai_sandbox_${this.#id}`
   }
 
   #start(
@@ -262,7 +246,7 @@ export class SandboxedConnection implements LentConnection, Lender {
             this.#lock.release()
             if (this.#statement === statement) onRefusal(refusal)
           }),
-        () => onRefusal(this.#shared.transaction.dataSource.busyError("the connection of the transaction"))
+        (why) => onRefusal(this.#refusal(why))
       )
       if (statement.takeBack !== undefined) statement.takeBack = takeBack
     } else {
@@ -380,21 +364,35 @@ export class SandboxedConnection implements LentConnection, Lender {
   }
 
   #rollBack(): void {
-    const { transaction } = this.#shared
-    if (!this.#inTransaction || this.#statement !== undefined) return
-    this.#inTransaction = false
-    if (this.#turn === undefined || this.#shared.closed || transaction.connection?.dead !== false) return this.settle()
-    const statement: Statement = { answer: () => {}, takeBack: undefined }
-    this.#statement = statement
-    this.#shared.activity.begin()
-    transaction.send(`ROLLBACK TO SAVEPOINT ${this.#savepoint}`, ROLLBACK, (error) => {
-      if (error !== null) transaction.cut()
-      this.#again(this.#kept.undo(undefined), (entries) => {
-        this.#shared.activity.end()
-        this.#statement = undefined
-        this.#host?.keep(entries)
-        this.settle()
+    const { activity, closed, transaction } = this.#shared
+    if (!this.#inTransaction || this.#rollingBack || this.#statement !== undefined) return
+    const over = (entries: ReadonlyArray<Entry>): void => {
+      this.#inTransaction = false
+      this.#host?.keep(entries)
+      this.settle()
+    }
+    if (closed || transaction.aborted !== undefined || transaction.connection?.dead !== false) {
+      return over([])
+    }
+    this.#rollingBack = true
+    // Work outside of the transaction may still be running.
+    this.#lock.acquire(0, () => {
+      const done = (entries: ReadonlyArray<Entry>): void => {
+        activity.end()
+        this.#lock.release()
+        over(entries)
+      }
+      if (transaction.connection?.dead !== false) return done([])
+      activity.begin()
+      transaction.send(TransactionText.asSavepoint({ kind: "rollback" }, this.#id, true), ROLLBACK, (error) => {
+        if (error !== null) transaction.cut()
+        this.#again(this.#kept.undo(undefined), done)
       })
+    }, (why) => {
+      // The end of the sandbox rolls everything back.
+      if (why === "closed") return
+      transaction.cut()
+      over([])
     })
   }
 }

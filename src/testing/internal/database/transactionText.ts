@@ -33,3 +33,29 @@ export const read = (sql: string): TransactionText | undefined => {
   }
   return undefined
 }
+
+/**
+ * What is sent in a sandbox, where the transaction of a connection is a savepoint. The numbers of connections keep the names
+ * of their savepoints apart. What has nothing to do there asks whether the transaction is open.
+ */
+export const asSavepoint = (text: TransactionText, connection: number, inTransaction: boolean): string => {
+  const own = `betterai_sandbox_${connection}`
+  switch (text.kind) {
+    case "begin":
+      return `SAVEPOINT ${own}`
+    case "commit":
+      return inTransaction ? `RELEASE SAVEPOINT ${own}` : PROBE
+    case "rollback":
+      return inTransaction ? `ROLLBACK TO SAVEPOINT ${own}` : PROBE
+    case "savepoint":
+      return `SAVEPOINT ${text.name}_${connection}`
+    case "rollbackTo":
+      return `ROLLBACK TO SAVEPOINT ${text.name}_${connection}`
+    case "release":
+      return `RELEASE SAVEPOINT ${text.name}_${connection}`
+    default:
+      return PROBE
+  }
+}
+
+const PROBE = "DO 0"
