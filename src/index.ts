@@ -1,4 +1,5 @@
 export { S3, Sqs } from "./aws/Clients.ts"
+export * as HttpUpload from "./aws/HttpUpload.ts"
 export { Queue } from "./aws/Queue.ts"
 export type {
   AttributeValue,

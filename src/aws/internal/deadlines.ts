@@ -29,3 +29,6 @@ export const SOURCE_IDLE = 30_000
 
 /** How long a reader may pause while others wait for their turn to download. */
 export const PAUSED = 2_000
+
+/** How long the rest of a request that was refused is read and dropped, so that the client sees the answer. */
+export const LINGER = 10_000
