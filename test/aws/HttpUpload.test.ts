@@ -3,7 +3,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as HttpUpload from "../../src/aws/HttpUpload.ts"
+import type * as HttpUpload from "../../src/aws/HttpUpload.ts"
 import { Storage } from "../../src/aws/Storage.ts"
 import {
   answer,
