@@ -105,6 +105,8 @@ describe("HttpApi", () => {
       expect(yield* keys).toHaveLength(1)
       const none = new Request("http://localhost/files", { method: "POST" })
       expect((yield* Effect.promise(() => handler(none))).status).toBe(415)
+      const empty = new Request(none, { headers: { "content-type": `multipart/form-data; boundary=${boundary}` } })
+      expect((yield* Effect.promise(() => handler(empty))).status).toBe(400)
     }).pipe(Effect.scoped, Effect.provide(onS3)))
 })
 

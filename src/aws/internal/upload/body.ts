@@ -58,7 +58,8 @@ export const open = (
       Effect.onInterrupt(() => Effect.sync(() => void (state = "broken"))),
       Effect.timeoutOption(idleTimeout),
       Effect.matchEffect({
-        onFailure: (end) => Option.isNone(end) ? ended : gone,
+        // A request of the web without a body fails without a cause.
+        onFailure: (end) => Option.isNone(end) || end.value.cause === undefined ? ended : gone,
         onSuccess: (chunk) => Option.isNone(chunk) ? silent : received_(chunk.value)
       })
     )
