@@ -16,18 +16,14 @@ class RolledBack extends Data.TaggedError("RolledBack")<{ readonly reply: Reply 
  * rolled back if the handler fails, dies, is interrupted, or replies with 400 or above.
  */
 export const session = <E, R>(handler: Effect.Effect<Reply, E, R>): Effect.Effect<Reply, never, R | MainDb> =>
-  Effect.flatMap(
-    handler,
-    (reply) => reply.status < 400 ? Effect.succeed(reply) : Effect.fail(new RolledBack({ reply }))
+  Effect.filterOrFail(handler, ({ status }) => status < 400, (reply) => new RolledBack({ reply })).pipe(
+    MainDb.withTransaction(),
+    Effect.catchAllCause((cause) => {
+      const error = Option.getOrUndefined(Cause.failureOption(cause))
+      if (error instanceof RolledBack) return Effect.succeed(error.reply)
+      return Effect.as(Effect.logError("A request failed", cause), failed(error))
+    })
   )
-    .pipe(
-      MainDb.withTransaction(),
-      Effect.catchAllCause((cause) => {
-        const error = Option.getOrUndefined(Cause.failureOption(cause))
-        if (error instanceof RolledBack) return Effect.succeed(error.reply)
-        return Effect.as(Effect.logError("A request failed", cause), failed(error))
-      })
-    )
 
 /** What a client may know of it: nothing but whether to try again. */
 const failed = (error: unknown): Reply => {
