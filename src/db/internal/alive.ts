@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../../Errors.ts"
 import { dataSourceOf } from "./client.ts"
 import type { DataSource } from "./dataSource.ts"
-import { makeError } from "./errors/classify.ts"
+import { toDatabaseError } from "./errors/classify.ts"
 import { mapSqlErrors } from "./errors/sqlError.ts"
 import type { Lease } from "./lease.ts"
 import { unfailed } from "./lease.ts"
@@ -45,6 +45,9 @@ export const watch = (name: string, client: SqlClient.SqlClient): Watched => {
     }
 }
 
+/** It has no rows and no effect. A sandbox of `testing` knows no ping of the protocol. */
+const NOTHING = { sql: "DO 0", values: [], rowsAsArray: false, prepared: false } as const
+
 const ping = (dataSource: DataSource): Effect.Effect<void, DatabaseError> =>
   Effect.async<void, DatabaseError>((resume) => {
     let lent: Lease | undefined
@@ -59,14 +62,10 @@ const ping = (dataSource: DataSource): Effect.Effect<void, DatabaseError> =>
     const takeBack = dataSource.lend(Context.empty(), {
       onLease: (lease) => {
         lent = lease
-        lease.connection.ping((alive) => {
+        lease.connection.run(NOTHING, (error) => {
           if (lent !== lease) return
-          giveBack(lease, alive)
-          resume(
-            alive ? Effect.void : Effect.fail(
-              makeError(dataSource.name, "ConnectionLost", "a connection did not answer a ping", { retryable: true })
-            )
-          )
+          giveBack(lease, error === null)
+          resume(error === null ? Effect.void : Effect.fail(toDatabaseError(dataSource.name, error, NOTHING.sql)))
         })
       },
       onRefusal: (error) => resume(Effect.fail(error))
