@@ -2,7 +2,16 @@
 import { spawnSync } from "node:child_process"
 import { median } from "./harness.ts"
 
-const ENTRY_POINTS = ["", "/Errors", "/db/Database", "/aws/Storage", "/aws/Queue", "/local"]
+const ENTRY_POINTS = [
+  "",
+  "/Errors",
+  "/db/Database",
+  "/db/HttpSession",
+  "/Health",
+  "/aws/Storage",
+  "/aws/Queue",
+  "/local"
+]
 const ROUNDS = 7
 
 const program = (specifier: string, loaded: ReadonlyArray<string>): string =>

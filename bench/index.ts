@@ -1,5 +1,5 @@
 /**
- * `npm run bench [database|http|outbox|aws|queue|imports]`: ours against what a user would pick instead. It measures the built package on
+ * `npm run bench [database|http|testing|outbox|aws|queue|imports]`: ours against what a user would pick instead. It measures the built package on
  * local servers; CPU is that of this process, in which the local S3 and SQS servers run too.
  */
 import { Infrastructure } from "@betterai/infrastructure"
@@ -15,6 +15,7 @@ import * as Http from "./http.ts"
 import * as Imports from "./imports.ts"
 import * as Outbox from "./outbox.ts"
 import * as Queue from "./queue.ts"
+import * as Testing from "./testing.ts"
 
 await Effect.runPromise(useTestServer)
 
@@ -27,6 +28,7 @@ try {
   console.log(`on ${databaseServer.kind} ${databaseServer.version}`)
   if (wanted("database")) await Database.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("http")) await Http.run(Redacted.value(settings.MAIN_DB_URL))
+  if (wanted("testing")) await Testing.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("outbox")) await Outbox.run(Redacted.value(settings.MAIN_DB_URL))
   if (wanted("aws")) await Aws.run()
   if (wanted("queue")) await Queue.run()
