@@ -12,3 +12,15 @@ import type { AnyDatabaseTag, DatabaseTags, Requirement } from "./internal/datab
 
 export { Fault, faults, recorded, rollback, rollbackEach, sandbox, statements }
 export type { AnyDatabaseTag, DatabaseTags, RecordedOptions, RecordedStatement, Requirement, TestMethods }
+export type {
+  Made,
+  Migrations,
+  CopyOf,
+  Seeds,
+  SqlFile,
+  TablesError,
+  TableSource,
+  TestDatabase
+} from "./internal/databases/model.ts"
+export { copyOf, database, type DatabaseOptions, migrations, type MigrationsOptions, sqlFile } from "./internal/databases/sources.ts"
+export { databases, type DatabasesLayer, layer, type LayerOptions, layerWith, restore, restoring } from "./internal/layers.ts"
