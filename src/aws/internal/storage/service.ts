@@ -97,6 +97,17 @@ export interface StorageService {
   readonly url: (key: string) => string
   /** Succeeds if the bucket exists and may be listed; else the error says what is wrong: keys, region, bucket, rights. */
   readonly check: Effect.Effect<void, ServiceError>
+  /** @internal */
+  readonly [internals]: Internals
+}
+
+/** What the rest of this package needs of a storage beyond its methods. */
+export const internals: unique symbol = Symbol.for("@betterai/infrastructure/Storage/internals")
+
+export interface Internals {
+  readonly backend: StorageBackend
+  readonly bucket: string
+  readonly urlOf: (key: string) => string
 }
 
 export type UploadMethod = <E = never, R = never>(
@@ -273,6 +284,8 @@ export const make = (
     presignPost: (input) => presigned("presignPost", input, () => Options.sizes(input), backend.presignPost),
 
     url: urlOf,
+
+    [internals]: { backend, bucket, urlOf },
 
     check: traced("check", backend.check)
   }
