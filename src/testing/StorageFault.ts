@@ -1,4 +1,4 @@
-/** The faults that a plan for `Testing.storageFaults` is made of. Each gives the error that production gives. */
+/** The faults that a plan for `Testing.faults(Storage, plan)` is made of. Each gives the error that production gives. */
 import type { Cause } from "./internal/services/causes.ts"
 import * as Causes from "./internal/services/causes.ts"
 import type { When } from "./internal/services/plan.ts"

@@ -5,10 +5,10 @@ import { type MemoryQueueOptions, Queue } from "../../aws/Queue.ts"
 import { Storage } from "../../aws/Storage.ts"
 import { BloodDb, type DatabaseTag, GarminDb, MainDb, UfcDb } from "../../db/Database.ts"
 import type { DatabaseError } from "../../Errors.ts"
-import * as Databases from "./databases/databases.ts"
-import type { TablesError, TestDatabase } from "./databases/model.ts"
-import * as Restore from "./databases/restore.ts"
-import { database } from "./databases/sources.ts"
+import * as Databases from "./environment/databases.ts"
+import type { TablesError, TestDatabase } from "./environment/model.ts"
+import * as Restore from "./environment/restore.ts"
+import { database } from "./environment/sources.ts"
 
 type AnyDatabase = TestDatabase<unknown, unknown, unknown>
 type Self<D> = D extends TestDatabase<infer Self, unknown, unknown> ? Self : never
@@ -80,14 +80,15 @@ export const restore = <Self>(
   )
 
 /** Runs a test, and `Testing.restore` after it, however it has ended. A failure of the test is told first. */
-export const restoring = <Self>(tag: DatabaseTag<Self, string>) =>
-<A, E, R>(test: Effect.Effect<A, E, R>): Effect.Effect<A, E | DatabaseError, R | Self> =>
-  Effect.uninterruptibleMask((interruptible) =>
-    Effect.gen(function*() {
-      const ended = yield* Effect.exit(interruptible(test))
-      const restored = yield* Effect.exit(restore(tag))
-      const result = yield* ended
-      yield* restored
-      return result
-    })
-  )
+export const restoring =
+  <Self>(tag: DatabaseTag<Self, string>) =>
+  <A, E, R>(test: Effect.Effect<A, E, R>): Effect.Effect<A, E | DatabaseError, R | Self> =>
+    Effect.uninterruptibleMask((interruptible) =>
+      Effect.gen(function*() {
+        const ended = yield* Effect.exit(interruptible(test))
+        const restored = yield* Effect.exit(restore(tag))
+        const result = yield* ended
+        yield* restored
+        return result
+      })
+    )

@@ -22,16 +22,21 @@ export const plant = <Self, E, R>(
   seeds: Seeds<Self, E, R>
 ): Effect.Effect<void, ConfigurationError | DatabaseError | E, R | Self> =>
   Effect.isEffect(seeds) ? Effect.asVoid(seeds) : Effect.gen(function*() {
-    const columns = yield* tag.use((sql) => sql<Column>`SELECT TABLE_NAME AS \`table\`, COLUMN_NAME AS name,
+    const columns = yield* tag.use((sql) =>
+      sql<Column>`SELECT TABLE_NAME AS \`table\`, COLUMN_NAME AS name,
       COALESCE(GENERATION_EXPRESSION, '') <> '' AS isGenerated,
       IS_NULLABLE = 'YES' AS mayBeNull,
       (IS_NULLABLE = 'YES' OR COLUMN_DEFAULT IS NOT NULL OR EXTRA LIKE '%auto_increment%' OR EXTRA LIKE '%DEFAULT_GENERATED%') AS mayBeMissing
-      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()`)
+      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()`
+    )
     const problems = Object.entries(seeds).flatMap(([table, rows]) => problemsOf(columns, table, rows))
     if (problems.length > 0) return yield* refused(tag, problems)
     yield* tag.withTransaction(
-      Effect.forEach(Object.entries(seeds), ([table, rows]) =>
-        Effect.forEach(rows, (row, index) => insert(tag, table, index, row), { discard: true }), { discard: true })
+      Effect.forEach(
+        Object.entries(seeds),
+        ([table, rows]) => Effect.forEach(rows, (row, index) => insert(tag, table, index, row), { discard: true }),
+        { discard: true }
+      )
     )
   })
 
@@ -91,7 +96,9 @@ const problemsOf = (
 }
 
 const listing = (what: string, names: ReadonlyArray<string>): string =>
-  names.length === 0 ? `it has no ${what}` : `its ${what} are ${names.slice(0, MOST_LISTED).join(", ")}${names.length > MOST_LISTED ? " …" : ""}`
+  names.length === 0
+    ? `it has no ${what}`
+    : `its ${what} are ${names.slice(0, MOST_LISTED).join(", ")}${names.length > MOST_LISTED ? " …" : ""}`
 
 const MOST_LISTED = 30
 

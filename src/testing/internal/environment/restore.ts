@@ -84,7 +84,9 @@ export const note = <E>(
       )
       yield* Effect.uninterruptibleMask((interruptible) =>
         Effect.gen(function*() {
-          yield* Effect.forEach(triggers, ({ name }) => run(`DROP TRIGGER IF EXISTS ${quoted(name)}`), { discard: true })
+          yield* Effect.forEach(triggers, ({ name }) => run(`DROP TRIGGER IF EXISTS ${quoted(name)}`), {
+            discard: true
+          })
           const exit = yield* Effect.exit(interruptible(refill))
           yield* Effect.forEach(triggers, (trigger) => Structure.createTrigger(session, trigger), { discard: true })
           yield* exit
@@ -92,10 +94,14 @@ export const note = <E>(
       )
       const countersNow = yield* countersOf(session, database)
       const moved = tables.filter(({ name }) => countersNow.get(name) !== counters.get(name))
-      yield* Effect.forEach(moved, ({ name }) =>
-        run(`ALTER TABLE ${quoted(database)}.${quoted(name)} AUTO_INCREMENT = ${counters.get(name) ?? 1}`), {
-        discard: true
-      })
+      yield* Effect.forEach(
+        moved,
+        ({ name }) =>
+          run(`ALTER TABLE ${quoted(database)}.${quoted(name)} AUTO_INCREMENT = ${counters.get(name) ?? 1}`),
+        {
+          discard: true
+        }
+      )
       return [...new Set([...dirty, ...moved].map(({ name }) => name)), ...added].sort()
     })
 

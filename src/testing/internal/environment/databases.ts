@@ -104,8 +104,10 @@ const created = ({ run }: Session, name: string): Effect.Effect<string, Database
   Effect.acquireRelease(
     Effect.as(run(`CREATE DATABASE ${quoted(name)} CHARACTER SET utf8mb4`), name),
     () =>
-      Effect.catchAll(run(`DROP DATABASE IF EXISTS ${quoted(name)}`), ({ message }) =>
-        Effect.logWarning(`The database ${name} stays until a later run drops it: ${message}`))
+      Effect.catchAll(
+        run(`DROP DATABASE IF EXISTS ${quoted(name)}`),
+        ({ message }) => Effect.logWarning(`The database ${name} stays until a later run drops it: ${message}`)
+      )
   )
 
 const withUrls = (

@@ -28,9 +28,11 @@ export const drop = (session: Session): Effect.Effect<void> =>
         session.run<{ readonly locked: number | null }>("SELECT GET_LOCK(?, 0) AS locked", [lock]),
         ([row]) =>
           row?.locked === 1
-            ? Effect.flatMap(isOver, (over) => over ? session.run(`DROP DATABASE IF EXISTS ${quoted(name)}`) : Effect.void)
+            ? Effect.flatMap(isOver, (over) =>
+              over ? session.run(`DROP DATABASE IF EXISTS ${quoted(name)}`) : Effect.void)
             : Effect.void,
-        ([row]) => row?.locked === 1 ? Effect.ignore(session.run("DO RELEASE_LOCK(?)", [lock])) : Effect.void
+        ([row]) =>
+          row?.locked === 1 ? Effect.ignore(session.run("DO RELEASE_LOCK(?)", [lock])) : Effect.void
       ))
     }
   }).pipe(Effect.ignoreLogged)

@@ -5,7 +5,15 @@ import { absurd } from "effect/Function"
 import type * as Redacted from "effect/Redacted"
 import type { DatabaseTag } from "../../../db/Database.ts"
 import { make } from "./databases.ts"
-import { type CopyOf, type Migrations, type Seeds, type SqlFile, type TableSource, type TestDatabase, types } from "./model.ts"
+import {
+  type CopyOf,
+  type Migrations,
+  type Seeds,
+  type SqlFile,
+  type TableSource,
+  type TestDatabase,
+  types
+} from "./model.ts"
 
 export interface MigrationsOptions {
   /**

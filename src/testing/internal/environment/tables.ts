@@ -138,7 +138,11 @@ const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effe
       new ConfigurationError({
         service: tag.databaseName,
         reason: "InvalidSettings",
-        problems: [{ setting: `${file}, line ${Script.lineOf(sql, offset)}`, detail, ...(hint === undefined ? {} : { hint }) }],
+        problems: [{
+          setting: `${file}, line ${Script.lineOf(sql, offset)}`,
+          detail,
+          ...(hint === undefined ? {} : { hint })
+        }],
         ...(cause === undefined ? {} : { cause })
       })
     const statements = Script.split(sql.replace(/^\uFEFF/, " "))
@@ -149,10 +153,17 @@ const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effe
     const { run } = yield* open(tag.databaseName, tag.prefix, url(database))
     // A dump has its tables in any order, and says so itself.
     yield* run("SET SESSION foreign_key_checks = 0")
-    yield* Effect.forEach(statements.right, ({ offset, text }) =>
-      Effect.mapError(run(text), (error) => isOfServer(error) ? refused(offset, error.detail ?? error.reason, error.hint, error) : error), {
-      discard: true
-    })
+    yield* Effect.forEach(
+      statements.right,
+      ({ offset, text }) =>
+        Effect.mapError(
+          run(text),
+          (error) => isOfServer(error) ? refused(offset, error.detail ?? error.reason, error.hint, error) : error
+        ),
+      {
+        discard: true
+      }
+    )
   }))
 
 /** Whether the server has answered: then it is the statement. */
@@ -182,7 +193,11 @@ const reading = <A>(service: string, file: string, read: () => Promise<A>): Effe
       new ConfigurationError({
         service,
         reason: "InvalidSettings",
-        problems: [{ setting: file, detail: "cannot be read", hint: "check the path; it begins in the working folder" }],
+        problems: [{
+          setting: file,
+          detail: "cannot be read",
+          hint: "check the path; it begins in the working folder"
+        }],
         cause
       })
   })

@@ -75,7 +75,8 @@ export const read = (
     }
     const itself = naming(database)
     const outside = [...structure.tables, ...structure.routines, ...structure.views, ...structure.triggers].filter(
-      ({ create }) => itself.test(create)
+      ({ create }) =>
+        itself.test(create)
     )
     return outside.length === 0 ? structure : yield* refused(outside.map(({ name }) => ({
       setting: `${database}.${name}`,
@@ -224,7 +225,9 @@ export const withRows = (
   tables.length === 0 ? Effect.succeed([]) : Effect.map(
     run<Readonly<Record<string, number>>>(
       `SELECT ${
-        tables.map(({ name }, index) => `EXISTS(SELECT 1 FROM ${quoted(database)}.${quoted(name)}) AS t${index}`).join(", ")
+        tables.map(({ name }, index) => `EXISTS(SELECT 1 FROM ${quoted(database)}.${quoted(name)}) AS t${index}`).join(
+          ", "
+        )
       }`
     ),
     ([row]) => tables.filter((_, index) => row?.[`t${index}`] !== 0)

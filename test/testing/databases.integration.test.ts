@@ -1,0 +1,249 @@
+/** Databases of a worker's own, on the server of the run. */
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { describe, expect, it } from "@effect/vitest"
+import { Config, ConfigProvider, Effect, Redacted } from "effect"
+import { randomBytes } from "node:crypto"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { GarminDb, MainDb } from "../../src/db/Database.ts"
+import { Testing } from "../../src/testing/index.ts"
+import { admin, urlOf } from "../support/db/testServer.ts"
+
+/** Runs an effect on these databases, on the server of the run. */
+const on =
+  <D extends ReadonlyArray<Testing.TestDatabase<any, any, any>>>(...databases: D) =>
+  <A, E, R>(test: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(urlOf("mysql"), (url) =>
+      test.pipe(
+        Effect.provide(Testing.databases(...databases)),
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["LOCAL_MYSQL_URL", url], ["VITEST_POOL_ID", "3"]])))
+      )) as Effect.Effect<A, any, never>
+
+const current = Effect.map(MainDb.use((sql) => sql<{ name: string }>`SELECT DATABASE() AS name`), ([row]) => row!.name)
+
+const exists = (name: string) =>
+  Effect.map(admin(`SHOW DATABASES LIKE '${name.replaceAll("_", "\\_")}'`), (rows) => rows.length === 1)
+
+/** A file of that text, gone with the scope. */
+const file = (text: string) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "infrastructure-testing-"))),
+      (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+    ),
+    (folder) => {
+      const path = join(folder, "tables.sql")
+      writeFileSync(path, text)
+      return path
+    }
+  )
+
+const schema = `
+CREATE TABLE files (
+  id INT AUTO_INCREMENT PRIMARY KEY,
+  owner INT NOT NULL,
+  name VARCHAR(20) NOT NULL,
+  upper_name VARCHAR(20) AS (UPPER(name)) STORED,
+  CONSTRAINT of_owner FOREIGN KEY (owner) REFERENCES owners (id) ON DELETE CASCADE
+) ENGINE=InnoDB AUTO_INCREMENT=100;
+CREATE TABLE owners (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) NOT NULL);
+CREATE TABLE log (what VARCHAR(60) NOT NULL);
+CREATE VIEW b_files AS SELECT owners.name AS owner, files.name FROM files JOIN owners ON owners.id = files.owner;
+CREATE VIEW a_names AS SELECT name FROM b_files;
+DELIMITER //
+CREATE TRIGGER logged AFTER INSERT ON files FOR EACH ROW BEGIN
+  INSERT INTO log VALUES (CONCAT('new; ', NEW.name));
+END//
+DELIMITER ;
+INSERT INTO owners (id, name) VALUES (1, 'Ada'), (2, 'Grace');
+`
+
+const seeds = { files: [{ owner: 1, name: "one" }, { owner: 2, name: "two" }] }
+
+const everything = Effect.all({
+  files: MainDb.use((sql) => sql`SELECT id, owner, name, upper_name FROM files ORDER BY id`),
+  owners: MainDb.use((sql) => sql`SELECT id, name FROM owners ORDER BY id`),
+  log: MainDb.use((sql) => sql`SELECT what FROM log ORDER BY what`)
+})
+
+describe("databases", () => {
+  it.scoped("have tables, keys, views, triggers and rows, and are gone with their layer", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(yield* file(schema))
+      const name = yield* Effect.gen(function*() {
+        expect(yield* everything).toMatchObject({
+          files: [{ id: 100, upper_name: "ONE" }, { id: 101, upper_name: "TWO" }],
+          log: [{ what: "new; one" }, { what: "new; two" }]
+        })
+        const orphan = yield* Effect.flip(MainDb.use((sql) => sql`INSERT INTO files (owner, name) VALUES (9, 'x')`))
+        expect(orphan).toMatchObject({ reason: "ForeignKeyViolation", constraint: "of_owner" })
+        // The other database is another one, and empty.
+        expect(yield* GarminDb.use((sql) => sql`SHOW TABLES`)).toEqual([])
+        const name = yield* current
+        expect(yield* exists(name)).toBe(true)
+        return name
+      }).pipe(on(Testing.database(MainDb, { tables, seeds }), Testing.database(GarminDb)))
+      expect(name).toMatch(/^betterai_test_maindb_3_[0-9a-f]{8}_[0-9a-f]{12}$/)
+      expect(yield* exists(name)).toBe(false)
+      expect(yield* exists(`${name}_rows`)).toBe(false)
+    }))
+
+  it.scoped("are copies of an existing one, whose rows stay where they are", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(yield* file(schema))
+      yield* Effect.gen(function*() {
+        const original = yield* current
+        const url = yield* urlOf(original)
+        for (const from of [original, Config.succeed(Redacted.make(url))]) {
+          const seen = yield* Effect.gen(function*() {
+            expect(yield* everything).toEqual({ files: [], owners: [], log: [] })
+            yield* MainDb.use((sql) => sql`INSERT INTO owners (name) VALUES ('Joan')`)
+            yield* MainDb.use((sql) => sql`INSERT INTO files (owner, name) VALUES (1, 'three')`)
+            expect(yield* MainDb.use((sql) => sql`SELECT name FROM a_names`)).toEqual([{ name: "three" }])
+            return yield* everything
+          }).pipe(on(Testing.database(MainDb, { tables: Testing.copyOf(from) })))
+          // AUTO_INCREMENT begins anew.
+          expect(seen).toMatchObject({ files: [{ id: 1 }], owners: [{ id: 1 }], log: [{ what: "new; three" }] })
+        }
+        expect((yield* everything).files).toHaveLength(2)
+      }).pipe(on(Testing.database(MainDb, { tables, seeds })))
+    }))
+
+  it.scoped("by migrations are made once for their content", () =>
+    Effect.gen(function*() {
+      const path = yield* file(randomBytes(8).toString("hex"))
+      let runs = 0
+      const loader = Migrator.fromRecord({
+        "1_tables": Effect.gen(function*() {
+          runs++
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`CREATE TABLE kinds (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20)) AUTO_INCREMENT = 7`
+          yield* sql`INSERT INTO kinds (name) VALUES ('a'), ('b')`
+        })
+      })
+      const kinds = MainDb.use((sql) => sql`SELECT id, name FROM kinds`)
+      const shared = on(Testing.database(MainDb, { tables: Testing.migrations(loader, { files: path }) }))
+      const found = yield* Effect.all(
+        [shared(kinds), shared(Effect.zipRight(MainDb.use((sql) => sql`DELETE FROM kinds`), kinds)), shared(kinds)],
+        { concurrency: 2 }
+      )
+      expect(found).toEqual([[{ id: 7, name: "a" }, { id: 8, name: "b" }], [], found[0]])
+      expect(runs).toBe(1)
+      // They are recorded, so nothing is left to migrate.
+      expect(yield* shared(MainDb.migrate(loader))).toEqual([])
+      writeFileSync(path, "changed")
+      yield* shared(kinds)
+      expect(runs).toBe(2)
+      yield* on(Testing.database(MainDb, { tables: Testing.migrations(loader) }))(kinds)
+      expect(runs).toBe(3)
+    }))
+
+  it.scoped("a migration that fails is told, and leaves no template", () =>
+    Effect.gen(function*() {
+      const path = yield* file(randomBytes(8).toString("hex"))
+      let broken = true
+      const loader = Migrator.fromRecord({
+        "1_tables": Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`CREATE TABLE one (id INT)`
+          if (broken) yield* sql`CREATE TABLE two (id NONSENSE)`
+        })
+      })
+      const shared = on(Testing.database(MainDb, { tables: Testing.migrations(loader, { files: path }) }))
+      expect(yield* Effect.flip(shared(current))).toMatchObject({ _tag: "MigrationError", reason: "failed" })
+      broken = false
+      expect(yield* shared(MainDb.use((sql) => sql`SELECT * FROM one`))).toEqual([])
+    }))
+
+  it.scoped("what cannot be used is told with its place", () =>
+    Effect.gen(function*() {
+      const message = (options: Testing.DatabaseOptions<MainDb, never, never>) =>
+        Effect.map(Effect.flip(on(Testing.database(MainDb, options))(current)), (error: Error) => error.message)
+      const tables = Testing.sqlFile(yield* file(schema))
+      const broken = yield* file("CREATE TABLE a (id INT);\n\nCREATE TABEL b (id INT);")
+      expect(yield* message({ tables: Testing.sqlFile(broken) })).toMatch(
+        /tables\.sql, line 3: the server does not understand the statement/
+      )
+      expect(yield* message({ tables: Testing.sqlFile(yield* file("USE main;")) })).toContain("leaves the database")
+      expect(yield* message({ tables: Testing.sqlFile("no/such.sql") })).toContain("no/such.sql: cannot be read")
+      expect(yield* message({ tables: Testing.copyOf("no_such") })).toContain("no_such")
+      expect(
+        yield* message({
+          tables,
+          seeds: {
+            owners: [{ name: "x" }, { nmae: "y" }],
+            file: [],
+            files: [{ owner: null, name: "x", upper_name: "X" }]
+          }
+        })
+      ).toBe(
+        "MainDb is not configured correctly (InvalidSettings):"
+          + " seeds of owners[1].nmae: there is no column of that name; its columns are id, name;"
+          + " seeds of owners[1].name: is missing and has no default;"
+          + " seeds of file: there is no table of that name; its tables are a_names, b_files, files, log, owners;"
+          + " seeds of files[0].owner: must not be null;"
+          + " seeds of files[0].upper_name: the column is generated; leave it out"
+      )
+      expect(yield* message({ tables, seeds: { files: [{ owner: 1, name: "x" }, { owner: 9, name: "secret" }] } }))
+        .toMatch(/seeds of files\[1\]: is refused \(ForeignKeyViolation\): (?!.*secret)/)
+      expect(yield* message({ tables, seeds: { files: [{ owner: 1, name: "x".repeat(21) }] } }))
+        .toMatch(/seeds of files\[0\]: is refused \(InvalidData\): .*name/)
+    }))
+})
+
+describe("restore", () => {
+  it.scoped("brings back rows, also those that cascades and triggers have touched, and where counting goes on", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(yield* file(schema))
+      yield* Effect.gen(function*() {
+        const before = yield* everything
+        expect(yield* Testing.restore(MainDb)).toEqual([])
+        for (
+          const statement of [
+            "DELETE FROM owners WHERE id = 1",
+            "INSERT INTO files (owner, name) VALUES (2, 'x')",
+            "CREATE TABLE more (id INT)"
+          ]
+        ) yield* MainDb.use((sql) => sql.unsafe(statement))
+        expect((yield* everything).files).toMatchObject([{ id: 101 }, { id: 102 }])
+        expect(yield* Testing.restore(MainDb)).toEqual(["files", "log", "more", "owners"])
+        expect(yield* everything).toEqual(before)
+        yield* MainDb.use((sql) => sql`UPDATE owners SET name = 'ADA' WHERE id = 1`)
+        expect(yield* Testing.restore(MainDb)).toEqual(["owners"])
+        // A row that came and went has moved the counter only.
+        yield* MainDb.use((sql) => sql`INSERT INTO owners (name) VALUES ('x')`)
+        yield* MainDb.use((sql) => sql`DELETE FROM owners WHERE name = 'x'`)
+        yield* Testing.restore(MainDb)
+        yield* MainDb.use((sql) => sql`INSERT INTO owners (name) VALUES ('next')`)
+        expect((yield* everything).owners[2]).toEqual({ id: 3, name: "next" })
+        // The trigger is there again.
+        yield* MainDb.use((sql) => sql`INSERT INTO files (owner, name) VALUES (2, 'x')`)
+        expect((yield* everything).log).toHaveLength(3)
+      }).pipe(on(Testing.database(MainDb, { tables, seeds })))
+    }))
+
+  it.scoped("comes after a test, however it has ended", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(yield* file(schema))
+      yield* Effect.gen(function*() {
+        const before = yield* everything
+        const change = MainDb.use((sql) => sql`DELETE FROM owners`)
+        const failed = Effect.zipRight(change, Effect.fail("why"))
+        expect(yield* Effect.flip(Testing.restoring(MainDb)(failed))).toBe("why")
+        expect(yield* everything).toEqual(before)
+        yield* Effect.exit(Testing.restoring(MainDb)(Effect.zipRight(change, Effect.interrupt)))
+        expect(yield* everything).toEqual(before)
+      }).pipe(on(Testing.database(MainDb, { tables, seeds })))
+    }))
+
+  it.scoped("says that a table is missing", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.gen(function*() {
+        yield* MainDb.use((sql) => sql`DROP TABLE t`)
+        return yield* Effect.flip(Testing.restore(MainDb))
+      }).pipe(on(Testing.database(MainDb, { tables: Testing.sqlFile(yield* file("CREATE TABLE t (id INT)")) })))
+      expect(error).toMatchObject({ reason: "UnknownObject", detail: "the table t is not there any more" })
+    }))
+})
