@@ -1,0 +1,12 @@
+CREATE TABLE patients (
+  id INT AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(100) NOT NULL
+);
+
+CREATE TABLE notes (
+  id INT AUTO_INCREMENT PRIMARY KEY,
+  patient_id INT NOT NULL,
+  text VARCHAR(1000) NOT NULL,
+  storage_key VARCHAR(255) NOT NULL,
+  CONSTRAINT notes_of_patient FOREIGN KEY (patient_id) REFERENCES patients (id)
+);
