@@ -31,7 +31,10 @@ export const dictate = (
         Database.write(sql`INSERT INTO notes ${sql.insert({ patient_id: patientId, text, storage_key: key })}`)
       )
       const noteId = Number(insertId)
-      yield* jobs.enqueue(Transcribe.make({ noteId, key }), { messageDeduplicationId: key, messageGroupId: `${patientId}` })
+      yield* jobs.enqueue(Transcribe.make({ noteId, key }), {
+        messageDeduplicationId: key,
+        messageGroupId: `${patientId}`
+      })
       return noteId
     })
     return yield* MainDb.withTransaction(written, { retries: 2 }).pipe(

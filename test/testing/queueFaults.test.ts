@@ -1,5 +1,5 @@
 import { expect, it } from "@effect/vitest"
-import { Chunk, Effect, Either, Ref, Stream, TestClock } from "effect"
+import { Chunk, Effect, Either, Layer, Ref, Stream, TestClock } from "effect"
 import { Queue } from "../../src/aws/Queue.ts"
 import { Testing } from "../../src/testing/index.ts"
 
@@ -7,7 +7,7 @@ const { QueueFault } = Testing
 
 const withFaults =
   (...plan: ReadonlyArray<Testing.QueueFault.QueueFault>) => <A, E>(test: Effect.Effect<A, E, Queue>) =>
-    test.pipe(Effect.provide(Testing.faults(Queue, plan)), Effect.provide(Queue.layerMemory))
+    Effect.provide(test, Layer.provideMerge(Testing.faults(Queue, plan), Queue.layerMemory))
 
 const enqueue = (job: number) => Effect.flatMap(Queue, (queue) => queue.enqueue({ job }))
 

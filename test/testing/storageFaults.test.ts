@@ -1,5 +1,5 @@
 import { expect, it } from "@effect/vitest"
-import { Cause, Chunk, Effect, Exit, Stream } from "effect"
+import { Cause, Chunk, Effect, Exit, Layer, Stream } from "effect"
 import { Storage } from "../../src/aws/Storage.ts"
 import { Testing } from "../../src/testing/index.ts"
 
@@ -7,7 +7,7 @@ const { StorageFault } = Testing
 
 const withFaults =
   (...plan: ReadonlyArray<Testing.StorageFault.StorageFault>) => <A, E>(test: Effect.Effect<A, E, Storage>) =>
-    test.pipe(Effect.provide(Testing.faults(Storage, plan)), Effect.provide(Storage.layerMemory))
+    Effect.provide(test, Layer.provideMerge(Testing.faults(Storage, plan), Storage.layerMemory))
 
 const upload = Effect.flatMap(
   Storage,

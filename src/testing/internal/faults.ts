@@ -12,7 +12,10 @@ import * as Queues from "./services/queueFaults.ts"
 import * as Storages from "./services/storageFaults.ts"
 
 interface Faults {
-  (storage: typeof Storage, plan: ReadonlyArray<Storages.StorageFault>): Layer.Layer<Storage, ConfigurationError, Storage>
+  (
+    storage: typeof Storage,
+    plan: ReadonlyArray<Storages.StorageFault>
+  ): Layer.Layer<Storage, ConfigurationError, Storage>
   <Self, Id extends string>(
     queue: QueueTag<Self, Id>,
     plan: ReadonlyArray<Queues.QueueFault>

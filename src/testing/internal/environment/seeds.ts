@@ -2,7 +2,7 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import type { DatabaseTag } from "../../../db/Database.ts"
-import { ConfigurationError, type ConfigurationProblem, DatabaseError } from "../../../Errors.ts"
+import { ConfigurationError, type ConfigurationProblem, type DatabaseError } from "../../../Errors.ts"
 import type { Seeds } from "./model.ts"
 
 type Row = Readonly<Record<string, unknown>>
