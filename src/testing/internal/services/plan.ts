@@ -97,4 +97,4 @@ const problemsOf = <Method extends string, Act>(
   })
 }
 
-export const isCount = (value: number): boolean => Number.isSafeInteger(value) && value > 0
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value > 0
