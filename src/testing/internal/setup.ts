@@ -7,7 +7,7 @@ import { make } from "../../local/internal/mysql.ts"
 
 /** What is used of vitest's `TestProject`. */
 export interface Project {
-  readonly config: { readonly env: Record<string, unknown> }
+  readonly config: { env?: Record<string, unknown> }
 }
 
 /**
@@ -25,6 +25,7 @@ export const setup = async ({ config }: Project): Promise<() => Promise<void>> =
   const server = await Effect.runPromise(
     Effect.onError(Scope.extend(make(), scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
   )
-  config.env["LOCAL_MYSQL_URL"] = Redacted.value(server.url("mysql"))
+  // What vitest gives to the processes and threads of the run as their environment.
+  config.env = { ...config.env, LOCAL_MYSQL_URL: Redacted.value(server.url("mysql")) }
   return close
 }
