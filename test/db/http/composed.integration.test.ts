@@ -30,9 +30,9 @@ describe("a session", () => {
   faultWithTable("in a session takes part in it: the outer one decides", {}, (stage) =>
     Effect.gen(function*() {
       const lenient = HttpSession.makeWith({ rollbackOn: () => false }, MainDb)
-      yield* asked(session(lenient(Effect.as(insert(1), bad))))
+      yield* Effect.asVoid(asked(session(lenient(Effect.as(insert(1), bad)))))
       expect(yield* ids(stage)).toEqual([])
-      yield* asked(lenient(session(Effect.as(insert(2), bad))))
+      yield* Effect.asVoid(asked(lenient(session(Effect.as(insert(2), bad)))))
       expect(yield* ids(stage)).toEqual([2])
     }))
 
