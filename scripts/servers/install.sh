@@ -64,14 +64,28 @@ for program in "$@"; do
       name=${program%%=*}
       path=root/${program#*=}
       test -x "$path"
+      start=$loader
+      environment=
+      further=
       options=
-      # MySQL looks for its files near the program, MariaDB in /usr.
-      if [ "$name" = mariadbd ]; then options='"--basedir=$here/root/usr"'; fi
+      case $name in
+        # MySQL looks for its files near the program, MariaDB in /usr.
+        mariadbd) options='"--basedir=$here/root/usr"' ;;
+        # Chromium looks for its files near the program that runs, which is the loader. It starts each of its processes by
+        # the command that it is told, but for the zygote, which can be left out.
+        chromium)
+          start=${path%/*}/loader
+          cp "$loader" "$start"
+          environment='env "FONTCONFIG_SYSROOT=$here/root"'
+          further=':$here/root/usr/'$libraries/pulseaudio
+          options='--no-zygote "--browser-subprocess-path=$here/bin/chromium"'
+          ;;
+      esac
       cat >"bin/$name" <<END
 #!/bin/sh
 here=\${0%/bin/*}
-libraries=\$here/root/usr/$libraries:\$here/root/$libraries:\$here/root/usr/lib/$package
-exec "\$here/$loader" --library-path "\$libraries" "\$here/$path" "\$@" $options
+libraries=\$here/root/usr/$libraries:\$here/root/$libraries:\$here/root/usr/lib/$package$further
+exec $environment "\$here/$start" --library-path "\$libraries" "\$here/$path" "\$@" $options
 END
       chmod +x "bin/$name"
       ;;

@@ -1,6 +1,6 @@
 /**
- * Servers and proxies that this machine need not have: Debian's packages, downloaded once into a folder of the user and
- * run from there. Nothing is installed on the machine.
+ * Servers, proxies and a browser that this machine need not have: Debian's packages, downloaded once into a folder of the
+ * user and run from there. Nothing is installed on the machine.
  */
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -89,6 +89,15 @@ const programs = {
     askVersion: ["-I", "-c", "import moto; print(moto.__version__)"],
     version: /^5\.1\./,
     instead: "run npm test, which has two other servers of SQS"
+  },
+  // Its version is that of Debian's last point release; the tests are made for none in particular.
+  chromium: {
+    title: "Chromium",
+    suite: "trixie",
+    package: "chromium-headless-shell",
+    commands: ["chromium=usr/lib/chromium/chromium-headless-shell"],
+    version: /^Chromium \d+\./,
+    instead: "open the pages in a browser"
   }
 } satisfies Record<string, Program>
 
