@@ -175,9 +175,9 @@ export class Health extends Context.Tag("@betterai/infrastructure/Health")<Healt
   static readonly metricName: (name: string) => string = Prometheus.metricName
 
   /**
-   * `GET` and `HEAD` of `/livez`, `/readyz`, `/healthz` (reports), `/metrics` and `/status.json`. The status is 503 for
-   * `fail`, else 200; nothing is to be cached. No secret is in it, but addresses of servers are: keep it on an internal
-   * port.
+   * `GET` and `HEAD` of `/livez`, `/readyz`, `/healthz` (reports), `/metrics`, `/status.json` and `/status`, a page that
+   * shows that JSON to people, live. The status of reports is 503 for `fail`, all else is 200; nothing is to be cached. No
+   * secret is in it, but addresses of servers are: keep it on an internal port.
    */
   static readonly router: Effect.Effect<HttpRouter.HttpRouter<never, Health>> = Effect.map(
     load,

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Model from "./model.ts"
 import { format } from "./prometheus.ts"
 import type { HealthService } from "./service.ts"
+import * as StatusPage from "./statusPage.ts"
 
 const NO_STORE = { "cache-control": "no-store" }
 
@@ -34,6 +35,7 @@ export const routes: ReadonlyArray<readonly [path: `/${string}`, Handler]> = [
         contentType: "text/plain; version=0.0.4; charset=utf-8"
       })
     )],
+  ["/status", () => Effect.sync(StatusPage.response)],
   [
     "/status.json",
     ({ snapshot }) =>

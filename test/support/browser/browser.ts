@@ -54,10 +54,10 @@ export const useBrowser = (): TestBrowser => {
   }
 }
 
-/** A picture of the whole page, for people. */
-export const screenshot = async (page: Page, name: string): Promise<void> => {
+/** A picture for people: of the whole page, or of what the window shows. */
+export const screenshot = async (page: Page, name: string, { fullPage = true } = {}): Promise<void> => {
   mkdirSync(screenshots, { recursive: true })
-  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true })
+  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage })
 }
 
 /** Whether the page is wider than its window. */
