@@ -1,5 +1,6 @@
 /**
- * `npm run demo [-- file ...]`: the whole layer, end to end, on this machine.
+ * `npm run demo [-- file ...]`: the whole layer, end to end, on this machine. `npm run demo -- --serve` starts the chat of
+ * `chat/` instead, until Ctrl-C.
  *
  * Files go up to S3 and come back, MySQL records them, SQS carries a job for each, four databases commit and roll back,
  * and errors arrive typed. The steps are listed in `demo/steps/index.ts`. S3, SQS and MySQL run on this machine for as
@@ -16,8 +17,10 @@ import { steps } from "./demo/steps/index.ts"
 import { upload } from "./demo/steps/storage.ts"
 
 const usage = `Usage: npm run demo [-- file ...]
+       npm run demo -- --serve
 
-Shows the layer at work with these files, or with the samples in examples/assets.
+Shows the layer at work with these files, or with the samples in examples/assets. With --serve it starts a chat instead, on
+the ports CHAT_PORT (8080) and, for its status page, CHAT_INTERNAL_PORT (9090).
 The database server is a private one, or that of LOCAL_MYSQL_URL (mysql://user:password@host:port).`
 
 // On Node 20 the SDK warns that its versions from 2027 on will need Node 22. That does not belong in a demo.
@@ -25,6 +28,11 @@ process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true"
 
 /** All of the infrastructure, on servers of this machine. */
 const Live = Infrastructure.layer.pipe(Layer.provideMerge(LocalStack.layer))
+
+const serve = Effect.provide(
+  Effect.flatMap(Effect.promise(() => import("./chat/app.ts")), ({ chat }) => chat),
+  LocalStack.layer
+)
 
 const demo = Effect.fn("demo")(function*(paths: ReadonlyArray<string>) {
   const files = yield* Files.load(paths)
@@ -60,6 +68,7 @@ const explain = (cause: Cause.Cause<{ readonly message: string }>): string => {
 const main = Effect.gen(function*() {
   const args = process.argv.slice(2)
   if (args.includes("--help") || args.includes("-h")) return yield* Console.log(usage)
+  if (args.length === 1 && args[0] === "--serve") return yield* serve
   const option = args.find((arg) => arg.startsWith("-"))
   if (option !== undefined) return yield* new WrongUsage({ message: `the option ${option} is unknown\n\n${usage}` })
   yield* demo(args)
@@ -68,6 +77,9 @@ const main = Effect.gen(function*() {
   Effect.provide(NodeFileSystem.layer),
   Effect.onError((cause) => Console.error(`\n${explain(cause)}`))
 )
+
+// npm passes on what the terminal has sent already. The second signal must not kill what the first one ends in order.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {})
 
 // Nobody reads the output any more, as with `| head`: the same as Ctrl-C.
 process.stdout.once("error", () => process.kill(process.pid, "SIGINT")).on("error", () => {})
