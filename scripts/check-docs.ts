@@ -1,7 +1,8 @@
 /**
  * Checks the documents against the package: every `ts` fence compiles with the flags of the project, each as a module of
- * its own (`ts browser`: with the library of browsers instead of Node's); every relative link leads to a file and a heading that are there; every reason of an error is in the tables; the tests
- * that docs/faults.md names are there.
+ * its own (`ts browser`: with the library of browsers instead of Node's); a fence `ts examples/file.ts#name` is what that
+ * file has between `// #region name` and `// #endregion`; every relative link leads to a file and a heading that are
+ * there; every reason of an error is in the tables; the tests that docs/faults.md names are there.
  *
  * A snippet keeps the line numbers of its document, so an error is reported where it must be fixed.
  */
@@ -68,6 +69,26 @@ const missingReasons = ["README.md", Path.join("docs", "errors.md")].flatMap((do
     .map((reason) => `${document}: the reason ${reason} is in none of its tables`)
 })
 
+/** The fences that quote a part of an example and differ from it. */
+const quotes = documents.flatMap((document) => {
+  const text = read(document)
+  return [...text.matchAll(/^```ts (\S+)#(\S+)\n(.*?)^```$/gms)].map(({ 1: file = "", 2: name, 3: quote, index }) => ({
+    at: `${document}(${lineOf(text, index)})`,
+    source: `${file}#${name}`,
+    quote,
+    original: Fs.existsSync(Path.join(root, file))
+      ? new RegExp(`^// #region ${name}\\n(.*?)^// #endregion$`, "ms").exec(read(file))?.[1]
+      : undefined
+  }))
+})
+const wrongQuotes = quotes.flatMap(({ at, original, quote, source }) =>
+  original === undefined
+    ? [`${at}: there is no ${source}`]
+    : original === quote
+    ? []
+    : [`${at}: is not what ${source} is`]
+)
+
 /** A row of docs/faults.md: its number, and the files of tests that it names. */
 const faults = [...read(Path.join("docs", "faults.md")).matchAll(/^\| (\d+) \|.*\| ([\w/, ]+) \|$/gm)]
 const missingTests = faults.flatMap(([, number, files]) =>
@@ -92,8 +113,8 @@ const snippets = (fence: string): ReadonlyArray<string> =>
   })
 const files = snippets("ts")
 const pages = snippets("ts browser")
-if ([files, pages, links, faults].some(({ length }) => length === 0)) {
-  console.error("no snippet, no link or no fault found: this script looks in the wrong place")
+if ([files, pages, quotes, links, faults].some(({ length }) => length === 0)) {
+  console.error("no snippet, no quote, no link or no fault found: this script looks in the wrong place")
   process.exit(1)
 }
 
@@ -124,12 +145,12 @@ const compiled = [
   compiles("tsconfig.browser.json", pages, { lib: ["ES2023", "DOM", "DOM.Iterable"], types: [] })
 ]
 
-const problems = [...deadLinks, ...missingReasons, ...missingTests]
+const problems = [...deadLinks, ...wrongQuotes, ...missingReasons, ...missingTests]
 for (const problem of problems) console.log(problem)
 const count = files.length + pages.length
 if (!compiled.includes(false) && problems.length === 0) {
   console.log(
-    `${documents.length} documents are right: ${count} snippets, ${links.length} links, ${faults.length} faults`
+    `${documents.length} documents are right: ${count} snippets, ${quotes.length} quotes, ${links.length} links, ${faults.length} faults`
   )
 } else {
   process.exitCode = 1
