@@ -9,12 +9,10 @@
  *   Layer.provide(HealthLive)
  * )
  * ```
- *
- * What serves it over HTTP is loaded when it is used, so that importing this module costs little.
  */
 import type * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpRouter from "@effect/platform/HttpRouter"
-import type * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServer from "@effect/platform/HttpServer"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -26,6 +24,7 @@ import * as Model from "./internal/health/model.ts"
 import * as Prometheus from "./internal/health/prometheus.ts"
 import type { MetricsOptions } from "./internal/health/prometheus.ts"
 import * as RecentErrors from "./internal/health/recentErrors.ts"
+import * as Routes from "./internal/health/routes.ts"
 import type { HealthService, Watching } from "./internal/health/service.ts"
 import * as HealthServices from "./internal/health/service.ts"
 import type { AnyQueueTag, Outbox } from "./Outbox.ts"
@@ -92,8 +91,6 @@ export declare namespace Health {
   type Report = Model.Report
   type Status = Model.Status
 }
-
-const load = Effect.promise(() => import("./internal/health/routes.ts"))
 
 /** The health of one process. */
 export class Health extends Context.Tag("@betterai/infrastructure/Health")<Health, Health.Service>() {
@@ -179,34 +176,25 @@ export class Health extends Context.Tag("@betterai/infrastructure/Health")<Healt
    * shows that JSON to people, live. The status of reports is 503 for `fail`, all else is 200; nothing is to be cached. No
    * secret is in it, but addresses of servers are: keep it on an internal port.
    */
-  static readonly router: Effect.Effect<HttpRouter.HttpRouter<never, Health>> = Effect.map(
-    load,
-    ({ router }) => router(Health)
-  )
+  static readonly router: HttpRouter.HttpRouter<never, Health> = Routes.router(Health)
 
   /** The same routes for the router of HttpLayerRouter. */
   static readonly routes: Layer.Layer<never, never, Health | HttpLayerRouter.HttpRouter> = Layer.unwrapEffect(
-    Effect.zipWith(
-      load,
+    Effect.map(
+      // Loaded for those who have it loaded anyway.
       Effect.promise(() => import("@effect/platform/HttpLayerRouter")),
-      ({ routes }, { route, use }) =>
+      ({ route, use }) =>
         use((router) =>
           Effect.flatMap(
             Health,
-            (service) => router.addAll(routes.map(([path, handler]) => route("GET", path, handler(service))))
+            (service) => router.addAll(Routes.routes.map(([path, handler]) => route("GET", path, handler(service))))
           )
         )
     )
   )
 
   /** The same routes on a server of their own. */
-  static readonly serve: Layer.Layer<never, never, Health | HttpServer.HttpServer> = Layer.unwrapEffect(
-    Effect.zipWith(
-      Effect.suspend(() => Health.router),
-      Effect.promise(() => import("@effect/platform/HttpServer")),
-      (router, { serve }) => serve(router)
-    )
-  )
+  static readonly serve: Layer.Layer<never, never, Health | HttpServer.HttpServer> = HttpServer.serve(Health.router)
 }
 
 const watching = <R>({ databases, others = {}, outbox, queues = [], storage }: HealthParts): Effect.Effect<

@@ -229,7 +229,7 @@ describe("over HTTP", () => {
 
   it.scoped("from HttpRouter", () =>
     Effect.gen(function*() {
-      const { dispose, handler } = HttpApp.toWebHandlerLayer(Effect.flatten(Health.router), failing)
+      const { dispose, handler } = HttpApp.toWebHandlerLayer(Health.router, failing)
       yield* Effect.addFinalizer(() => Effect.promise(dispose))
       yield* requests((request) => handler(request))
     }))

@@ -16,7 +16,7 @@ import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { ConfigurationError, ServiceError } from "../../../src/Errors.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
-import { serving, servingApp } from "../../support/http.ts"
+import { serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")

@@ -10,7 +10,7 @@ import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultOnStage, faultWithTable, ids, insert, makeTable } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { servingApp } from "../../support/http.ts"
+import { servingApp } from "../../support/http/serving.ts"
 import { interruptEverywhere } from "../../support/interruptAt.ts"
 
 const session = HttpSession.make(MainDb)

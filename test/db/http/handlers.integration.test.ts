@@ -13,7 +13,7 @@ import { connectionId } from "../../support/db/connectionId.ts"
 import { garmin, ufc } from "../../support/db/databases.ts"
 import { fault, faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { servingApp } from "../../support/http.ts"
+import { servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")

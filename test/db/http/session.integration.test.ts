@@ -15,7 +15,7 @@ import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import type { Stage } from "../../support/db/stage.ts"
 import { eventually } from "../../support/eventually.ts"
-import { type Client, serving, servingApp } from "../../support/http.ts"
+import { type Client, serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")

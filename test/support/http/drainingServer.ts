@@ -71,10 +71,8 @@ const routes = HttpRouter.empty.pipe(
 
 const server = createServer()
 
-const app = Effect.map(Health.router, (health) => HttpRouter.concat(routes, health))
-
 NodeRuntime.runMain(
-  Layer.unwrapEffect(Effect.map(app, (router) => HttpServer.serve(router))).pipe(
+  HttpServer.serve(HttpRouter.concat(routes, Health.router)).pipe(
     HttpShutdown.drain(server, {
       delay: `${Number(process.env["DELAY"])} millis`,
       deadline: `${Number(process.env["DEADLINE"])} millis`

@@ -70,7 +70,7 @@ const problemsOf = (
 ): ReadonlyArray<ConfigurationProblem> => {
   const own = columns.filter((column) => column.table === table)
   if (own.length === 0) {
-    const tables = [...new Set(columns.map((column) => column.table))]
+    const tables = [...new Set(columns.map((column) => column.table))].sort()
     return [{ setting: `seeds of ${table}`, detail: "there is no table of that name", hint: listing("tables", tables) }]
   }
   return rows.flatMap((row, index) => {
