@@ -16,7 +16,7 @@ import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { ConfigurationError, ServiceError } from "../../../src/Errors.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
-import { serving, servingApp } from "../../support/http/serving.ts"
+import { patient, serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
@@ -49,7 +49,7 @@ const service = (retryable: boolean, outcome?: "unknown") =>
   })
 
 describe("the answer to an error", () => {
-  faultWithTable("says no more than its kind, and the log says it once", {}, (stage) =>
+  faultWithTable("says no more than its kind, and the log says it once", patient, (stage) =>
     Effect.gen(function*() {
       const { layer, lines } = yield* logged
       const routes = HttpRouter.empty.pipe(
@@ -89,7 +89,7 @@ describe("the answer to an error", () => {
       expect(yield* ids(stage)).toEqual([])
     }))
 
-  faultWithTable("is 409 where the route asks for it", {}, (stage) =>
+  faultWithTable("is 409 where the route asks for it", patient, (stage) =>
     Effect.gen(function*() {
       const twice = Effect.as(Effect.zipRight(insert(7), insert(7)), ok)
       const routes = HttpRouter.empty.pipe(
@@ -112,7 +112,7 @@ const row = MainDb.use((sql) => sql`SELECT 'hush' AS other`)
 const ask = Schema.Struct({ ask: Schema.Number })
 
 describe("what does not fit its schema", () => {
-  faultWithTable("is the client's fault only if it came from the client", {}, () =>
+  faultWithTable("is the client's fault only if it came from the client", patient, () =>
     Effect.gen(function*() {
       const { layer, lines } = yield* logged
       const after = <A, E, R>(decode: Effect.Effect<A, E, R>) => Effect.as(Effect.zipRight(row, decode), ok)
@@ -187,7 +187,7 @@ describe("what does not fit its schema", () => {
   for (const [door, serve] of Object.entries(doors)) {
     faultWithTable(
       `${door}: a success that cannot be encoded is a 500, without its values`,
-      {},
+      patient,
       (stage) =>
         Effect.gen(function*() {
           const client = yield* serving(serve as Layer.Layer<never>).pipe(Effect.provide(quiet))
@@ -221,7 +221,7 @@ describe("in a middleware of the server", () => {
 
   faultWithTable(
     "a session refuses to start: HttpServer.serve, HttpApiBuilder.serve, HttpLayerRouter.serve",
-    {},
+    patient,
     () =>
       Effect.gen(function*() {
         const api = HttpApiBuilder.api(HttpApi.make("api"))
@@ -242,7 +242,7 @@ describe("in a middleware of the server", () => {
 
   faultWithTable(
     "what gets past that is refused at each request, and rolled back",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         yield* connectionId

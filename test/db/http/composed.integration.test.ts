@@ -10,7 +10,7 @@ import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultOnStage, faultWithTable, ids, insert, makeTable } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { servingApp } from "../../support/http/serving.ts"
+import { patient, servingApp } from "../../support/http/serving.ts"
 import { interruptEverywhere } from "../../support/interruptAt.ts"
 
 const session = HttpSession.make(MainDb)
@@ -27,7 +27,7 @@ const asked = <A, E, R>(app: Effect.Effect<A, E, R>) =>
   ).pipe(Effect.provide(quiet))
 
 describe("a session", () => {
-  faultWithTable("in a session takes part in it: the outer one decides", {}, (stage) =>
+  faultWithTable("in a session takes part in it: the outer one decides", patient, (stage) =>
     Effect.gen(function*() {
       const lenient = HttpSession.makeWith({ rollbackOn: () => false }, MainDb)
       yield* Effect.asVoid(asked(session(lenient(Effect.as(insert(1), bad)))))
@@ -36,7 +36,7 @@ describe("a session", () => {
       expect(yield* ids(stage)).toEqual([2])
     }))
 
-  faultWithTable("in an open transaction is a savepoint of it", {}, (stage) =>
+  faultWithTable("in an open transaction is a savepoint of it", patient, (stage) =>
     Effect.gen(function*() {
       yield* MainDb.withTransaction(Effect.gen(function*() {
         yield* insert(1)
@@ -66,7 +66,7 @@ describe("a session", () => {
 
   faultWithTable(
     "rolls back where `rollbackOn` throws, or the handler gives no response",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         const broken = HttpSession.makeWith({
@@ -81,7 +81,7 @@ describe("a session", () => {
       })
   )
 
-  faultWithTable("leaves a route uninterruptible that asks for it", {}, (stage) =>
+  faultWithTable("leaves a route uninterruptible that asks for it", patient, (stage) =>
     Effect.gen(function*() {
       const slow = MainDb.use((sql) => sql`INSERT INTO t SELECT 1, SLEEP(0.5)`)
       const router = HttpRouter.empty.pipe(
@@ -97,7 +97,7 @@ describe("a session", () => {
 
   faultWithTable(
     "interrupted after any step commits what it answers, and nothing else",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         yield* connectionId
@@ -120,7 +120,7 @@ describe("a session", () => {
 
   faultWithTable(
     "hundreds at once wait for their turn, and each is committed or rolled back",
-    { poolTimeout: 25_000 },
+    { ...patient, poolTimeout: 25_000 },
     (stage) =>
       Effect.gen(function*() {
         const client = yield* servingApp(session(

@@ -13,7 +13,7 @@ import { connectionId } from "../../support/db/connectionId.ts"
 import { garmin, ufc } from "../../support/db/databases.ts"
 import { fault, faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { servingApp } from "../../support/http/serving.ts"
+import { patient, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
@@ -31,7 +31,7 @@ const serve = <E, R>(paths: Readonly<Record<string, Effect.Effect<HttpServerResp
   ).pipe(Effect.provide(quiet))
 
 describe("a request", () => {
-  fault("without a statement borrows nothing; with one it does from there on", {}, () =>
+  fault("without a statement borrows nothing; with one it does from there on", patient, () =>
     Effect.gen(function*() {
       const client = yield* serve({
         "/nothing": Effect.map(active, json),
@@ -48,7 +48,7 @@ describe("a request", () => {
 
   faultWithTable(
     "keeps what a response marks, whatever is changed in it afterwards",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         const kept = HttpSession.keep(HttpServerResponse.empty({ status: 401 }))
@@ -70,7 +70,7 @@ describe("a request", () => {
 
   faultWithTable(
     "`none` commits each statement by itself, `outside` what must stay",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         const bad = HttpServerResponse.empty({ status: 400 })
@@ -84,14 +84,14 @@ describe("a request", () => {
       })
   )
 
-  faultWithTable("HEAD runs the handler of GET, and commits", {}, (stage) =>
+  faultWithTable("HEAD runs the handler of GET, and commits", patient, (stage) =>
     Effect.gen(function*() {
       const client = yield* serve({ "/": Effect.as(insert(1), ok) })
       expect(yield* client.get("/", { method: "HEAD" })).toMatchObject({ status: 200, body: "" })
       expect(yield* ids(stage)).toEqual([1])
     }))
 
-  faultWithTable("a swallowed deadlock is no success", {}, (stage) =>
+  faultWithTable("a swallowed deadlock is no success", patient, (stage) =>
     Effect.gen(function*() {
       const client = yield* serve({
         "/": Effect.gen(function*() {
@@ -106,7 +106,7 @@ describe("a request", () => {
       expect(yield* ids(stage)).toEqual([])
     }))
 
-  faultWithTable("a hook that sets a cookie in the handler still runs", {}, () =>
+  faultWithTable("a hook that sets a cookie in the handler still runs", patient, () =>
     Effect.gen(function*() {
       const client = yield* serve({
         "/": Effect.zipRight(
@@ -121,7 +121,7 @@ describe("a request", () => {
 })
 
 describe("transactions of a handler", () => {
-  faultWithTable("are savepoints: a failed one is undone alone", {}, (stage) =>
+  faultWithTable("are savepoints: a failed one is undone alone", patient, (stage) =>
     Effect.gen(function*() {
       const client = yield* serve({
         "/": Effect.gen(function*() {
@@ -135,7 +135,7 @@ describe("transactions of a handler", () => {
       expect(yield* ids(stage)).toEqual([1, 3])
     }))
 
-  faultWithTable("the first one sets the options, if nothing has begun", {}, () =>
+  faultWithTable("the first one sets the options, if nothing has begun", patient, () =>
     Effect.gen(function*() {
       const readOnly = MainDb.withTransaction(insert(1), { readOnly: true })
       const client = yield* serve({
@@ -174,7 +174,7 @@ describe("a streamed body", () => {
 
   faultWithTable(
     "is refused if the request has used its session, unless it says `afterCommit`",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         const client = yield* serve({
@@ -183,6 +183,7 @@ describe("a streamed body", () => {
           "/readable": Effect.as(insert(3), HttpServerResponse.raw(Readable.from(["a"]))),
           "/web": Effect.as(insert(4), HttpServerResponse.raw(new Blob(["a"]).stream())),
           "/unused": Effect.succeed(plain),
+          "/first": captured,
           "/after": Effect.zipRight(insert(7), Effect.map(captured, HttpSession.afterCommit)),
           "/header": Effect.zipRight(
             insert(8),
@@ -198,11 +199,12 @@ describe("a streamed body", () => {
         expect(yield* client.get("/unused")).toMatchObject({ status: 200, body: "ab" })
         expect(yield* client.get("/after")).toMatchObject({ status: 200, body: "7\n", cut: false })
         expect(yield* client.get("/header")).toMatchObject({ status: 200, body: "7\n8\n", cut: false })
+        expect(yield* client.get("/first")).toMatchObject({ status: 200, body: "7\n8\n", cut: false })
         expect(yield* ids(stage)).toEqual([7, 8])
       })
   )
 
-  faultWithTable("holds no connection while a client does not read", {}, () =>
+  faultWithTable("holds no connection while a client does not read", patient, () =>
     Effect.gen(function*() {
       const client = yield* serve({
         "/": Effect.as(
@@ -236,21 +238,25 @@ describe("a WebSocket", () => {
     return HttpServerResponse.empty()
   }).pipe(Effect.scoped)
 
-  faultWithTable("commits before it opens, and then each statement by itself", {}, (stage) =>
-    Effect.gen(function*() {
-      const client = yield* serve({ "/": Effect.catchTag(echo, "SocketError", () => HttpServerResponse.empty()) })
-      const socket = new WebSocket(`ws://127.0.0.1:${client.port}/`)
-      const answer = yield* Effect.async<string>((resume) => {
-        socket.addEventListener("open", () => socket.send("go"))
-        socket.addEventListener("message", ({ data }) => resume(Effect.succeed(String(data))))
-        socket.addEventListener("error", ({ error }) => resume(Effect.die(error)))
+  faultWithTable(
+    "commits before it opens, and then each statement by itself",
+    patient,
+    (stage) =>
+      Effect.gen(function*() {
+        const client = yield* serve({ "/": Effect.catchTag(echo, "SocketError", () => HttpServerResponse.empty()) })
+        const socket = new WebSocket(`ws://127.0.0.1:${client.port}/`)
+        const answer = yield* Effect.async<string>((resume) => {
+          socket.addEventListener("open", () => socket.send("go"))
+          socket.addEventListener("message", ({ data }) => resume(Effect.succeed(String(data))))
+          socket.addEventListener("error", ({ error }) => resume(Effect.die(error)))
+        })
+        expect(answer).toBe("0")
+        expect(yield* ids(stage)).toEqual([1, 2, 3])
+        socket.close()
       })
-      expect(answer).toBe("0")
-      expect(yield* ids(stage)).toEqual([1, 2, 3])
-      socket.close()
-    }))
+  )
 
-  faultWithTable("a failed COMMIT leaves it unopened", {}, (stage) =>
+  faultWithTable("a failed COMMIT leaves it unopened", patient, (stage) =>
     Effect.gen(function*() {
       yield* connectionId
       const client = yield* serve({ "/": Effect.catchTag(echo, "SocketError", () => HttpServerResponse.empty()) })
@@ -267,7 +273,7 @@ describe("a WebSocket", () => {
 
   faultWithTable(
     "a header that asks for one takes no session away from a handler that makes none",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         const client = yield* serve({ "/": Effect.as(insert(1), HttpServerResponse.empty({ status: 400 })) })
@@ -292,7 +298,7 @@ describe("several databases", () => {
 
   faultWithTable(
     "commit together, roll back together, and say so if only some were committed",
-    {},
+    patient,
     (stage) =>
       Effect.gen(function*() {
         yield* make

@@ -15,7 +15,7 @@ import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import type { Stage } from "../../support/db/stage.ts"
 import { eventually } from "../../support/eventually.ts"
-import { type Client, serving, servingApp } from "../../support/http/serving.ts"
+import { type Client, patient, serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
@@ -96,7 +96,7 @@ for (const [door, serve] of Object.entries(doors)) {
 
     faultWithTable(
       "success is committed before it is answered",
-      {},
+      patient,
       at((client, stage) =>
         Effect.gen(function*() {
           expect(yield* client.get("/ok")).toMatchObject({ status: 200 })
@@ -107,7 +107,7 @@ for (const [door, serve] of Object.entries(doors)) {
 
     faultWithTable(
       "a COMMIT whose answer is lost is no success",
-      {},
+      patient,
       at((client, stage) =>
         Effect.gen(function*() {
           yield* connectionId
@@ -120,7 +120,7 @@ for (const [door, serve] of Object.entries(doors)) {
 
     faultWithTable(
       "a defect and a status of 400 roll back",
-      {},
+      patient,
       at((client, stage) =>
         Effect.gen(function*() {
           expect(yield* client.get("/fail")).toMatchObject({ status: 500, body: "" })
@@ -132,7 +132,7 @@ for (const [door, serve] of Object.entries(doors)) {
 
     faultWithTable(
       "a client that goes away stops the work and rolls back",
-      {},
+      patient,
       at((client, stage) =>
         Effect.gen(function*() {
           const socket = yield* client.open("/slow")
@@ -155,23 +155,27 @@ for (const [door, serve] of Object.entries(doors)) {
 }
 
 describe("a bare app", () => {
-  faultWithTable("is interrupted by a client that goes away, and rolls back", {}, (stage) =>
-    Effect.gen(function*() {
-      const mounted = HttpRouter.empty.pipe(HttpRouter.mountApp("/m", session(paths["/slow"])))
-      for (const [app, path] of [[session(paths["/slow"]), "/"], [mounted, "/m/"]] as const) {
-        const client = yield* servingApp(app).pipe(Effect.provide(quiet))
-        const socket = yield* client.open(path)
-        yield* eventually(Effect.map(stage.threads, (threads) =>
-          expect(threads.map(({ info }) =>
-            info
-          )).toContainEqual(expect.stringContaining("SLEEP"))))
-        socket.destroy()
-        yield* eventually(
-          Effect.map(MainDb.stats, ({ active }) =>
-            expect(active).toBe(0)),
-          "5 seconds"
-        )
-        expect(yield* ids(stage)).toEqual([])
-      }
-    }))
+  faultWithTable(
+    "is interrupted by a client that goes away, and rolls back",
+    patient,
+    (stage) =>
+      Effect.gen(function*() {
+        const mounted = HttpRouter.empty.pipe(HttpRouter.mountApp("/m", session(paths["/slow"])))
+        for (const [app, path] of [[session(paths["/slow"]), "/"], [mounted, "/m/"]] as const) {
+          const client = yield* servingApp(app).pipe(Effect.provide(quiet))
+          const socket = yield* client.open(path)
+          yield* eventually(Effect.map(stage.threads, (threads) =>
+            expect(threads.map(({ info }) =>
+              info
+            )).toContainEqual(expect.stringContaining("SLEEP"))))
+          socket.destroy()
+          yield* eventually(
+            Effect.map(MainDb.stats, ({ active }) =>
+              expect(active).toBe(0)),
+            "5 seconds"
+          )
+          expect(yield* ids(stage)).toEqual([])
+        }
+      })
+  )
 })

@@ -26,6 +26,9 @@ export interface Client {
 
 const DEADLINE = 10_000
 
+/** For databases of these tests: what is told of a slow machine is not what they are about. */
+export const patient = { connectTimeout: 5_000, poolTimeout: 10_000 }
+
 const clientOf = (port: number): Client => ({
   port,
   get: (path, { send, ...options } = {}) =>

@@ -9,10 +9,12 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import type { DatabaseError } from "../../../Errors.ts"
 import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 import type { DatabaseTag } from "../../Database.ts"
+import type { Setting } from "../borrowed/fiberState.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
 import type { Owner } from "../borrowed/transactionSlot.ts"
 import * as Client from "../client.ts"
@@ -59,17 +61,16 @@ export const run = <E, R>(
       response,
       rollBack: isRolledBack(response),
       saysEncodeFailure: saysEncodeFailure(response),
-      streamsBefore: Marks.isStreamed(response) && !Marks.isAfterCommit(response)
+      streams: !Marks.isStreamed(response)
+        ? undefined
+        : Marks.isAfterCommit(response)
+        ? "after the commit"
+        : "without a word"
     }))
     const inner = session.contextWith(levels.size === 0 ? context : TransactionContext.addAll(context, levels))
-    return Effect.zipRight(
-      HttpApp.appendPreResponseHandler((request, response) => session.beforeResponse(request, response)),
-      uninterruptibleMask(() =>
-        Effect.flatMap(
-          exitWith(inner, mayBeInterrupted(context) ? Effect.interruptible(verdict) : verdict as any),
-          (exit) => session.conclude(exit as Exit.Exit<Verdict, E>)
-        )
-      )
+    const work = (mayBeInterrupted(context) ? Effect.interruptible(verdict) : verdict) as Effect.Effect<Verdict, E>
+    return uninterruptibleMask(() =>
+      Effect.flatMap(exitWith(inner, work, session.handlers), (exit) => session.conclude(exit))
     )
   })
 
@@ -77,8 +78,8 @@ interface Verdict {
   readonly response: Response
   readonly rollBack: boolean
   readonly saysEncodeFailure: boolean
-  /** The body is made after the commit, and nobody has said that it may. */
-  readonly streamsBefore: boolean
+  /** A body that is made after the commit, and whether the handler has said that it may be. */
+  readonly streams: "after the commit" | "without a word" | undefined
 }
 
 interface Failure {
@@ -158,21 +159,38 @@ class Session {
     }
     this.#ended = true
     if (Exit.isFailure(exit)) return Effect.zipRight(this.#rollBack(), this.#answerToCause(exit.cause))
-    const { response, rollBack, saysEncodeFailure, streamsBefore } = exit.value
+    const { response, rollBack, saysEncodeFailure, streams } = exit.value
     if (saysEncodeFailure) return Effect.zipRight(this.#rollBack(), this.#refuse(NOT_ENCODED))
     if (rollBack) return Effect.as(this.#rollBack(), response)
-    if (streamsBefore && this.#isUsed) {
+    if (streams === "without a word" && this.#isUsed) {
       return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
+    }
+    if (this.#levels.every((level) => level.endUnused(true))) {
+      if (streams !== undefined) this.#detach()
+      return Effect.succeed(response)
     }
     return Effect.flatMap(this.#commit(), (failure) => {
       if (failure !== undefined) return this.#answerTo(failure.error, failure.partly)
-      if (Marks.isAfterCommit(response)) this.#detach()
+      if (streams !== undefined) this.#detach()
       return Effect.succeed(response)
     })
   }
 
-  /** The platform is about to send a response. If the body has not ended by now, the session is in the wrong place. */
-  beforeResponse(request: Request, response: Response): Effect.Effect<Response> {
+  /** What the platform calls before it sends a response, after those that want to be called before. */
+  get handlers(): Setting<Option.Option<HttpApp.PreResponseHandler>> {
+    return {
+      ref: HttpApp.currentPreResponseHandlers,
+      value: (outer) =>
+        Option.some((request, response) =>
+          Option.isNone(outer)
+            ? this.#beforeResponse(request, response)
+            : Effect.flatMap(outer.value(request, response), (response) => this.#beforeResponse(request, response))
+        )
+    }
+  }
+
+  /** If the body has not ended when its response is sent, the session is in the wrong place. */
+  #beforeResponse(request: Request, response: Response): Effect.Effect<Response> {
     if (this.#ended || request !== this.#request) return Effect.succeed(response)
     this.#ended = true
     return Effect.uninterruptible(Effect.zipRight(this.#rollBack(), this.#refuse(WRONG_PLACE)))

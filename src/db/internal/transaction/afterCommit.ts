@@ -59,6 +59,13 @@ export class AfterCommit {
     this.#items = undefined
   }
 
+  /** Whether nothing is registered. If so, and the transaction ends well, what comes later runs at once. */
+  endEmpty(committed: boolean): boolean {
+    if (this.#items !== undefined) return false
+    this.#committed = committed
+    return true
+  }
+
   /** The result of a transaction that was committed, after all effects have run, one after another. */
   run<A, E>(result: Exit.Exit<A, E>): Effect.Effect<A, E> {
     this.#committed = true

@@ -95,6 +95,14 @@ export class Level implements Lender {
     }, onFailure)
   }
 
+  /** Ends a transaction of which nothing was asked: there is nothing to commit or to roll back. False: it has to be ended. */
+  endUnused(committed: boolean): boolean {
+    if (this.transaction.hasAsked || this.lock.isHeld || !this.afterCommit.endEmpty(committed)) return false
+    this.lock.close(() => {})
+    this.transaction.refuseStatements()
+    return true
+  }
+
   /**
    * Refuses further statements of this level. A statement that still runs, in a fiber that nobody joined, is waited for
    * if the level is to be kept (`wait`), and stopped on the server if it is to be rolled back. One that still waits for

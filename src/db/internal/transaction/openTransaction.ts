@@ -73,6 +73,11 @@ export class OpenTransaction {
     return this.#lease?.connection
   }
 
+  /** Whether a connection was asked for. */
+  get hasAsked(): boolean {
+    return this.#asked
+  }
+
   /** Whether a statement may be sent without asking the server first. */
   get isUsable(): boolean {
     this.#noteDeath()

@@ -38,6 +38,10 @@ export class Lock {
     return this.#held = true
   }
 
+  get isHeld(): boolean {
+    return this.#held
+  }
+
   release(): void {
     // What is refused in its turn releases at once: thousands that wait must not be thousands of calls deep.
     if (this.#granting) return queueMicrotask(() => this.release())
