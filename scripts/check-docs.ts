@@ -77,7 +77,7 @@ const quotes = documents.flatMap((document) => {
     source: `${file}#${name}`,
     quote,
     original: Fs.existsSync(Path.join(root, file))
-      ? new RegExp(`^// #region ${name}\\n(.*?)^// #endregion$`, "ms").exec(read(file))?.[1]
+      ? new RegExp(`^// #region ${name}\\n(.*?)^ *// #endregion$`, "ms").exec(read(file))?.[1]
       : undefined
   }))
 })

@@ -7,6 +7,7 @@ import { dictate } from "./notes.ts"
 
 const { Fault, QueueFault, StorageFault } = Testing
 
+// #region test
 const Main = Testing.database(MainDb, {
   tables: Testing.sqlFile(new URL("notes.sql", import.meta.url)),
   seeds: { patients: [{ id: 7, name: "Ada" }] }
@@ -28,6 +29,7 @@ layer(Testing.layerWith({ databases: [Main], queue: { kind: "fifo" } }), { timeo
       expect(object).toMatchObject({ contentType: "audio/ogg", bytes: dictation.recording })
       expect((yield* Queue.messages).at(-1)).toMatchObject({ payload: { noteId, key: object?.key } })
     }))
+  // #endregion
 
   it.effect("knows the patients", () =>
     Effect.gen(function*() {
