@@ -20,7 +20,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type { Storage } from "./aws/Storage.ts"
-import * as Model from "./internal/health/model.ts"
+import type { Check as HealthCheck, Verdict as HealthVerdict } from "./internal/health/model.ts"
+import { Report as HealthReport, Status as HealthStatus } from "./internal/health/model.ts"
 import * as Prometheus from "./internal/health/prometheus.ts"
 import type { MetricsOptions } from "./internal/health/prometheus.ts"
 import * as RecentErrors from "./internal/health/recentErrors.ts"
@@ -29,7 +30,7 @@ import type { HealthService, Watching } from "./internal/health/service.ts"
 import * as HealthServices from "./internal/health/service.ts"
 import type { AnyQueueTag, Outbox } from "./Outbox.ts"
 
-export type { MetricsOptions }
+export type { HealthCheck, HealthReport, HealthService, HealthStatus, HealthVerdict, MetricsOptions }
 
 /** The tag of any database: `MainDb`, or one made by `Database.Tag`. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the identifier of a tag is invariant
@@ -86,19 +87,19 @@ export type HealthContext<Options extends HealthOptions> = PartsContext<Options>
 export declare namespace Health {
   interface Service extends HealthService {}
   /** `warn`: it works, and somebody should look. Only `fail` is answered with 503. */
-  type Verdict = Model.Verdict
-  type Check = Model.Check
-  type Report = Model.Report
-  type Status = Model.Status
+  type Verdict = HealthVerdict
+  type Check = HealthCheck
+  type Report = HealthReport
+  type Status = HealthStatus
 }
 
 /** The health of one process. */
 export class Health extends Context.Tag("@betterai/infrastructure/Health")<Health, Health.Service>() {
   /** The schema of one report. */
-  static readonly Report: typeof Model.Report = Model.Report
+  static readonly Report: typeof HealthReport = HealthReport
 
   /** The schema of {@link snapshot}; its encoded form is the JSON of `/status.json`. */
-  static readonly Status: typeof Model.Status = Model.Status
+  static readonly Status: typeof HealthStatus = HealthStatus
 
   /**
    * Looks at the named parts, and needs their layers. It keeps the last 50 errors of this package that are logged, with

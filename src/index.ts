@@ -84,7 +84,18 @@ export {
   ServiceReason
 } from "./Errors.ts"
 export { Health } from "./Health.ts"
-export type { AnyDatabaseTag, HealthContext, HealthOptions, HealthParts, MetricsOptions } from "./Health.ts"
+export type {
+  AnyDatabaseTag,
+  HealthCheck,
+  HealthContext,
+  HealthOptions,
+  HealthParts,
+  HealthReport,
+  HealthService,
+  HealthStatus,
+  HealthVerdict,
+  MetricsOptions
+} from "./Health.ts"
 export * as HttpShutdown from "./HttpShutdown.ts"
 export * as Inbox from "./Inbox.ts"
 export * as Infrastructure from "./Infrastructure.ts"
