@@ -90,6 +90,20 @@ const with_ =
   (stage: Stage): Effect.Effect<unknown, any, any> =>
     Effect.flatMap(Effect.provide(serving(serve), quiet), (client) => body(client, stage))
 
+/** A client that goes away while its statement runs: that is stopped, and nothing of the request stays. */
+const leaving = (client: Client, path: string, stage: Stage) =>
+  Effect.gen(function*() {
+    const socket = yield* client.open(path)
+    yield* eventually(
+      Effect.map(stage.threads, (threads) => {
+        expect(threads.map(({ info }) => info)).toContainEqual(expect.stringContaining("SLEEP"))
+      })
+    )
+    socket.destroy()
+    yield* eventually(Effect.map(MainDb.stats, ({ active }) => expect(active).toBe(0)), "5 seconds")
+    expect(yield* ids(stage)).toEqual([])
+  })
+
 for (const [door, serve] of Object.entries(doors)) {
   describe(door, () => {
     const at = with_(serve)
@@ -135,19 +149,7 @@ for (const [door, serve] of Object.entries(doors)) {
       patient,
       at((client, stage) =>
         Effect.gen(function*() {
-          const socket = yield* client.open("/slow")
-          yield* eventually(Effect.map(MainDb.stats, ({ active }) => expect(active).toBe(1)))
-          yield* eventually(Effect.map(stage.threads, (threads) =>
-            expect(threads.map(({ info }) =>
-              info
-            )).toContainEqual(expect.stringContaining("SLEEP"))))
-          socket.destroy()
-          yield* eventually(
-            Effect.map(MainDb.stats, ({ active }) =>
-              expect(active).toBe(0)),
-            "5 seconds"
-          )
-          expect(yield* ids(stage)).toEqual([])
+          yield* leaving(client, "/slow", stage)
         })
       )
     )
@@ -163,18 +165,7 @@ describe("a bare app", () => {
         const mounted = HttpRouter.empty.pipe(HttpRouter.mountApp("/m", session(paths["/slow"])))
         for (const [app, path] of [[session(paths["/slow"]), "/"], [mounted, "/m/"]] as const) {
           const client = yield* servingApp(app).pipe(Effect.provide(quiet))
-          const socket = yield* client.open(path)
-          yield* eventually(Effect.map(stage.threads, (threads) =>
-            expect(threads.map(({ info }) =>
-              info
-            )).toContainEqual(expect.stringContaining("SLEEP"))))
-          socket.destroy()
-          yield* eventually(
-            Effect.map(MainDb.stats, ({ active }) =>
-              expect(active).toBe(0)),
-            "5 seconds"
-          )
-          expect(yield* ids(stage)).toEqual([])
+          yield* leaving(client, path, stage)
         }
       })
   )
