@@ -86,19 +86,21 @@ export const makeWith = <const Databases extends ReadonlyArray<AnyDatabase>>(
 ): HttpSession<Context.Tag.Identifier<Databases[number]>> => {
   const { rollbackOn = isError } = options
   type All = Context.Tag.Identifier<Databases[number]>
-  const session = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<Exclude<E, AnyError>, R | All> => {
-    refuseServerMiddleware()
-    return Session.run(databases, rollbackOn, app)
-  }
+  const around =
+    (inRouter: boolean) => <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<Exclude<E, AnyError>, R | All> => {
+      refuseServerMiddleware()
+      return Session.run(databases, rollbackOn, app, inRouter)
+    }
+  const inRouter = around(true)
   const bound: HttpSession<All>["bound"] = Effect.map(Effect.context<All>(), (context) => {
     const own = Context.pick(...databases)(context) as Context.Context<never>
     return ((app: HttpApp.Default) =>
       Effect.mapInputContext(
-        session(app),
+        inRouter(app),
         (request: Context.Context<any>) => Context.merge(own, request)
       )) as BoundSession
   })
-  return Object.assign(session, { bound })
+  return Object.assign(around(false), { bound })
 }
 
 const isError = ({ status }: HttpServerResponse.HttpServerResponse): boolean => status >= 400

@@ -254,6 +254,7 @@ describe("in a middleware of the server", () => {
           Effect.provide(quiet)
         )
         expect(yield* wrong.get("/")).toMatchObject({ status: 500 })
+        expect(yield* wrong.get("/", { headers: { upgrade: "h2c" } })).toMatchObject({ status: 500 })
         expect(yield* ids(stage)).toEqual([1])
       })
   )

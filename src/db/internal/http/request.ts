@@ -1,48 +1,78 @@
-/** What a session has to know of a request of `@effect/platform`: whether it upgrades, and which values came with it. */
+/** What a session has to know of a request of `@effect/platform`: when it upgrades, and which values came with it. */
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
 
 type Request = HttpServerRequest.HttpServerRequest
 
-/** Whether a route asked not to be interrupted. Where no router has matched yet, nobody did. */
-export const mayBeInterrupted = (context: Context.Context<never>): boolean =>
-  (context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined)?.route.uninterruptible
-    !== true
+/**
+ * Whether a session has to make its body interruptible. Routers do that to their routes, but for those that ask to be
+ * `uninterruptible`; nobody does it to an app that is served or mounted by itself.
+ */
+export const isAppByItself = (app: unknown, context: Context.Context<never>): boolean => {
+  const route = context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined
+  return route?.route.uninterruptible !== true && !Predicate.hasProperty(app, HttpRouter.TypeId)
+}
 
 /**
- * The request, with something to be done before it becomes a WebSocket. A header alone says nothing: any client can send
- * one to any route.
+ * The request for the body of a session. `seen` gets it, and those that routers make of it to take a prefix away: each of
+ * them keeps the body that was read by way of it. `before` runs before one of them becomes a WebSocket. All else happens to
+ * the request itself, so who reads its body twice, inside of the session and outside, finds what was read.
  */
-export const beforeUpgrade = (request: Request, before: Effect.Effect<void>): Request =>
-  Object.create(request, {
-    upgrade: { get: () => Effect.zipRight(before, request.upgrade) },
-    modify: {
-      value: (changes: Parameters<Request["modify"]>[0]) => beforeUpgrade(request.modify(changes), before)
+export const watch = (request: Request, seen: Array<Request>, before: Effect.Effect<void>): Request => {
+  seen.push(request)
+  return new Proxy(request, {
+    get: (target, key) => {
+      if (key === "upgrade") return Effect.zipRight(before, target.upgrade)
+      if (key === "modify") {
+        return (changes: Parameters<Request["modify"]>[0]) => watch(target.modify(changes), seen, before)
+      }
+      return Reflect.get(target, key, target)
     }
-  }) as Request
-
-export const mayUpgrade = (request: Request): boolean => request.headers["upgrade"] !== undefined
+  })
+}
 
 /**
  * Whether what did not fit a schema was sent by the client: its body, parameters, headers or cookies, as the functions of
  * `@effect/platform` hand them to a schema. What came from elsewhere, such as a row, is not the client's fault.
  */
-export const isOfRequest = ({ issue }: ParseResult.ParseError, context: Context.Context<never>): boolean => {
+export const isOfRequest = (
+  { issue }: ParseResult.ParseError,
+  context: Context.Context<never>,
+  seen: ReadonlyArray<Request>
+): boolean => {
   const actual: unknown = "actual" in issue ? issue.actual : undefined
-  const request = Context.unsafeGet(context as Context.Context<Request>, HttpServerRequest.HttpServerRequest)
-  if (actual === request.headers || actual === request.cookies) return true
+  return isOfRoute(actual, context, seen) ||
+    seen.some((request) =>
+      actual === request.headers || actual === request.cookies
+      || (typeof actual === "object" && actual !== null && "headers" in actual && actual.headers === request.headers)
+      || textOf(request).some((body) => isSame(actual, body))
+    )
+}
+
+const isOfRoute = (actual: unknown, context: Context.Context<never>, seen: ReadonlyArray<Request>): boolean => {
   const query = context.unsafeMap.get(HttpServerRequest.ParsedSearchParams.key) as object | undefined
-  const path = (context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined)?.params
+  const route = context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined
+  const path = route?.params
   if (actual !== undefined && (actual === query || actual === path)) return true
-  if (typeof actual === "object" && actual !== null && "headers" in actual && actual.headers === request.headers) {
-    return true
-  }
-  return isSame(actual, { ...query, ...path }) || textOf(request).some((body) => isSame(actual, body))
+  if (isSame(actual, { ...query, ...path })) return true
+  // A router further in has found another route, of which only the address is known here.
+  return (route === undefined || route.route.method === "*") && seen.some(({ url }) => isOfUrl(actual, url))
+}
+
+/** Whether all of this is text of an address. */
+const isOfUrl = (actual: unknown, url: string): boolean => {
+  if (typeof actual !== "object" || actual === null) return false
+  const decoded = Either.getOrElse(Either.try(() => decodeURIComponent(url)), () => url)
+  const texts = [decoded, decoded.replaceAll("+", " ")]
+  return Object.values(actual).flat().every((value) =>
+    value === undefined || (typeof value === "string" && texts.some((text) => text.includes(value)))
+  )
 }
 
 /** The body as JSON and as a form, if it was read as a text; then it is at hand, and nothing waits for the client. */

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
+import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../../Errors.ts"
 import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 import type { DatabaseTag } from "../../Database.ts"
@@ -27,7 +28,7 @@ import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import type { InfrastructureError } from "./errors.ts"
 import { answerTo, failed, isRetryable, ownErrorOf } from "./errors.ts"
 import * as Marks from "./marks.ts"
-import { beforeUpgrade, isOfRequest, mayBeInterrupted, mayUpgrade } from "./request.ts"
+import { isAppByItself, isOfRequest, watch } from "./request.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
@@ -35,11 +36,12 @@ type Response = HttpServerResponse.HttpServerResponse
 /** Whether the work of a request that is answered with this response is rolled back. */
 export type RollbackOn = (response: Response) => boolean
 
-/** Runs a request in a session. */
+/** Runs a request in a session. `inRouter`: a router decides whether the app may be interrupted. */
 export const run = <E, R>(
   databases: ReadonlyArray<DatabaseTag<any, string>>,
   rollbackOn: RollbackOn,
-  app: HttpApp.Default<E, R>
+  app: HttpApp.Default<E, R>,
+  inRouter: boolean
 ): HttpApp.Default<Exclude<E, SqlError | InfrastructureError>, R> =>
   Effect.withFiberRuntime<Response, Exclude<E, SqlError | InfrastructureError>, R | Request>((fiber) => {
     const context = fiber.currentContext as Context.Context<any>
@@ -67,10 +69,14 @@ export const run = <E, R>(
         ? "after the commit"
         : "without a word"
     }))
+    const own = verdict as Effect.Effect<Verdict, E | DatabaseError>
     const inner = session.contextWith(levels.size === 0 ? context : TransactionContext.addAll(context, levels))
-    const work = (mayBeInterrupted(context) ? Effect.interruptible(verdict) : verdict) as Effect.Effect<Verdict, E>
-    return uninterruptibleMask(() =>
-      Effect.flatMap(exitWith(inner, work, session.handlers), (exit) => session.conclude(exit))
+    const work = !inRouter && isAppByItself(app, context) ? Effect.interruptible(own) : undefined
+    return uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        exitWith(inner, work ?? restore(own), session.handlers),
+        (exit) => session.conclude(exit as Exit.Exit<Verdict, E>)
+      )
     )
   })
 
@@ -130,6 +136,7 @@ const NOT_ENCODED = "the success of an endpoint does not fit its schema"
 class Session {
   readonly #context: Context.Context<any>
   readonly #request: Request
+  readonly #seen: Array<Request> = []
   readonly #levels: ReadonlyArray<Level>
   /** Some transaction is not ours to end: it was committed, or rolled back, when the body ended. */
   readonly #isPart: boolean
@@ -146,8 +153,7 @@ class Session {
 
   /** The context of the body: its request ends the session before it becomes a WebSocket. */
   contextWith(context: Context.Context<any>): Context.Context<never> {
-    if (!mayUpgrade(this.#request)) return context
-    const request = beforeUpgrade(this.#request, this.#endBeforeUpgrade())
+    const request = watch(this.#request, this.#seen, this.#endBeforeUpgrade())
     return Context.add(context, HttpServerRequest.HttpServerRequest, request)
   }
 
@@ -191,7 +197,7 @@ class Session {
 
   /** If the body has not ended when its response is sent, the session is in the wrong place. */
   #beforeResponse(request: Request, response: Response): Effect.Effect<Response> {
-    if (this.#ended || request !== this.#request) return Effect.succeed(response)
+    if (this.#ended || request.source !== this.#request.source) return Effect.succeed(response)
     this.#ended = true
     return Effect.uninterruptible(Effect.zipRight(this.#rollBack(), this.#refuse(WRONG_PLACE)))
   }
@@ -255,7 +261,7 @@ class Session {
     const [failure] = Cause.failures(cause)
     if (Cause.isDie(cause)) return Effect.failCause(cause)
     if (isEncodeFailure(failure)) return this.#refuse(`${NOT_ENCODED}: ${pathsOf(failure.issues)}`)
-    return this.#isUsed && ParseResult.isParseError(failure) && !isOfRequest(failure, this.#context)
+    return this.#isUsed && ParseResult.isParseError(failure) && !isOfRequest(failure, this.#context, this.#seen)
       ? this.#refuse(`${NOT_DECODED}: ${pathsOf(ParseResult.ArrayFormatter.formatErrorSync(failure))}`)
       : Effect.failCause(cause)
   }
@@ -277,10 +283,13 @@ class Session {
 
   /** With the route as it is written: the address of a request may hold what nobody should read in a log. */
   #log(effect: Effect.Effect<void>): Effect.Effect<void> {
-    const route = this.#context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined
+    const known = this.#context.unsafeMap.get(HttpRouter.RouteContext.key) as HttpRouter.RouteContext | undefined
+    const span = this.#context.unsafeMap.get(Tracer.ParentSpan.key) as Tracer.AnySpan | undefined
+    // A router further in says its route to the span.
+    const route = known?.route.path ?? (span?._tag === "Span" ? span.attributes.get("http.route") : undefined)
     return Effect.annotateLogs(effect, {
       "http.request.method": this.#request.method,
-      ...(route === undefined ? {} : { "http.route": route.route.path })
+      ...(route === undefined ? {} : { "http.route": route })
     })
   }
 }
