@@ -1,6 +1,7 @@
 /** `Testing.sandbox`: one transaction behind the service of a database, rolled back at the end. */
-import { GarminDb, MainDb } from "@betterai/infrastructure"
+import { GarminDb, HttpSession, MainDb } from "@betterai/infrastructure"
 import { Testing } from "@betterai/infrastructure/testing"
+import { HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { expect, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { garmin, main, nameOf } from "../support/db/databases.ts"
@@ -40,6 +41,25 @@ layer(Layer.merge(main({ poolSize: 4, maxOverflow: 0 }), garmin()), realClock)("
       expect(yield* Fiber.join(yield* Effect.forkDaemon(ids))).toEqual([1])
       yield* Effect.forEach([2, 3, 4, 5, 6, 7, 8, 9], (id) => write(id), { concurrency: "unbounded" })
       expect((yield* ids).length).toBe(9)
+    })))
+
+  it.effect("has sessions of requests inside, and what says that it has none", () =>
+    inSandbox(Effect.gen(function*() {
+      const ask = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+        Effect.provideService(
+          HttpSession.make(MainDb)(app),
+          HttpServerRequest.HttpServerRequest,
+          HttpServerRequest.fromWeb(new Request("http://localhost/"))
+        )
+      const [ok, bad] = [200, 400].map((status) => HttpServerResponse.empty({ status }))
+      yield* Effect.all(
+        [ask(Effect.as(write(1), ok!)), ask(Effect.as(write(2), ok!)), ask(Effect.as(write(3), bad!))],
+        {
+          concurrency: "unbounded"
+        }
+      )
+      yield* Effect.asVoid(ask(Effect.as(Effect.zipRight(write(4), HttpSession.none(write(5))), bad!)))
+      expect(yield* ids).toEqual([1, 2, 5])
     })))
 
   it.effect("commits to itself; a failing transaction undoes its own rows", () =>

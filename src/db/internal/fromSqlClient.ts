@@ -21,10 +21,16 @@ import * as TransactionContext from "./transaction/transactionContext.ts"
 class Transaction implements TransactionContext.Transaction {
   readonly slot: unknown
   readonly afterCommit: AfterCommit
+  isSession: boolean
 
-  constructor(slot: unknown, afterCommit: AfterCommit) {
+  constructor(slot: unknown, afterCommit: AfterCommit, isSession: boolean) {
     this.slot = slot
     this.afterCommit = afterCommit
+    this.isSession = isSession
+  }
+
+  makeSession(): void {
+    this.isSession = true
   }
 }
 
@@ -58,7 +64,11 @@ export const make = (name: string, client: SqlClient.SqlClient): SqlClient.SqlCl
           Effect.withRequestCache(effect, ownRequestCache()),
           (inner: Context.Context<R>) =>
             // The body sees all transactions that were open before, and this one.
-            TransactionContext.add(withSlot(inner, slotOf(outer)), owner, new Transaction(slotOf(inner), afterCommit))
+            TransactionContext.add(
+              withSlot(inner, slotOf(outer)),
+              owner,
+              new Transaction(slotOf(inner), afterCommit, parent?.isSession === true)
+            )
         )
       ))
       return Effect.uninterruptibleMask((restore) =>

@@ -16,6 +16,8 @@ export interface Transaction {
   readonly afterCommit: AfterCommit
   /** It spans a request: see `http/session.ts`. */
   readonly isSession?: boolean
+  /** Says that it does, of one that did not know when it began: see `fromSqlClient.ts`. */
+  makeSession?(): void
 }
 
 /** The open transaction of one owner in this context, as it was put there by {@link add}. */
@@ -70,10 +72,21 @@ export const without = <R>(context: Context.Context<R>, owner: Owner): Context.C
 
 /** A context in which no session of a request is open. */
 export const withoutSessions = <R>(context: Context.Context<R>): Context.Context<R> => {
-  const open = transactionsOf(context as Context.Context<never>)
-  if (open === undefined) return context
-  const others = new Map([...open].filter(([, transaction]) => (transaction as Transaction).isSession !== true))
-  return others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
+  let left = context
+  for (const [owner, transaction] of transactionsOf(context as Context.Context<never>) ?? []) {
+    if ((transaction as Transaction).isSession === true) left = without(left, owner)
+  }
+  return left
+}
+
+/** The same context, whose outermost transactions that were not open in `outer` are from now on those of a session. */
+export const asSessions = <R>(context: Context.Context<R>, outer: Context.Context<never>): Context.Context<R> => {
+  const before = transactionsOf(outer)
+  for (const [owner, transaction] of transactionsOf(context as Context.Context<never>) ?? []) {
+    const { makeSession } = transaction as Transaction
+    if (before?.has(owner) !== true) makeSession?.call(transaction)
+  }
+  return context
 }
 
 /** Whether any transaction is open here, of any database, ours or another client's. */
