@@ -221,6 +221,12 @@ describe("a streamed body", () => {
 })
 
 describe("a WebSocket", () => {
+  const websocket = {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="
+  }
   const echo = Effect.gen(function*() {
     yield* insert(1)
     const socket = yield* HttpServerRequest.upgrade
@@ -261,13 +267,41 @@ describe("a WebSocket", () => {
       yield* connectionId
       const client = yield* serve({ "/": Effect.catchTag(echo, "SocketError", () => HttpServerResponse.empty()) })
       yield* stage.proxy.trap("COMMIT", "reset")
-      const headers = {
-        connection: "Upgrade",
-        upgrade: "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="
-      }
-      expect(yield* client.get("/", { headers })).toMatchObject({ status: 500 })
+      expect(yield* client.get("/", { headers: websocket })).toMatchObject({ status: 500 })
+      expect(yield* ids(stage)).toEqual([])
+    }))
+
+  faultWithTable("after a failed COMMIT nothing of its handler is committed", {}, (stage) =>
+    Effect.gen(function*() {
+      yield* connectionId
+      const client = yield* serve({
+        "/": Effect.gen(function*() {
+          yield* insert(1)
+          yield* Effect.exit(HttpServerRequest.upgrade)
+          yield* Effect.exit(insert(2))
+          yield* Effect.exit(MainDb.withTransaction(insert(3)))
+          return ok
+        })
+      })
+      yield* stage.proxy.trap("COMMIT", "reset")
+      expect(yield* client.get("/", { headers: websocket })).toMatchObject({ status: 500 })
+      expect(yield* ids(stage)).toEqual([])
+    }))
+
+  faultWithTable("whoever does not wait for it waits for its COMMIT", {}, (stage) =>
+    Effect.gen(function*() {
+      yield* connectionId
+      const client = yield* serve({
+        "/": Effect.gen(function*() {
+          yield* insert(1)
+          yield* Effect.forkDaemon(Effect.exit(HttpServerRequest.upgrade))
+          yield* Effect.yieldNow()
+          return ok
+        })
+      })
+      yield* stage.proxy.trap("COMMIT", "reset")
+      const { body, status } = yield* client.get("/", { headers: websocket })
+      expect([status, JSON.parse(body)._tag]).toEqual([500, "OutcomeUnknown"])
       expect(yield* ids(stage)).toEqual([])
     }))
 

@@ -101,9 +101,12 @@ export const answerTo = (
   partly: boolean
 ): Unavailable | Failed | OutcomeUnknown =>
   partly || isUnknown(error)
-    ? new OutcomeUnknown({ message: "The request failed, and may have been carried out, wholly or in part." })
+    ? unknown()
     : isRetryable(error)
     ? new Unavailable({ message: "The request could not be carried out now, and nothing was done. Try again later." })
     : failed()
 
 export const failed = (): Failed => new Failed({ message: "The request failed, and nothing was done." })
+
+export const unknown = (): OutcomeUnknown =>
+  new OutcomeUnknown({ message: "The request failed, and may have been carried out, wholly or in part." })

@@ -5,6 +5,7 @@ type Response = HttpServerResponse.HttpServerResponse
 
 const kept = new WeakSet<object>()
 const streamed = new WeakSet<object>()
+const refusals = new WeakSet<object>()
 
 const marked = (marks: WeakSet<object>) => (response: Response): Response => {
   // Responses share the object of an empty body, so each that is marked gets one of its own.
@@ -28,6 +29,13 @@ export const isKept = (response: Response): boolean => isMarked(kept, response)
 
 export const afterCommit: (response: Response) => Response = marked(streamed)
 export const isAfterCommit = (response: Response): boolean => isMarked(streamed, response)
+
+/** What a session has answered by itself, and rolled back. Its body is its own already. */
+export const refused = (response: Response): Response => {
+  mark(refusals, response)
+  return response
+}
+export const isRefused = (response: Response): boolean => isMarked(refusals, response)
 
 /** Whether the body is made while it is sent, so after the commit. A file of the platform reads no database. */
 export const isStreamed = ({ body }: Response): boolean => {

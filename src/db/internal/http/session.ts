@@ -7,8 +7,10 @@ import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Tracer from "effect/Tracer"
@@ -26,7 +28,7 @@ import { finish, lenderOf, prepare } from "../transaction/transaction.ts"
 import * as TransactionContext from "../transaction/transactionContext.ts"
 import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import type { InfrastructureError } from "./errors.ts"
-import { answerTo, failed, isRetryable, ownErrorOf } from "./errors.ts"
+import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
 import { isAppByItself, isOfRequest, watch } from "./request.ts"
 
@@ -45,9 +47,8 @@ export const run = <E, R>(
 ): HttpApp.Default<Exclude<E, SqlError | InfrastructureError>, R> =>
   Effect.withFiberRuntime<Response, Exclude<E, SqlError | InfrastructureError>, R | Request>((fiber) => {
     const context = fiber.currentContext as Context.Context<any>
-    const isRolledBack: RollbackOn = (response) => !Marks.isKept(response) && rollbackOn(response)
     const levels = new Map<Owner, Level>()
-    let body: HttpApp.Default<E | DatabaseError, R> = app
+    const parts: Array<DatabaseTag<any, string>> = []
     for (const database of databases) {
       const dataSource = Client.dataSourceOf(Context.unsafeGet(context, database))
       const lender = dataSource === undefined ? undefined : lenderOf(dataSource, context)
@@ -55,13 +56,13 @@ export const run = <E, R>(
         const transaction = new OpenTransaction(dataSource, NO_OPTIONS, context, true)
         levels.set(dataSource, new Level(transaction, undefined, false))
       } else if (!(lender instanceof Level && lender.transaction.isSession)) {
-        body = inTransaction(database, isRolledBack, body)
+        parts.push(database)
       }
     }
-    const session = new Session(context, [...levels.values()], body !== app)
-    const verdict = Effect.map(body, (response): Verdict => ({
+    const session = new Session(context, [...levels.values()], parts.length > 0)
+    const verdict = Effect.map(app, (response): Verdict => ({
       response,
-      rollBack: isRolledBack(response),
+      rollBack: Marks.isRefused(response) || (!Marks.isKept(response) && rollbackOn(response)),
       saysEncodeFailure: saysEncodeFailure(response),
       streams: !Marks.isStreamed(response)
         ? undefined
@@ -69,7 +70,10 @@ export const run = <E, R>(
         ? "after the commit"
         : "without a word"
     }))
-    const own = verdict as Effect.Effect<Verdict, E | DatabaseError>
+    const own = parts.reduce<Effect.Effect<Verdict, E | DatabaseError, R | Request>>(
+      (body, database) => session.inTransaction(database, body),
+      verdict
+    ) as Effect.Effect<Verdict, E | DatabaseError>
     const inner = session.contextWith(levels.size === 0 ? context : TransactionContext.addAll(context, levels))
     const work = !inRouter && isAppByItself(app, context) ? Effect.interruptible(own) : undefined
     return uninterruptibleMask((restore) =>
@@ -88,36 +92,16 @@ interface Verdict {
   readonly streams: "after the commit" | "without a word" | undefined
 }
 
-interface Failure {
-  readonly error: DatabaseError
-  /** Another database was committed before. */
-  readonly partly: boolean
-}
-
 /** What fails a transaction that the response rolls back. */
 class Veto {
-  readonly response: Response
-  constructor(response: Response) {
-    this.response = response
+  readonly verdict: Verdict
+  constructor(verdict: Verdict) {
+    this.verdict = verdict
   }
 }
 
-/** For a database of another client, and in an open transaction, which a session can only be a part of. */
-const inTransaction = <E, R>(
-  database: DatabaseTag<any, string>,
-  isRolledBack: RollbackOn,
-  app: HttpApp.Default<E, R>
-): HttpApp.Default<E | DatabaseError, R> =>
-  Effect.catchAll(
-    database.withTransaction(
-      Effect.flatMap(
-        app,
-        (response): Effect.Effect<Response, Veto> =>
-          isRolledBack(response) ? Effect.fail(new Veto(response)) : Effect.succeed(response)
-      )
-    ),
-    (error) => error instanceof Veto ? Effect.succeed(error.response) : Effect.fail(error as E | DatabaseError)
-  ) as HttpApp.Default<E | DatabaseError, R>
+/** The session around this one, in the same request. */
+class Enclosing extends Context.Tag("@betterai/infrastructure/HttpSession/Enclosing")<Enclosing, Session>() {}
 
 const WRONG_PLACE =
   "the response would be sent before the commit, so the request was refused. A middleware of the server "
@@ -140,7 +124,12 @@ class Session {
   readonly #levels: ReadonlyArray<Level>
   /** Some transaction is not ours to end: it was committed, or rolled back, when the body ended. */
   readonly #isPart: boolean
+  readonly #outer: Session | undefined
   #ended = false
+  /** Something of the request was committed: nobody may be told that nothing was done. */
+  #partly = false
+  /** Done when COMMIT before a WebSocket is. */
+  #upgrade: Deferred.Deferred<void> | undefined
   /** What is answered if the session has ended before the body. */
   #answer: Response | undefined
 
@@ -149,19 +138,48 @@ class Session {
     this.#request = Context.unsafeGet(context, HttpServerRequest.HttpServerRequest)
     this.#levels = levels
     this.#isPart = isPart
+    this.#outer = context.unsafeMap.get(Enclosing.key) as Session | undefined
   }
 
   /** The context of the body: its request ends the session before it becomes a WebSocket. */
   contextWith(context: Context.Context<any>): Context.Context<never> {
     const request = watch(this.#request, this.#seen, this.#endBeforeUpgrade())
-    return Context.add(context, HttpServerRequest.HttpServerRequest, request)
+    return Context.add(Context.add(context, HttpServerRequest.HttpServerRequest, request), Enclosing, this)
+  }
+
+  /** For a database of another client, and in an open transaction, which a session can only be a part of. */
+  inTransaction<E, R>(
+    database: DatabaseTag<any, string>,
+    body: Effect.Effect<Verdict, E, R>
+  ): Effect.Effect<Verdict, E | DatabaseError, R> {
+    const vetoed = Effect.flatMap(
+      body,
+      (verdict): Effect.Effect<Verdict, Veto> =>
+        verdict.rollBack || verdict.saysEncodeFailure || verdict.streams === "without a word"
+          ? Effect.fail(new Veto(verdict))
+          : Effect.succeed(verdict)
+    )
+    const marked = Effect.mapInputContext(
+      vetoed,
+      (inner: Context.Context<R>) => TransactionContext.asSessions(inner, this.#context)
+    )
+    return Effect.matchEffect(database.withTransaction(marked), {
+      onFailure: (error) =>
+        error instanceof Veto ? Effect.succeed(error.verdict) : Effect.fail(error as E | DatabaseError),
+      onSuccess: (verdict) => {
+        this.#noteCommit()
+        return Effect.succeed(verdict)
+      }
+    }) as Effect.Effect<Verdict, E | DatabaseError, R>
   }
 
   /** Ends the session as its body did, and gives the response. Must run in an uninterruptible region. */
   conclude<E>(exit: Exit.Exit<Verdict, E>): Effect.Effect<Response, any> {
     if (this.#ended) {
-      if (this.#answer !== undefined) return Effect.succeed(this.#answer)
-      return Exit.map(exit, ({ response }) => response)
+      return Effect.flatMap(
+        Effect.exit(this.#whenUpgraded()),
+        () => this.#answer !== undefined ? Effect.succeed(this.#answer) : Exit.map(exit, ({ response }) => response)
+      )
     }
     this.#ended = true
     if (Exit.isFailure(exit)) return Effect.zipRight(this.#rollBack(), this.#answerToCause(exit.cause))
@@ -176,7 +194,7 @@ class Session {
       return Effect.succeed(response)
     }
     return Effect.flatMap(this.#commit(), (failure) => {
-      if (failure !== undefined) return this.#answerTo(failure.error, failure.partly)
+      if (failure !== undefined) return this.#answerTo(failure)
       if (streams !== undefined) this.#detach()
       return Effect.succeed(response)
     })
@@ -205,17 +223,26 @@ class Session {
   /** A socket can live for days: what was done before is committed, and then the handler has no session any more. */
   #endBeforeUpgrade(): Effect.Effect<void> {
     return Effect.uninterruptible(Effect.suspend(() => {
-      if (this.#ended) return Effect.void
+      if (this.#ended) return this.#whenUpgraded()
       this.#ended = true
+      const upgrade = this.#upgrade = Deferred.unsafeMake<void>(FiberId.none)
       return Effect.flatMap(this.#commit(), (failure) => {
-        this.#detach()
-        if (failure === undefined) return Effect.void
-        return Effect.flatMap(this.#answerTo(failure.error, failure.partly), (answer) => {
+        if (failure === undefined) {
+          this.#detach()
+          return Deferred.succeed(upgrade, undefined)
+        }
+        // What goes on all the same must not commit by itself: its statements are refused.
+        return Effect.flatMap(this.#answerTo(failure), (answer) => {
           this.#answer = answer
-          return Effect.die(failure.error)
+          Deferred.unsafeDone(upgrade, Exit.die(failure))
+          return Effect.die(failure)
         })
       })
     }))
+  }
+
+  #whenUpgraded(): Effect.Effect<void> {
+    return this.#upgrade === undefined ? Effect.void : Deferred.await(this.#upgrade)
   }
 
   get #isUsed(): boolean {
@@ -233,31 +260,31 @@ class Session {
   }
 
   /** Commits one database after the other. */
-  #commit(): Effect.Effect<Failure | undefined> {
+  #commit(): Effect.Effect<DatabaseError | undefined> {
     const begun = this.#levels.filter(({ transaction }) => transaction.connection !== undefined)
-    const commitFrom = (index: number): Effect.Effect<Failure | undefined> => {
+    const commitFrom = (index: number): Effect.Effect<DatabaseError | undefined> => {
       const level = this.#levels[index]
       if (level === undefined) return Effect.succeed(undefined)
       return Effect.matchEffect(finish(level, COMMIT, () => {}), {
-        onSuccess: () => commitFrom(index + 1),
+        onSuccess: () => {
+          if (level.transaction.connection !== undefined) this.#noteCommit()
+          return commitFrom(index + 1)
+        },
         onFailure: (failure) =>
-          Effect.as(this.#rollBack(index + 1), {
-            error: fromSqlError(level.transaction.dataSource.name, failure),
-            partly: this.#isPart || this.#levels.slice(0, index).some((earlier) => begun.includes(earlier))
-          })
+          Effect.as(this.#rollBack(index + 1), fromSqlError(level.transaction.dataSource.name, failure))
       })
     }
     if (begun.length < 2) return commitFrom(0)
     // What is known to be lost is found before the first COMMIT.
     return Effect.flatMap(Effect.forEach(begun, prepare), (refusals) => {
       const error = refusals.find((refusal) => refusal !== undefined)
-      return error === undefined ? commitFrom(0) : Effect.as(this.#rollBack(), { error, partly: this.#isPart })
+      return error === undefined ? commitFrom(0) : Effect.as(this.#rollBack(), error)
     })
   }
 
   #answerToCause(cause: Cause.Cause<unknown>): Effect.Effect<Response, unknown> {
     const error = ownErrorOf(cause)
-    if (error !== undefined) return this.#answerTo(error, false)
+    if (error !== undefined) return this.#answerTo(error)
     const [failure] = Cause.failures(cause)
     if (Cause.isDie(cause)) return Effect.failCause(cause)
     if (isEncodeFailure(failure)) return this.#refuse(`${NOT_ENCODED}: ${pathsOf(failure.issues)}`)
@@ -266,19 +293,29 @@ class Session {
       : Effect.failCause(cause)
   }
 
-  #answerTo(error: InfrastructureError, partly: boolean): Effect.Effect<Response> {
+  #answerTo(error: InfrastructureError): Effect.Effect<Response> {
     const log = isRetryable(error) ? Effect.logWarning : Effect.logError
     return Effect.zipRight(
       this.#log(log("HttpSession: a request failed", Cause.fail(error))),
-      HttpServerRespondable.toResponse(answerTo(error, partly))
+      this.#respond(answerTo(error, this.#partly))
     )
   }
 
   #refuse(why: string): Effect.Effect<Response> {
     return Effect.zipRight(
       this.#log(Effect.logError(`HttpSession: ${why}`)),
-      HttpServerRespondable.toResponse(failed())
+      this.#respond(this.#partly ? unknown() : failed())
     )
+  }
+
+  /** A session around this one rolls back too, whatever its `rollbackOn` says. */
+  #respond(answer: ReturnType<typeof answerTo>): Effect.Effect<Response> {
+    return Effect.map(HttpServerRespondable.toResponse(answer), Marks.refused)
+  }
+
+  #noteCommit(): void {
+    this.#partly = true
+    if (this.#outer !== undefined) this.#outer.#noteCommit()
   }
 
   /** With the route as it is written: the address of a request may hold what nobody should read in a log. */
