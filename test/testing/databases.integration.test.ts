@@ -27,7 +27,7 @@ const exists = (name: string) =>
   Effect.map(admin(`SHOW DATABASES LIKE '${name.replaceAll("_", "\\_")}'`), (rows) => rows.length === 1)
 
 /** A file of that text, gone with the scope. */
-const file = (text: string) =>
+const file = (text: string | Uint8Array) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "infrastructure-testing-"))),
@@ -167,6 +167,8 @@ describe("databases", () => {
         /tables\.sql, line 3: the server does not understand the statement/
       )
       expect(yield* message({ tables: Testing.sqlFile(yield* file("USE main;")) })).toContain("leaves the database")
+      const latin1 = yield* file(Buffer.from("CREATE TABLE t (a INT COMMENT 'é')", "latin1"))
+      expect(yield* message({ tables: Testing.sqlFile(latin1) })).toContain("is not UTF-8")
       expect(yield* message({ tables: Testing.sqlFile("no/such.sql") })).toContain("no/such.sql: cannot be read")
       expect(yield* message({ tables: Testing.copyOf("no_such") })).toContain("no_such")
       expect(

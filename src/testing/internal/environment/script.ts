@@ -14,15 +14,14 @@ export interface Unusable {
   readonly hint: string
 }
 
-/** What is skipped as a whole: comments, texts and quoted names. */
-const token =
-  /--(?=[\x00-\x20]|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\/|'(?:[^'\\]|\\[^]|'')*'|"(?:[^"\\]|\\[^]|"")*"|`(?:[^`]|``)*`/y
+/** What is skipped as a whole besides texts and quoted names. */
+const comment = /--(?=[\x00-\x20]|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\//y
 
 /** A command of the client rather than a statement, where a statement would begin. */
-const delimiterCommand = /[ \t]*DELIMITER[ \t]+(\S+)[ \t]*(?:\r?\n|$)/iy
+const delimiterCommand = /DELIMITER[ \t]+(\S+)[ \t]*(?:\r?\n|$)/iy
 
 /** Statements that would leave the database of the test. */
-const leaving = /^(?:USE|(?:CREATE|DROP|ALTER)\s+(?:DATABASE|SCHEMA))\b/i
+const leaving = /^(?:USE|(?:CREATE|DROP|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DATABASE|SCHEMA))\b/i
 
 /** Commands of the client that would otherwise reach the server in the middle of a statement. */
 const clientCommand = /^(?:SOURCE\s|\\)/i
@@ -36,16 +35,18 @@ export const split = (sql: string): Either.Either<ReadonlyArray<ScriptStatement>
   let delimiter = ";"
   let start = 0
   let at = 0
+  let begun = false
   let unusable: Unusable | undefined
 
   const finish = (end: number): void => {
     const text = sql.slice(start, end)
     const bare = withoutComments(text)
     const offset = start + text.length - text.trimStart().length
-    if (leaving.test(bare)) {
+    const beginning = asExecuted(bare)
+    if (leaving.test(beginning)) {
       unusable ??= {
         offset,
-        detail: `"${bare.slice(0, 60).replace(/\s+/g, " ").trim()}" leaves the database that is made for the test`,
+        detail: `"${beginning.slice(0, 60).trim()}" leaves the database that is made for the test`,
         hint: "take it out; mysqldump does not write it without --databases"
       }
     } else if (clientCommand.test(bare)) {
@@ -55,10 +56,11 @@ export const split = (sql: string): Either.Either<ReadonlyArray<ScriptStatement>
         hint: "write out the statements"
       }
     } else if (bare !== "") statements.push({ text: text.trim(), offset })
+    begun = false
   }
 
   while (at < sql.length && unusable === undefined) {
-    if (sql.slice(start, at).trim() === "" && isLineStart(sql, at)) {
+    if (!begun) {
       delimiterCommand.lastIndex = at
       const command = delimiterCommand.exec(sql)
       if (command !== null) {
@@ -74,25 +76,49 @@ export const split = (sql: string): Either.Either<ReadonlyArray<ScriptStatement>
       start = at
       continue
     }
-    token.lastIndex = at
-    if (token.test(sql)) {
-      at = token.lastIndex
+    comment.lastIndex = at
+    if (comment.test(sql)) {
+      begun ||= executable.test(sql.slice(at, at + 4))
+      at = comment.lastIndex
       continue
     }
-    if (/['"`]/.test(sql[at]!) || sql.startsWith("/*", at)) {
-      unusable = {
-        offset: at,
-        detail: sql[at] === "/" ? "a comment is not closed" : `a quotation mark (${sql[at]}) is not closed`,
-        hint: "close it"
-      }
+    const character = sql[at]!
+    begun ||= character.trim() !== ""
+    if (character === "'" || character === "\"" || character === "`") {
+      const end = endOfQuoted(sql, at)
+      if (end === undefined) {
+        unusable = { offset: at, detail: `a quotation mark (${character}) is not closed`, hint: "close it" }
+      } else at = end
+    } else {
+      if (sql.startsWith("/*", at)) unusable = { offset: at, detail: "a comment is not closed", hint: "close it" }
+      at++
     }
-    at++
   }
   if (unusable === undefined) finish(sql.length)
   return unusable === undefined ? Either.right(statements) : Either.left(unusable)
 }
 
-const isLineStart = (sql: string, at: number): boolean => at === 0 || sql[at - 1] === "\n"
+/** The place behind a text or a quoted name. A doubled quotation mark is read as two texts side by side. */
+const endOfQuoted = (sql: string, start: number): number | undefined => {
+  const quote = sql[start]
+  for (let at = start + 1; at < sql.length; at++) {
+    if (sql[at] === quote) return at + 1
+    if (sql[at] === "\\" && quote !== "`") at++
+  }
+  return undefined
+}
+
+/** The beginning of a comment that the server executes. */
+const executable = /^\/\*M?!/
+
+/** The first words of a statement as the server reads them. */
+const asExecuted = (bare: string): string =>
+  bare.slice(0, 1_000)
+    .replace(/\/\*M?!\d*/g, " ")
+    .replace(/\/\*[^]*?\*\/|\*\//g, " ")
+    .replace(/--(?=[\x00-\x20])[^\n]*\n|#[^\n]*\n/g, " ")
+    .replace(/\s+/g, " ")
+    .trim()
 
 /** What is left of a statement for the eye; executable comments are statements. */
 const withoutComments = (text: string): string => {

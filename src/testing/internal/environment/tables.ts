@@ -133,7 +133,18 @@ const withForeignKeysOff = <Self, A, E, R>(
 /** On a connection of its own, because a file may set what it likes in its session. */
 const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effect.Effect<void, TablesError> =>
   Effect.scoped(Effect.gen(function*() {
-    const sql = yield* reading(tag.databaseName, file, () => readFile(file, "utf8"))
+    const bytes = yield* reading(tag.databaseName, file, () => readFile(file))
+    // Anything else would become other texts without a word.
+    const sql = yield* Effect.try({
+      try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+      catch: (cause) =>
+        new ConfigurationError({
+          service: tag.databaseName,
+          reason: "InvalidSettings",
+          problems: [{ setting: file, detail: "is not UTF-8", hint: "save it as UTF-8" }],
+          cause
+        })
+    })
     const refused = (offset: number, detail: string, hint?: string, cause?: DatabaseError): ConfigurationError =>
       new ConfigurationError({
         service: tag.databaseName,
@@ -145,7 +156,7 @@ const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effe
         }],
         ...(cause === undefined ? {} : { cause })
       })
-    const statements = Script.split(sql.replace(/^\uFEFF/, " "))
+    const statements = Script.split(sql)
     if (Either.isLeft(statements)) {
       const { detail, hint, offset } = statements.left
       return yield* refused(offset, detail, hint)

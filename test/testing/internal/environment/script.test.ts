@@ -21,6 +21,20 @@ it("knows DELIMITER, as mysqldump writes it", () => {
   )
 })
 
+it("knows DELIMITER after a comment, and after a statement of the same line", () => {
+  expect(texts("SELECT 1; DELIMITER //\n-- triggers\n/* of it */\nDELIMITER ;;\nSELECT 2; SELECT 3;;\nDELIMITER ;"))
+    .toEqual(Either.right(["SELECT 1", "SELECT 2; SELECT 3"]))
+  expect(texts("SELECT '\nDELIMITER //\n'; SELECT a,\nDELIMITER //")).toMatchObject({
+    right: ["SELECT '\nDELIMITER //\n'", "SELECT a,\nDELIMITER //"]
+  })
+})
+
+it("takes texts of any length", () => {
+  const text = `INSERT INTO t VALUES ('${"\\'x".repeat(5_000_000)}')`
+  const found = texts(`${text};SELECT 2`)
+  expect(Either.getOrThrow(found).map(({ length }) => length)).toEqual([text.length, 8])
+})
+
 it("keeps where statements begin", () => {
   const sql = "\n-- a comment\nSELECT 1;\n\n  SELECT 2;\n"
   expect(Either.getOrThrow(split(sql)).map(({ offset }) => lineOf(sql, offset))).toEqual([2, 5])
@@ -30,6 +44,11 @@ it.each([
   ["SELECT 1;\nUSE other;", 2, "leaves the database"],
   ["/* x */ CREATE  DATABASE other;", 1, "leaves the database"],
   ["drop schema `main`;", 1, "leaves the database"],
+  ["SELECT 1;\n/*!40000 DROP DATABASE IF EXISTS `main`*/;", 2, "leaves the database"],
+  ["/*M!100100 USE main */", 1, "leaves the database"],
+  ["DROP /* all */ DATABASE main", 1, "leaves the database"],
+  ["DROP -- all\nDATABASE main", 1, "leaves the database"],
+  ["CREATE OR REPLACE DATABASE main", 1, "leaves the database"],
   ["SELECT 1;\n\nSELECT 'open;", 3, "a quotation mark (') is not closed"],
   ["SELECT 1; /* open", 1, "a comment is not closed"],
   ["source other.sql;", 1, "only DELIMITER is understood"]
