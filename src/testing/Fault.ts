@@ -5,6 +5,7 @@
 import * as Failures from "../db/internal/connection/failures.ts"
 import type { DataSource } from "../db/internal/dataSource.ts"
 import { classify } from "../db/internal/errors/classify.ts"
+import { inspect } from "../db/internal/statement/inspectSql.ts"
 import { failureAfterLimit } from "../db/internal/statement/timeLimit.ts"
 import type {
   CommitFaultOptions,
@@ -28,8 +29,9 @@ const ofStatement = (
 ): Fault =>
   make({ at: "statement", name, options: { ...options }, known: ["statement", "times", ...known], strike, writesOnly })
 
-const serverError = (errno: number, sqlState: string, message: string): Error =>
-  Object.assign(new Error(message), { errno, sqlState, sqlMessage: message })
+/** What the driver makes of an error of the server. `code`: the server's name for the number. */
+const serverError = (errno: number, code: string | undefined, sqlState: string, message: string): Error =>
+  Object.assign(new Error(message), { errno, code, sqlState, sqlMessage: message })
 
 /** Answers as the server would, and does with the transaction what the server would have done. */
 const answer = (error: unknown) => ({ connection, done }: Scene): void => {
@@ -54,7 +56,14 @@ export const deadlock = (options: StatementFaultOptions = {}): Fault =>
     "deadlock",
     options,
     [],
-    answer(serverError(1213, "40001", "Deadlock found when trying to get lock; try restarting transaction"))
+    answer(
+      serverError(
+        1213,
+        "ER_LOCK_DEADLOCK",
+        "40001",
+        "Deadlock found when trying to get lock; try restarting transaction"
+      )
+    )
   )
 
 /** A row is locked for too long (1205). The statement is not carried out; its transaction is still open. */
@@ -63,7 +72,7 @@ export const lockWaitTimeout = (options: StatementFaultOptions = {}): Fault =>
     "lockWaitTimeout",
     options,
     [],
-    answer(serverError(1205, "HY000", "Lock wait timeout exceeded; try restarting transaction"))
+    answer(serverError(1205, "ER_LOCK_WAIT_TIMEOUT", "HY000", "Lock wait timeout exceeded; try restarting transaction"))
   )
 
 /** A value that is there already (1062), with the name of the key as the server gives it. */
@@ -72,24 +81,28 @@ export const uniqueViolation = (options: StatementFaultOptions & { readonly cons
     "uniqueViolation",
     options,
     ["constraint"],
-    answer(serverError(1062, "23000", `Duplicate entry '?' for key '${options.constraint}'`)),
+    answer(serverError(1062, "ER_DUP_ENTRY", "23000", `Duplicate entry '?' for key '${options.constraint}'`)),
     true
   )
 
-/** A row that is referred to is not there (1452). */
-export const foreignKeyViolation = (options: StatementFaultOptions & { readonly constraint: string }): Fault =>
-  ofStatement(
+/** A row that is referred to is not there (1452). To DELETE: there are rows that refer to the row (1451). */
+export const foreignKeyViolation = (options: StatementFaultOptions & { readonly constraint: string }): Fault => {
+  const violated = `a foreign key constraint fails (\`?\`.\`?\`, CONSTRAINT \`${options.constraint}\``
+    + " FOREIGN KEY (`?`) REFERENCES `?` (`?`))"
+  const child = answer(
+    serverError(1452, "ER_NO_REFERENCED_ROW_2", "23000", `Cannot add or update a child row: ${violated}`)
+  )
+  const parent = answer(
+    serverError(1451, "ER_ROW_IS_REFERENCED_2", "23000", `Cannot delete or update a parent row: ${violated}`)
+  )
+  return ofStatement(
     "foreignKeyViolation",
     options,
     ["constraint"],
-    answer(serverError(
-      1452,
-      "23000",
-      "Cannot add or update a child row: a foreign key constraint fails (`?`.`?`, CONSTRAINT"
-        + ` \`${options.constraint}\` FOREIGN KEY (\`?\`) REFERENCES \`?\` (\`?\`))`
-    )),
+    (scene) => (inspect(scene.request.sql).keyword === "DELETE" ? parent : child)(scene),
     true
   )
+}
 
 /**
  * Any error of the server, by its number. If it means that the transaction is rolled back, or that the connection is lost,
@@ -107,7 +120,14 @@ export const error = (
     "error",
     options,
     ["errno", "sqlState", "message"],
-    answer(serverError(options.errno, options.sqlState ?? "HY000", options.message ?? "injected by a plan of faults"))
+    answer(
+      serverError(
+        options.errno,
+        undefined,
+        options.sqlState ?? "HY000",
+        options.message ?? "injected by a plan of faults"
+      )
+    )
   )
 
 /**
@@ -125,7 +145,8 @@ export const statementTimeout = (options: StatementFaultOptions = {}): Fault =>
     const limited: DataSource = settings.statementTimeout !== Infinity
       ? dataSource
       : Object.create(dataSource, { settings: { value: { ...settings, statementTimeout: 1_000 } } })
-    queueMicrotask(() => done(failureAfterLimit(limited, request.sql, Failures.interrupted()), undefined))
+    const interrupted = serverError(1317, "ER_QUERY_INTERRUPTED", "70100", "Query execution was interrupted")
+    queueMicrotask(() => done(failureAfterLimit(limited, request.sql, interrupted), undefined))
   })
 
 /** The server has become read-only, as an old writer after a fail-over (1290). Meets statements that write. */
@@ -136,6 +157,7 @@ export const readOnlyServer = (options: StatementFaultOptions = {}): Fault =>
     [],
     answer(serverError(
       1290,
+      "ER_OPTION_PREVENTS_STATEMENT",
       "HY000",
       "The MySQL server is running with the --read-only option so it cannot execute this statement"
     )),

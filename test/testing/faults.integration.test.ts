@@ -134,6 +134,41 @@ layer(main({ poolSize: 3, maxOverflow: 0 }), realClock)("a database with faults"
         .toMatchObject([success, [2]])
     }))
 
+  it.effect("gives the fields of the real errors, those of the cause too", () =>
+    Effect.gen(function*() {
+      const run = (text: string) => MainDb.use((sql) => sql.unsafe(text))
+      const fields = (error: unknown) => {
+        const { cause, message, ...others } = error as DatabaseError
+        return { ...others, cause: { ...cause as object } }
+      }
+      const same = (text: string, fault: Plan[number], ...known: ReadonlyArray<string>) =>
+        Effect.gen(function*() {
+          const real = fields(yield* Effect.flip(run(text)))
+          const injected = fields(yield* Effect.flip(withFaults(fault)(run(text))))
+          expect(injected).toEqual({ ...real, ...known.length === 0 ? {} : { detail: injected.detail } })
+          for (const part of known) expect(injected.detail).toContain(part)
+        })
+      yield* run("DROP TABLE IF EXISTS likes")
+      yield* run("DROP TABLE IF EXISTS liked")
+      yield* run("CREATE TABLE liked (id INT PRIMARY KEY)")
+      yield* run("CREATE TABLE likes (liked INT, CONSTRAINT of_liked FOREIGN KEY (liked) REFERENCES liked (id))")
+      yield* run("INSERT INTO liked VALUES (1)")
+      yield* run("INSERT INTO likes VALUES (1)")
+      yield* same("INSERT INTO liked VALUES (1)", Fault.uniqueViolation({ constraint: "PRIMARY" }))
+      const violation = Fault.foreignKeyViolation({ constraint: "of_liked" })
+      // The real one names the tables.
+      yield* same("INSERT INTO likes VALUES (2)", violation, "Cannot add or update a child row", "`of_liked`")
+      yield* same("DELETE FROM liked", violation, "Cannot delete or update a parent row", "`of_liked`")
+      yield* same(
+        "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'Deadlock found when trying to get lock; try restarting transaction'",
+        Fault.deadlock()
+      )
+      yield* same(
+        "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = 'Lock wait timeout exceeded; try restarting transaction'",
+        Fault.lockWaitTimeout()
+      )
+    }))
+
   it.effect("over a sandbox undoes what the transaction has done, and the sandbox goes on", () =>
     Effect.gen(function*() {
       yield* setUp
