@@ -8,7 +8,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as SqlResolver from "@effect/sql/SqlResolver"
 import { expect, layer } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schema, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schema, TestClock } from "effect"
 import { createServer } from "node:http"
 import { connectionId } from "../support/db/connectionId.ts"
 import { main } from "../support/db/databases.ts"
@@ -90,6 +90,18 @@ layer(main({ poolSize: 4, maxOverflow: 0 }), realClock)("a sandbox", (it) => {
         expect(error.reason).toMatch(/ConnectionLost|TransactionAborted/)
         expect(error.retryable).toBe(false)
       }))
+    }))
+
+  it.effect("fails if a routine has committed what was written in it, also as its last statement", () =>
+    Effect.gen(function*() {
+      yield* MainDb.use((sql) =>
+        Effect.zipRight(sql`DROP PROCEDURE IF EXISTS committing`, sql`CREATE PROCEDURE committing() COMMIT`)
+      )
+      const test = Effect.zipRight(write(1), MainDb.use((sql) => sql`CALL committing()`))
+      const exit = yield* Effect.exit(sandboxed(test))
+      expect(Exit.isFailure(exit) && Cause.isDie(exit.cause) && Cause.pretty(exit.cause)).toContain("and it stays")
+      // What the test itself says comes first.
+      expect(yield* Effect.flip(sandboxed(Effect.zipRight(Effect.ignore(test), Effect.fail("wrong"))))).toBe("wrong")
     }))
 
   it.effect("goes on after an interrupted statement, stream or transaction", () =>

@@ -1,6 +1,7 @@
 /** One transaction behind the service of a database, rolled back at the end. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { serverStatus } from "../../../db/internal/borrowed/mysql2Connection.ts"
@@ -29,7 +30,7 @@ export const layer = <const Tags extends DatabaseTags>(
 const open = (dataSource: DataSource): Effect.Effect<View, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.contextWith((context: Context.Context<never>) => new Sandbox(dataSource, context)),
-    (sandbox) => sandbox.close()
+    (sandbox, exit) => Effect.zipRight(sandbox.close(), Exit.isSuccess(exit) ? sandbox.nothingCommitted : Effect.void)
   )
 
 /** For each sandbox, the level of the transaction of it that the work in a context has left by `outside`. */
@@ -87,6 +88,24 @@ class Sandbox implements View {
     return Context.add(context, Left, new Map(left).set(this, transaction)) as Context.Context<R>
   }
 
+  /** A test that has passed must not have left rows to those that follow. */
+  get nothingCommitted(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { aborted, dataSource } = this.#shared.transaction
+      return aborted?.reason !== "ImplicitCommit" ? Effect.void : Effect.die(
+        makeError(
+          dataSource.name,
+          "ImplicitCommit",
+          "a statement has committed what was written in the sandbox, and it stays",
+          {
+            hint: "look for a routine that commits, and test it without a sandbox",
+            cause: aborted
+          }
+        )
+      )
+    })
+  }
+
   /** The connection whose transaction the work in this context has left, as long as that is open. */
   #hostOf(context: Context.Context<never>): SandboxedConnection | undefined {
     const left = context.unsafeMap.get(Left.key) as ReadonlyMap<Sandbox, Level> | undefined
@@ -105,10 +124,12 @@ class Sandbox implements View {
       }
       this.#level.close(false, () => {
         if (transaction.connection?.dead !== false) return end(undefined)
-        transaction.send("ROLLBACK", ROLLBACK, (error, header) => {
-          if (error !== null) transaction.cut()
-          end(serverStatus(header))
-        })
+        transaction.whenSure(() =>
+          transaction.send("ROLLBACK", ROLLBACK, (error, header) => {
+            if (error !== null) transaction.cut()
+            end(serverStatus(header))
+          })
+        )
       })
       // Whoever has left a transaction open has the turn.
       this.#shared.closed = true
