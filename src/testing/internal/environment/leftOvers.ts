@@ -23,16 +23,18 @@ export const drop = (session: Session): Effect.Effect<void> =>
       if (made !== undefined) return now - made.madeAt > LEFT_OVER ? [{ name, lock: made.lock, isOver: yes }] : []
       return Names.isTemplate(name) ? [{ name, lock: name, isOver: unused(session, name, now) }] : []
     })
-    for (const { isOver, lock, name } of old.slice(0, MOST_DROPPED)) {
+    let dropped = 0
+    for (const { isOver, lock, name } of old) {
+      if (dropped === MOST_DROPPED) break
       yield* Effect.ignoreLogged(Effect.acquireUseRelease(
         session.run<{ readonly locked: number | null }>("SELECT GET_LOCK(?, 0) AS locked", [lock]),
         ([row]) =>
-          row?.locked === 1
-            ? Effect.flatMap(isOver, (over) =>
-              over ? session.run(`DROP DATABASE IF EXISTS ${quoted(name)}`) : Effect.void)
-            : Effect.void,
-        ([row]) =>
-          row?.locked === 1 ? Effect.ignore(session.run("DO RELEASE_LOCK(?)", [lock])) : Effect.void
+          Effect.gen(function*() {
+            if (row?.locked !== 1 || !(yield* isOver)) return
+            yield* session.run(`DROP DATABASE IF EXISTS ${quoted(name)}`)
+            dropped++
+          }),
+        ([row]) => row?.locked === 1 ? Effect.ignore(session.run("DO RELEASE_LOCK(?)", [lock])) : Effect.void
       ))
     }
   }).pipe(Effect.ignoreLogged)
