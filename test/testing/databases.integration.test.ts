@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { GarminDb, MainDb } from "../../src/db/Database.ts"
 import { Testing } from "../../src/testing/index.ts"
+import { byServer } from "../support/db/dialect.ts"
 import { admin, urlOf } from "../support/db/testServer.ts"
 
 /** Runs an effect on these databases, on the server of the run. */
@@ -195,6 +196,43 @@ describe("databases", () => {
     }))
 })
 
+describe("what killed runs have left", () => {
+  it.scoped("is dropped, however many templates are in use", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 11 }, () => `betterai_template_${randomBytes(20).toString("hex")}`)
+      const left = `betterai_test_maindb_1_00000001_${randomBytes(6).toString("hex")}`
+      const make = (name: string) =>
+        Effect.acquireRelease(admin(`CREATE DATABASE ${name}`), () => admin(`DROP DATABASE IF EXISTS ${name}`))
+      yield* Effect.forEach(names, (name) =>
+        Effect.zipRight(
+          make(name),
+          admin(`CREATE TABLE ${name}.betterai_template_complete AS SELECT UNIX_TIMESTAMP() AS used_at`)
+        ))
+      yield* make(left)
+      yield* on(Testing.database(MainDb))(current)
+      expect(yield* exists(left)).toBe(false)
+      expect(yield* exists(names[0]!)).toBe(true)
+    }))
+})
+
+describe("copyOf", () => {
+  it.scoped("keeps the sql_mode of routines, and defaults that the server would not take any more", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(
+        yield* file(`
+          SET sql_mode = 'PIPES_AS_CONCAT';
+          CREATE TABLE old (d DATE NOT NULL DEFAULT '0000-00-00');
+          CREATE FUNCTION joined() RETURNS VARCHAR(9) DETERMINISTIC RETURN 'a' || 'b';`)
+      )
+      yield* Effect.gen(function*() {
+        const original = yield* current
+        const joined = MainDb.use((sql) => sql`SELECT joined() AS j, (SELECT COUNT(*) FROM old) AS n`)
+        expect(yield* on(Testing.database(MainDb, { tables: Testing.copyOf(original) }))(joined))
+          .toEqual([{ j: "ab", n: 0 }])
+      }).pipe(on(Testing.database(MainDb, { tables })))
+    }))
+})
+
 describe("restore", () => {
   it.scoped("brings back rows, also those that cascades and triggers have touched, and where counting goes on", () =>
     Effect.gen(function*() {
@@ -224,6 +262,25 @@ describe("restore", () => {
         yield* MainDb.use((sql) => sql`INSERT INTO files (owner, name) VALUES (2, 'x')`)
         expect((yield* everything).log).toHaveLength(3)
       }).pipe(on(Testing.database(MainDb, { tables, seeds })))
+    }))
+
+  it.scoped("keeps rows as they are stored: with the id 0, with a zero date", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(
+        yield* file(`
+          SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
+          CREATE TABLE old (id INT AUTO_INCREMENT PRIMARY KEY, d DATE NOT NULL DEFAULT '0000-00-00');
+          INSERT INTO old (id) VALUES (0);
+          ${byServer({ MariaDB: "CREATE SEQUENCE numbers;", MySQL: "" })}`)
+      )
+      yield* Effect.gen(function*() {
+        const rows = MainDb.use((sql) => sql`SELECT id, CAST(d AS CHAR) AS d FROM old`)
+        expect(yield* rows).toEqual([{ id: 0, d: "0000-00-00" }])
+        yield* MainDb.use((sql) => sql`UPDATE old SET d = '2026-01-01'`)
+        yield* MainDb.use((sql) => sql.unsafe(byServer({ MariaDB: "SELECT NEXTVAL(numbers)", MySQL: "SELECT 1" })))
+        expect(yield* Testing.restore(MainDb)).toEqual(["old"])
+        expect(yield* rows).toEqual([{ id: 0, d: "0000-00-00" }])
+      }).pipe(on(Testing.database(MainDb, { tables })))
     }))
 
   it.scoped("comes after a test, however it has ended", () =>

@@ -64,7 +64,8 @@ export const layer: Layer.Layer<Storage | Queue | MainDb | GarminDb | BloodDb | 
 /**
  * Brings a database back to how its layer began, for tests that must commit: rows, and where AUTO_INCREMENT goes on.
  * Tables that have changed are emptied and filled again, whoever has written to them (triggers, cascades); tables that were
- * made since are dropped. Gives the names of those tables. What was done to other definitions stays.
+ * made since are dropped. Gives the names of those tables. What was done to other definitions stays,
+ * and sequences of MariaDB go on.
  *
  * A transaction that is still open and holds their rows makes it fail with `LockWaitTimeout` after 5 seconds. Dies (a
  * defect) with a database that no layer of this module has made.

@@ -46,11 +46,16 @@ export const note = <E>(
     const filled = yield* Structure.withRows(session, database, tables)
     const empty = tables.filter((table) => !filled.includes(table))
     const copy = filled.length === 0 ? "" : yield* makeCopy
-    yield* Effect.forEach(filled, (table) =>
-      Effect.zipRight(
-        run(`CREATE TABLE ${quoted(copy)}.${quoted(table.name)} LIKE ${quoted(database)}.${quoted(table.name)}`),
-        Structure.copyRows(session, table, database, copy)
-      ), { discard: true })
+    yield* Effect.acquireUseRelease(
+      run(`SET SESSION sql_mode = ${Structure.AS_STORED}`),
+      () =>
+        Effect.forEach(filled, (table) =>
+          Effect.zipRight(
+            run(`CREATE TABLE ${quoted(copy)}.${quoted(table.name)} LIKE ${quoted(database)}.${quoted(table.name)}`),
+            Structure.copyRows(session, table, database, copy)
+          ), { discard: true }),
+      () => Effect.ignore(run("SET SESSION sql_mode = DEFAULT"))
+    )
     const sums = yield* checksums(session, database, filled)
     const counters = yield* countersOf(session, database)
     const semaphore = yield* Effect.makeSemaphore(1)
@@ -88,7 +93,7 @@ export const note = <E>(
             discard: true
           })
           const exit = yield* Effect.exit(interruptible(refill))
-          yield* Effect.forEach(triggers, (trigger) => Structure.createTrigger(session, trigger), { discard: true })
+          yield* Effect.forEach(triggers, (trigger) => Structure.createUnder(session, trigger), { discard: true })
           yield* exit
         })
       )
@@ -111,7 +116,7 @@ export const note = <E>(
           Effect.zipRight(
             run(`USE ${quoted(database)}`),
             run(
-              `SET SESSION foreign_key_checks = 0, sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'),
+              `SET SESSION foreign_key_checks = 0, sql_mode = ${Structure.AS_STORED},
               innodb_lock_wait_timeout = ${LOCKED}, lock_wait_timeout = ${LOCKED}`
             )
           ),
@@ -128,7 +133,8 @@ export const note = <E>(
 const namesOf = ({ run }: Session, database: string): Effect.Effect<ReadonlyArray<string>, DatabaseError> =>
   Effect.map(
     run<Pick<Named, "name">>(
-      "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE <> 'VIEW'",
+      "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?"
+        + " AND TABLE_TYPE NOT IN ('VIEW', 'SEQUENCE')",
       [database]
     ),
     (rows) => rows.map(({ name }) => name)

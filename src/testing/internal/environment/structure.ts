@@ -9,7 +9,7 @@ import { quoted, type Session } from "./session.ts"
 
 export interface Structure {
   readonly tables: ReadonlyArray<Table & Definition>
-  readonly routines: ReadonlyArray<Definition>
+  readonly routines: ReadonlyArray<Routine>
   readonly views: ReadonlyArray<Definition>
   readonly triggers: ReadonlyArray<Trigger>
 }
@@ -25,10 +25,13 @@ export interface Table {
   readonly columns: ReadonlyArray<string>
 }
 
-export interface Trigger extends Definition {
-  readonly table: string
+export interface Routine extends Definition {
   /** It is created, and runs, under the sql_mode of its first creation. */
   readonly sqlMode: string
+}
+
+export interface Trigger extends Routine {
+  readonly table: string
 }
 
 interface Kind {
@@ -57,17 +60,17 @@ export const read = (
       })))
     }
     const views = all.filter(({ kind }) => kind === "VIEW")
-    const routines = yield* run<Kind>(
-      "SELECT ROUTINE_NAME AS name, ROUTINE_TYPE AS kind FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()"
+    const routines = yield* run<Kind & { readonly sqlMode: string }>(
+      "SELECT ROUTINE_NAME AS name, ROUTINE_TYPE AS kind, SQL_MODE AS sqlMode FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()"
         + " ORDER BY 2, 1"
     )
     const structure: Structure = {
       tables: yield* Effect.forEach(yield* tablesOf(session, database), (table) =>
         Effect.map(show(run, "TABLE", table.name, "Create Table"), (create) => ({ ...table, create }))),
-      routines: yield* Effect.forEach(routines, ({ kind, name }) =>
+      routines: yield* Effect.forEach(routines, ({ kind, name, sqlMode }) =>
         Effect.map(
           show(run, kind, name, kind === "FUNCTION" ? "Create Function" : "Create Procedure"),
-          (create) => ({ name, create: withoutDefiner(create) })
+          (create) => ({ name, sqlMode, create: withoutDefiner(create) })
         )),
       views: yield* Effect.forEach(views, ({ name }) =>
         Effect.map(show(run, "VIEW", name, "Create View"), (create) => ({ name, create: withoutDefiner(create) }))),
@@ -85,12 +88,12 @@ export const read = (
     })))
   })
 
-/** The tables of a database, without their texts. */
+/** The tables of a database, without their texts. MariaDB lists its sequences too. */
 export const tablesOf = ({ run }: Session, database: string): Effect.Effect<ReadonlyArray<Table>, DatabaseError> =>
   Effect.map(
     run<{ readonly table: string; readonly name: string }>(
       "SELECT TABLE_NAME AS `table`, COLUMN_NAME AS name FROM information_schema.TABLES JOIN information_schema.COLUMNS"
-        + " USING (TABLE_SCHEMA, TABLE_NAME) WHERE TABLE_SCHEMA = ? AND TABLE_TYPE <> 'VIEW'"
+        + " USING (TABLE_SCHEMA, TABLE_NAME) WHERE TABLE_SCHEMA = ? AND TABLE_TYPE NOT IN ('VIEW', 'SEQUENCE')"
         + " AND COALESCE(GENERATION_EXPRESSION, '') = '' ORDER BY TABLE_NAME, ORDINAL_POSITION",
       [database]
     ),
@@ -170,22 +173,34 @@ export const createTables = (
       ({ create }) => run(counting === "anew" ? create.replace(/^(\)[^'\n]*?) AUTO_INCREMENT=\d+/m, "$1") : create),
       { discard: true }
     ),
-    Effect.forEach(routines, ({ create }) => run(create), { discard: true })
+    Effect.forEach(routines, (routine) => createUnder({ run }, routine), { discard: true })
   )
 
 /** Views and triggers, once there are tables and rows: a trigger must not meet the rows that are copied. */
 export const createViews = ({ run }: Session, { triggers, views }: Structure): Effect.Effect<void, DatabaseError> =>
   Effect.zipRight(
     inAnyOrder(run, views),
-    Effect.forEach(triggers, (trigger) => createTrigger({ run }, trigger), { discard: true })
+    Effect.forEach(triggers, (trigger) => createUnder({ run }, trigger), { discard: true })
   )
 
-export const createTrigger = ({ run }: Session, { create, sqlMode }: Trigger): Effect.Effect<void, DatabaseError> =>
+/** A trigger or a routine. */
+export const createUnder = (
+  { run }: Session,
+  { create, sqlMode }: { readonly create: string; readonly sqlMode: string }
+): Effect.Effect<void, DatabaseError> =>
   Effect.gen(function*() {
     yield* run("SET @sql_mode_before = @@sql_mode")
     yield* run("SET SESSION sql_mode = ?", [sqlMode])
     yield* Effect.ensuring(run(create), Effect.ignore(run("SET SESSION sql_mode = @sql_mode_before")))
   })
+
+/** The sql_mode under which a row or a default is taken as it is stored: with a zero date, for example, or the id 0. */
+export const AS_STORED = `CONCAT(${
+  ["TRADITIONAL", "STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "NO_ZERO_IN_DATE", "NO_ZERO_DATE"].reduce(
+    (mode, strict) => `REPLACE(${mode}, '${strict}', '')`,
+    "@@sql_mode"
+  )
+}, ',NO_AUTO_VALUE_ON_ZERO')`
 
 /** A view may use another one that comes later. */
 const inAnyOrder = (

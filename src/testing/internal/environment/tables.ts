@@ -124,7 +124,7 @@ const withForeignKeysOff = <Self, A, E, R>(
   Effect.acquireUseRelease(
     Effect.zipRight(
       run(`USE ${quoted(database)}`),
-      run("SET SESSION foreign_key_checks = 0, sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
+      run(`SET SESSION foreign_key_checks = 0, sql_mode = ${Structure.AS_STORED}`)
     ),
     () => effect,
     () => Effect.ignore(run("SET SESSION foreign_key_checks = 1, sql_mode = DEFAULT"))
