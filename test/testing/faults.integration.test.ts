@@ -195,6 +195,9 @@ layer(main({ poolSize: 3, maxOverflow: 0 }), realClock)("a database with faults"
         withFaults(Fault.deadlock({ statement: 7 }), Fault.poolTimeout())(Effect.ignore(three))
       )
       expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toMatch(/deadlock did not happen.* 0 statements/)
+      const twice = yield* Effect.exit(withFaults(Fault.deadlock({ times: 2 }))(Effect.ignore(write(4))))
+      expect(Exit.isFailure(twice) && Cause.pretty(twice.cause)).toContain("deadlock happened only 1 of 2 times")
+      yield* withFaults(Fault.deadlock({ times: Infinity }))(Effect.ignore(write(4)))
       // A test that fails has enough to tell.
       expect(yield* reasonOf(withFaults(Fault.deadlock({ statement: 7 }))(Effect.fail("mine")))).toBe("mine")
     }))

@@ -83,7 +83,11 @@ it.effect("the call is chosen by method and number", () =>
 it.effect("a fault that has not happened fails the test, and does not hide why it failed", () =>
   Effect.gen(function*() {
     const unmet = yield* Effect.exit(withFaults(StorageFault.notFound())(upload))
-    expect(String(Exit.causeOption(unmet).pipe((cause) => cause))).toContain("have not happened: notFound")
+    expect(String(Exit.causeOption(unmet).pipe((cause) => cause))).toContain(
+      "Testing.faults(Storage): notFound did not happen in 0 calls"
+    )
+    const once = yield* Effect.exit(withFaults(StorageFault.throttled({ times: 2 }))(Effect.flip(upload)))
+    expect(String(Exit.causeOption(once))).toContain("throttled happened only 1 of 2 times")
     const failed = yield* Effect.exit(withFaults(StorageFault.notFound())(Effect.fail("why")))
     expect(failed).toEqual(Exit.failCause(Cause.fail("why")))
   }))

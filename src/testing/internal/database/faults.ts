@@ -10,6 +10,7 @@ import type { Applicant, LentConnection } from "../../../db/internal/lease.ts"
 import { inspect } from "../../../db/internal/statement/inspectSql.ts"
 import type { ConfigurationProblem } from "../../../Errors.ts"
 import { ConfigurationError } from "../../../Errors.ts"
+import { unmet } from "../unmet.ts"
 import type { Fault, Statement } from "./faultModel.ts"
 import { isFault } from "./faultModel.ts"
 import * as TransactionText from "./transactionText.ts"
@@ -132,12 +133,14 @@ class FaultyView implements View {
   /** A test in which something did not happen that it is about has shown nothing. */
   get allHappened(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const missing = this.#plan.filter(({ happened }) => happened === 0).map(({ fault }) => fault.name)
+      const missing = this.#plan.flatMap(({ fault, happened }) =>
+        unmet(fault.name, happened, numberOf(fault, "times") ?? 1)
+      )
       if (missing.length === 0) return Effect.void
       const { commit, connection, statement } = this.#seen
       return Effect.die(
         new Error(
-          `Testing.faults(${this.#dataSource.name}): ${missing.join(", ")} did not happen. Through this layer went`
+          `Testing.faults(${this.#dataSource.name}): ${missing.join(", ")}. Through this layer went`
             + ` ${statement} statements, ${commit} commits, and ${connection} loans of a connection`
         )
       )

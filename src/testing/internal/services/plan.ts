@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { ConfigurationError, type ConfigurationProblem } from "../../../Errors.ts"
+import { unmet } from "../unmet.ts"
 
 /** When a fault happens. */
 export interface When<Method extends string> {
@@ -50,10 +51,12 @@ export class Plan<Method extends string, Act> {
   }
 
   /** Dies (a defect) with those that have not happened: a test of a failure that never was proves nothing. */
-  get allHappened(): Effect.Effect<void> {
+  allHappened(service: string): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const left = this.#entries.filter(({ happened }) => happened === 0).map(({ fault }) => fault.name)
-      return left.length === 0 ? Effect.void : Effect.dieMessage(`These faults have not happened: ${left.join(", ")}`)
+      const missing = this.#entries.flatMap(({ fault: { name, when }, happened, seen }) =>
+        unmet(name, happened, when.times ?? 1).map((what) => `${what} in ${seen} calls that it could have met`)
+      )
+      return missing.length === 0 ? Effect.void : Effect.dieMessage(`Testing.faults(${service}): ${missing.join(", ")}`)
     })
   }
 }
@@ -74,7 +77,7 @@ export const layer = <Self, Service, Method extends string, Act>(
       const service = yield* tag
       const plan = yield* Effect.acquireRelease(
         Effect.sync(() => new Plan(faults)),
-        (plan, exit) => Exit.isSuccess(exit) ? plan.allHappened : Effect.void
+        (plan, exit) => Exit.isSuccess(exit) ? plan.allHappened(tag.key.replace(/^.*\//, "")) : Effect.void
       )
       return view(service, plan)
     })
