@@ -41,15 +41,16 @@ export interface DrainOptions {
  * Closes a server in order when its layer is closed, before its handlers are detached and what they use is closed:
  *
  * 1. The readiness of the `Health` in the context is turned off, and `delay` waited for.
- * 2. It stops listening. Idle connections are closed, and those that become idle. What comes on a connection that is
- *    still open is answered as usual, with `Connection: close`.
+ * 2. It stops listening. Idle connections are closed, and those that become idle; one that has not had a request yet is
+ *    given a second for it. What comes on a connection that is still open is answered as usual, with `Connection: close`.
  * 3. Requests under way are waited for. After them, or at the deadline, WebSockets are closed with 1001.
  * 4. At the deadline all connections are closed. Their handlers are interrupted as when a client goes away: a transaction
  *    rolls back, and a COMMIT that has been sent is waited for.
  *
- * `server` is the one given to `NodeHttpServer.layer`; another one is refused with a ConfigurationError. The layer takes
- * what serves: `HttpServer.serve(app)`, `HttpApiBuilder.serve()`, `HttpLayerRouter.serve(routes)`. Databases must be
- * provided to the result, or to a layer below it, and not merged beside it: then they would close at the same time.
+ * `server`, of HTTP or HTTPS, is the one given to `NodeHttpServer.layer`; another one is refused with a
+ * ConfigurationError. The layer takes what serves: `HttpServer.serve(app)`, `HttpApiBuilder.serve()`,
+ * `HttpLayerRouter.serve(routes)`. Databases must be provided to the result, or to a layer below it, and not merged
+ * beside it: then they would close at the same time.
  */
 export const drain =
   (server: Server, options: DrainOptions = {}) =>

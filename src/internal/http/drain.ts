@@ -2,7 +2,9 @@
  * What an HTTP server of Node is doing, and its end in order.
  *
  * `server.close()` of Node is not used: it also cuts connections whose response has been ended but not yet been read by a
- * slow client. So it is known here which connections have a response under way.
+ * slow client. So it is known here which connections have a response under way. Nor is it enough to close what is idle: a
+ * connection that was only just opened, or waits to be accepted, may have a request on its way, which a client cannot
+ * safely send again.
  */
 import type * as HttpApp from "@effect/platform/HttpApp"
 import type * as Duration from "effect/Duration"
@@ -10,9 +12,13 @@ import * as Effect from "effect/Effect"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
 
 /** How long WebSockets may take to answer the goodbye. Then they are cut. */
 const GOODBYE = "1 second"
+
+/** How long a connection that was opened before may take to send its first request, once nobody else may connect. */
+const FIRST_REQUEST = "1 second"
 
 /** A close frame of a server with the status 1001, "going away" (RFC 6455). */
 const GOING_AWAY = Uint8Array.of(0x88, 2, 1001 >> 8, 1001 & 0xff)
@@ -24,26 +30,36 @@ export interface EndOptions {
   readonly grace: Duration.Duration
 }
 
+/** What is under way on a connection. */
+interface Connection {
+  readonly responses: Set<ServerResponse>
+  /** It has not had a request yet: the first may be on its way. */
+  fresh: boolean
+}
+
 export class Drain {
   readonly #server: Server
-  /** The connections, and how many responses are under way on each. */
-  readonly #connections = new Map<Net.Socket, number>()
-  readonly #responses = new Set<ServerResponse>()
+  /** A server of HTTPS emits `connection` for what is below TLS. */
+  readonly #event: "connection" | "secureConnection"
+  readonly #connections = new Map<Net.Socket, Connection>()
   readonly #webSockets = new Set<Duplex>()
   readonly #watchers = new Set<() => void>()
   /** Handlers that have not ended, also those whose response has been sent or whose client is gone. */
   #handlers = 0
+  /** Connections since the start. */
+  #opened = 0
   #ending = false
 
   constructor(server: Server) {
     this.#server = server
-    server.prependListener("connection", this.#onConnection)
+    this.#event = server instanceof Tls.Server ? "secureConnection" : "connection"
+    server.prependListener(this.#event, this.#onConnection)
     server.prependListener("request", this.#onRequest)
     server.prependListener("upgrade", this.#onUpgrade)
   }
 
   detach(): void {
-    this.#server.off("connection", this.#onConnection)
+    this.#server.off(this.#event, this.#onConnection)
     this.#server.off("request", this.#onRequest)
     this.#server.off("upgrade", this.#onUpgrade)
   }
@@ -66,14 +82,14 @@ export class Drain {
     return Effect.gen(this, function*() {
       yield* unready
       yield* Effect.sleep(delay)
+      yield* within(deadline, this.#finish())
       this.#stopListening()
-      yield* this.#until(() => this.#responses.size === 0 && this.#handlers <= this.#webSockets.size, deadline)
-      const cut = this.#responses.size
+      const cut = this.#underWay()
       for (const socket of this.#webSockets) sayGoodbye(socket)
       this.#server.closeAllConnections()
-      yield* this.#until(() => this.#webSockets.size === 0, GOODBYE)
+      yield* within(GOODBYE, this.#until(() => this.#webSockets.size === 0))
       for (const socket of this.#webSockets) socket.destroy()
-      yield* this.#until(() => this.#handlers === 0, grace)
+      yield* within(grace, this.#until(() => this.#handlers === 0))
       if (cut === 0 && this.#handlers === 0) return
       yield* Effect.logWarning(
         `the HTTP server has stopped; ${cut} requests were cut at the deadline, ${this.#handlers} handlers still run`
@@ -82,29 +98,32 @@ export class Drain {
   }
 
   readonly #onConnection = (socket: Net.Socket): void => {
+    this.#opened++
     this.#know(socket)
   }
 
   /** One that was opened before the listeners were attached is known from its first request. */
-  #know(socket: Net.Socket): number {
+  #know(socket: Net.Socket): Connection {
     const known = this.#connections.get(socket)
     if (known !== undefined) return known
-    this.#connections.set(socket, 0)
-    socket.once("close", () => this.#connections.delete(socket))
-    return 0
+    const connection: Connection = { responses: new Set(), fresh: true }
+    this.#connections.set(socket, connection)
+    socket.once("close", () => {
+      // Of pipelined requests, those that were not yet answered have no end of their own.
+      this.#connections.delete(socket)
+      this.#changed()
+    })
+    return connection
   }
 
   readonly #onRequest = ({ socket }: IncomingMessage, response: ServerResponse): void => {
-    this.#connections.set(socket, this.#know(socket) + 1)
-    this.#responses.add(response)
-    if (this.#ending) response.setHeader("connection", "close")
+    const connection = this.#know(socket)
+    connection.fresh = false
+    connection.responses.add(response)
+    if (this.#ending) markLast(connection)
     response.once("close", () => {
-      this.#responses.delete(response)
-      const left = this.#connections.get(socket)
-      if (left !== undefined) {
-        this.#connections.set(socket, left - 1)
-        if (this.#ending && left === 1) socket.destroySoon()
-      }
+      connection.responses.delete(response)
+      if (this.#ending && connection.responses.size === 0) socket.destroySoon()
       this.#changed()
     })
   }
@@ -118,21 +137,59 @@ export class Drain {
     })
   }
 
+  #underWay(): number {
+    let sum = 0
+    for (const { responses } of this.#connections.values()) sum += responses.size
+    return sum
+  }
+
+  #busy(): boolean {
+    for (const { fresh, responses } of this.#connections.values()) if (fresh || responses.size > 0) return true
+    return false
+  }
+
+  #finish(): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      yield* this.#accepted()
+      this.#stopListening()
+      yield* TURN
+      this.#closeIdle()
+      const closeFresh = Effect.delay(Effect.sync(() => this.#closeFresh()), FIRST_REQUEST)
+      yield* Effect.raceFirst(
+        this.#until(() => !this.#busy() && this.#handlers <= this.#webSockets.size),
+        Effect.zipRight(closeFresh, Effect.never)
+      )
+    })
+  }
+
+  /** Waits until no connection waits to be accepted: it would be reset. Node accepts one in a turn of the event loop. */
+  #accepted(): Effect.Effect<void> {
+    const before = this.#opened
+    return Effect.flatMap(TURN, () => before === this.#opened ? Effect.void : this.#accepted())
+  }
+
   #stopListening(): void {
+    if (this.#ending) return
     this.#ending = true
     Net.Server.prototype.close.call(this.#server)
-    for (const response of this.#responses) {
-      if (!response.headersSent) response.setHeader("connection", "close")
+    for (const connection of this.#connections.values()) markLast(connection)
+  }
+
+  #closeIdle(): void {
+    for (const [socket, { fresh, responses }] of this.#connections) {
+      if (!fresh && responses.size === 0) socket.destroySoon()
     }
-    for (const [socket, responses] of this.#connections) if (responses === 0) socket.destroySoon()
+  }
+
+  #closeFresh(): void {
+    for (const [socket, { fresh }] of this.#connections) if (fresh) socket.destroySoon()
   }
 
   #changed(): void {
     for (const look of this.#watchers) look()
   }
 
-  /** Waits until that is so, or the limit is reached. */
-  #until(isSo: () => boolean, limit: Duration.DurationInput): Effect.Effect<void> {
+  #until(isSo: () => boolean): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       const look = (): void => {
         if (!isSo()) return
@@ -142,8 +199,20 @@ export class Drain {
       this.#watchers.add(look)
       look()
       return Effect.sync(() => this.#watchers.delete(look))
-    }).pipe(Effect.interruptible, Effect.timeoutOption(limit), Effect.asVoid)
+    })
   }
+}
+
+const within = (limit: Duration.DurationInput, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.asVoid(Effect.timeoutOption(Effect.interruptible(effect), limit))
+
+/** A whole turn of the event loop, in which it takes in what has arrived: the first may come within one. */
+const TURN = Effect.async<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))
+
+/** After the response that says so nothing is sent: only that to the latest request may. */
+const markLast = ({ responses }: Connection): void => {
+  const open = [...responses].filter(({ headersSent }) => !headersSent)
+  for (const response of open) response.setHeader("connection", response === open.at(-1) ? "close" : "keep-alive")
 }
 
 /** Nothing has been written where the handshake is still under way. */
