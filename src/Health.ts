@@ -220,5 +220,5 @@ const watching = <R>({ databases, others = {}, outbox, queues = [], storage }: H
     }
   })
 
-/** The last part of the key of a tag: `Queue`. */
-const nameOf = ({ key }: { readonly key: string }): string => key.slice(key.lastIndexOf("/") + 1)
+/** The key of a tag, of ours without the package: `Queue`. */
+const nameOf = ({ key }: { readonly key: string }): string => key.replace(/^@betterai\/infrastructure\//, "")

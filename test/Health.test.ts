@@ -2,7 +2,7 @@
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
-import { Deferred, type Duration, Effect, Fiber, Layer, Schema, TestClock } from "effect"
+import { Context, Deferred, type Duration, Effect, Fiber, Layer, Option, Schema, TestClock } from "effect"
 import { Queue } from "../src/aws/Queue.ts"
 import { Storage } from "../src/aws/Storage.ts"
 import { GarminDb, MainDb } from "../src/db/Database.ts"
@@ -66,6 +66,22 @@ describe("reports", () => {
         ready: { storage: Storage }
       }).pipe(Layer.provide([Queue.layerMemory, Storage.layerMemory]))
     )))
+
+  it.effect("parts of one name are all looked at", () => {
+    const other = Context.GenericTag<Queue, Queue.Service>("app/Queue")
+    const named = Health.layerWith({
+      queues: [Queue, other],
+      others: { Queue: Effect.fail("no") },
+      ready: { queues: [Queue] }
+    })
+    return Effect.gen(function*() {
+      expect((yield* Health.health).checks.map(({ component, name, status }) => [component, name, status]).slice(2))
+        .toEqual([["queue", "Queue", "pass"], ["queue", "app/Queue", "pass"], ["other", "Queue", "fail"]])
+      expect((yield* Health.ready).status).toBe("pass")
+    }).pipe(Effect.provide(
+      Layer.provide(named, Layer.provideMerge(Layer.effect(other, Queue), Queue.layerMemory))
+    ))
+  })
 
   it("the layer needs what is named", () => {
     const layer = Health.layerWith({
@@ -140,6 +156,32 @@ describe("looks", () => {
         expect(begun()).toBe(2)
       }).pipe(Effect.provide(layer))
     }))
+
+  it.effect("a look runs in no transaction of who asks first", () => {
+    class Transaction extends Context.Tag("test/Transaction")<Transaction, string>() {}
+    const { layer } = counted(
+      Effect.flatMap(
+        Effect.serviceOption(Transaction),
+        (open) => Option.isSome(open) ? Effect.fail("in it") : Effect.void
+      )
+    )
+    return Effect.gen(function*() {
+      expect((yield* Effect.provideService(part, Transaction, "open")).status).toBe("pass")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.live("a part that has answered in time passes, also where the event loop was blocked meanwhile", () => {
+    // As a socket has it: what has arrived is read after the timers.
+    const arrived = Effect.async<void>((resume) => void setTimeout(() => setImmediate(() => resume(Effect.void)), 50))
+    return Effect.gen(function*() {
+      const answer = yield* Effect.fork(part)
+      yield* Effect.sleep("10 millis")
+      yield* Effect.sync(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200))
+      expect(yield* Fiber.join(answer)).toMatchObject({ status: "pass" })
+    }).pipe(
+      Effect.provide(Health.layerWith({ others: { part: arrived }, timeout: "100 millis" }))
+    )
+  })
 
   it.effect("a part that dies fails, and the next look is a new one", () => {
     const { begun, layer } = counted(Effect.die("secret"))

@@ -1,5 +1,6 @@
 /** One part that is looked at: with a deadline, one look at a time, and its result kept for a while. */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -40,6 +41,12 @@ const checkOf = (name: string, component: Component, find: () => Finding): Effec
     return { name, component, status, ...(detail === undefined ? {} : { detail }), observed: observed ?? {}, time }
   })
 
+/** A look is for all who ask: it runs in no transaction, and in no span, of the first of them. */
+const ofNobody = <A>(look: Effect.Effect<A>): Effect.Effect<A> => Effect.mapInputContext(look, () => Context.empty())
+
+/** After a blocked event loop, timers come before answers that have long arrived. */
+const TURN = Effect.async<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))
+
 /** Begins a check where one is needed; its result is waited for by the effect that this gives. */
 export type Probe = Effect.Effect<Effect.Effect<Check>>
 
@@ -63,12 +70,13 @@ export const make = (part: Part, limits: Limits): Effect.Effect<Probe, never, Sc
 
     const look: Effect.Effect<Finding> = Effect.gen(function*() {
       if (looking !== undefined) return { status: "fail" as const, detail: "the look before has had no answer yet" }
-      const fiber = yield* Effect.forkDaemon(Effect.interruptible(part.look))
+      const fiber = yield* Effect.forkDaemon(Effect.interruptible(ofNobody(part.look)))
       looking = fiber
       fiber.addObserver(() => {
         looking = undefined
       })
-      const exit = yield* Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), limits.timeout))
+      const inTime = yield* Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), limits.timeout))
+      const exit = Option.isSome(inTime) ? inTime : yield* Effect.zipRight(TURN, fiber.poll)
       if (Option.isNone(exit)) {
         fiber.unsafeInterruptAsFork(FiberId.none)
         return part.late?.() ?? { status: "fail" as const, detail: `no answer within ${patience}` }

@@ -8,7 +8,7 @@ import type { Storage } from "../../aws/Storage.ts"
 import type { Watched } from "../../db/internal/alive.ts"
 import type { Outbox } from "../../Outbox.ts"
 import * as EventLoop from "./eventLoop.ts"
-import type { Check, Report, Status, Verdict } from "./model.ts"
+import type { Check, Component, Report, Status, Verdict } from "./model.ts"
 import * as Parts from "./parts.ts"
 import type { Finding, Limits, Part } from "./probe.ts"
 import * as Probe from "./probe.ts"
@@ -68,7 +68,7 @@ export const make = (
       ...all.others.map(([name, effect]) => Parts.other(name, effect))
     ]
     const probes = new Map<string, Probe.Probe>()
-    for (const part of parts) probes.set(part.name, yield* Probe.make(part, limits))
+    for (const part of parts) probes.set(keyOf(part.component, part.name), yield* Probe.make(part, limits))
 
     const eventLoop = Probe.known("eventLoop", "process", () => Parts.eventLoop(loop))
     const accepting = Probe.known("accepting", "process", (): Finding =>
@@ -82,14 +82,16 @@ export const make = (
         consumers),
       (statuses) => statuses.flat().map((status) => Probe.known(status.name, "consumer", () => Parts.consumer(status)))
     )
-    const needed = new Set(
-      [ready.databases, ready.queues, ready.storages, ready.outboxes, ready.others].flatMap((named) =>
-        named.map(([name]) => name)
-      )
-    )
+    const needed = ([
+      ["database", ready.databases],
+      ["queue", ready.queues],
+      ["storage", ready.storages],
+      ["outbox", ready.outboxes],
+      ["other", ready.others]
+    ] as const).flatMap(([component, named]) => named.map(([name]) => probes.get(keyOf(component, name))!))
 
     const live = report([eventLoop])
-    const readiness = report([accepting, ...pools, ...[...needed].map((name) => probes.get(name)!)])
+    const readiness = report([accepting, ...pools, ...needed])
     const health = Effect.flatMap(consumers, (consumers) =>
       report([
         eventLoop,
@@ -134,6 +136,9 @@ export const make = (
       snapshot
     }
   })
+
+/** A part of one kind may have the name of a part of another kind. */
+const keyOf = (component: Component, name: string): string => `${component} ${name}`
 
 /** All are begun before the first is waited for, without a fiber for each: many may ask. */
 const report = (probes: ReadonlyArray<Probe.Probe>): Effect.Effect<Report> =>
