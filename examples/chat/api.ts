@@ -40,7 +40,9 @@ const attach = Effect.catchTag(
 const list = Effect.flatMap(Messages.latest(100), HttpServerResponse.schemaJson(Schema.Array(Messages.Message)))
 
 const file = Effect.gen(function*() {
-  const { id } = yield* HttpRouter.schemaPathParams(Schema.Struct({ id: Schema.NumberFromString }))
+  const { id } = yield* HttpRouter.schemaPathParams(
+    Schema.Struct({ id: Schema.compose(Schema.NumberFromString, Schema.Int) })
+  )
   const link = yield* Attachments.link(id)
   return Option.match(link, {
     onNone: () => refusal(404, "There is no such file."),

@@ -7,6 +7,9 @@ import * as Messages from "./messages.ts"
 
 const Fields = Schema.Struct({ id: Schema.UUID, text: Schema.optionalWith(Messages.Text, { default: () => "" }) })
 
+/** A client need not name a file. */
+const nameOf = (file: { readonly name: string }): string => file.name || "file"
+
 // #region attach
 /** A form with the fields `id` and `text` and one file. What fails before the commit leaves no file behind. */
 export const attach = Effect.gen(function*() {
@@ -14,13 +17,13 @@ export const attach = Effect.gen(function*() {
   const upload = yield* HttpUpload.receive({
     maxFiles: 1,
     maxFileSize: "20 MiB",
-    file: ({ contentType, data, extension, name }) =>
+    file: (part) =>
       storage.uploadChatAttachment({
         ...Messages.discussion,
-        data,
-        contentType,
-        fileExtension: extension,
-        contentDisposition: { type: "attachment", fileName: name },
+        data: part.data,
+        contentType: part.contentType,
+        fileExtension: part.extension,
+        contentDisposition: { type: "attachment", fileName: nameOf(part) },
         verifyContent: true
       })
   })
@@ -28,7 +31,7 @@ export const attach = Effect.gen(function*() {
   const [file] = upload.files
   if (file === undefined) return HttpServerResponse.unsafeJson({ message: "No file was chosen." }, { status: 400 })
   const { key, size } = file.stored
-  const message = yield* Messages.post({ id, text }, { key, size, name: file.name })
+  const message = yield* Messages.post({ id, text }, { key, size, name: nameOf(file) })
   yield* MainDb.afterCommit(upload.keep)
   return HttpServerResponse.unsafeJson(message, { status: 201 })
 })

@@ -6,7 +6,8 @@ import { Events } from "./events.ts"
 /** A real backend has these from its login. */
 export const discussion = { customerId: 7, discussionId: 42 }
 
-export const Text = Schema.String.pipe(Schema.maxLength(4_000))
+/** Half of a character, as an escape of JSON may be one, is text in no database. */
+export const Text = Schema.String.pipe(Schema.maxLength(4_000), Schema.filter((text) => !/\p{Cs}/u.test(text)))
 
 /** What a page sends. The id is made there, once for each message, however often it is sent. */
 export class Draft extends Schema.Class<Draft>("Draft")({

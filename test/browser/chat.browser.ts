@@ -150,14 +150,29 @@ describe("chat", () => {
       const draft of [{ id: "1", text: "x" }, { id: randomUUID(), text: " " }, {
         id: randomUUID(),
         text: "x".repeat(4_001)
-      }]
+      }, { id: randomUUID(), text: "half a character: \ud83d" }]
     ) {
       expect((await send(draft)).status).toBe(400)
     }
     expect((await send({ id: randomUUID(), text: "x".repeat(100_000) })).status).toBe(413)
     expect((await send({ id: randomUUID(), text: "x" }, { "sec-fetch-site": "cross-site" })).status).toBe(403)
-    expect((await fetch(`${chat.url}api/messages/999999/file`)).status).toBe(404)
+    for (const id of ["999999", "1.5", "NaN", "Infinity", "x"]) {
+      expect([id, (await fetch(`${chat.url}api/messages/${id}/file`)).status]).toEqual([id, 404])
+    }
     expect((await stored()).some(({ text }) => text === "x")).toBe(false)
+  })
+
+  it("takes a file without a name", async () => {
+    const id = randomUUID()
+    const body = ["id\"\r\n\r\n" + id, "file\"; filename=\"..\"\r\n\r\nabc"].map((part) =>
+      `--form\r\nContent-Disposition: form-data; name="${part}\r\n`
+    ).join("")
+    const answer = await fetch(`${chat.url}api/attachments`, {
+      method: "POST",
+      headers: { "content-type": "multipart/form-data; boundary=form" },
+      body: `${body}--form--\r\n`
+    })
+    expect(answer.status).toBe(201)
   })
 
   it("an upload that is cancelled leaves nothing, and can be sent again", async () => {

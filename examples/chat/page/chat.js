@@ -24,7 +24,7 @@ const itemOf = ({ author, createdAt, file, id, text }) => {
   item.append(element("time", { dateTime: createdAt, title: createdAt }, new Date(createdAt).toLocaleTimeString()))
   if (text !== "") item.append(element("p", {}, text))
   if (file !== null) {
-    const link = element("a", { href: `api/messages/${id}/file` }, file.name || "file")
+    const link = element("a", { href: `api/messages/${id}/file` }, file.name)
     item.append(element("p", {}, link, ` ${bytes(file.size)}`))
   }
   return item

@@ -11,8 +11,8 @@ export interface FilePart {
   /** The name of the form's field. */
   readonly field: string
   /**
-   * The name that the client gave it, as a `Disposition` takes it, or empty: without folders and control characters, in
-   * at most 255 bytes. Several files may have the same.
+   * The name that the client gave it, as a `Disposition` takes it: without folders and control characters, in at most 255
+   * bytes. Several files may have the same. It may be empty, which a `Disposition` does not take.
    */
   readonly name: string
   /** In lower case: that of the name, else the one that belongs to the content type, else `bin`. */
