@@ -70,9 +70,11 @@ const isOfUrl = (actual: unknown, url: string): boolean => {
   if (typeof actual !== "object" || actual === null) return false
   const decoded = Either.getOrElse(Either.try(() => decodeURIComponent(url)), () => url)
   const texts = [decoded, decoded.replaceAll("+", " ")]
-  return Object.values(actual).flat().every((value) =>
-    value === undefined || (typeof value === "string" && texts.some((text) => text.includes(value)))
-  )
+  const values = Object.values(actual).flat()
+  return values.length > 0 &&
+    values.every((value) =>
+      value === undefined || (typeof value === "string" && texts.some((text) => text.includes(value)))
+    )
 }
 
 /** The body as JSON and as a form, if it was read as a text; then it is at hand, and nothing waits for the client. */

@@ -144,7 +144,9 @@ class Session {
   /** The context of the body: its request ends the session before it becomes a WebSocket. */
   contextWith(context: Context.Context<any>): Context.Context<never> {
     const request = watch(this.#request, this.#seen, this.#endBeforeUpgrade())
-    return Context.add(Context.add(context, HttpServerRequest.HttpServerRequest, request), Enclosing, this)
+    return Context.unsafeMake(
+      new Map(context.unsafeMap).set(HttpServerRequest.HttpServerRequest.key, request).set(Enclosing.key, this)
+    )
   }
 
   /** For a database of another client, and in an open transaction, which a session can only be a part of. */
