@@ -20,7 +20,7 @@ const all: ReadonlyArray<StorageMethod> = [
 const failing = (
   name: string,
   when: When<StorageMethod>,
-  cause: Cause | ((method: StorageMethod) => Cause),
+  cause: Cause,
   { carriedOut = false, methods = all }: {
     readonly carriedOut?: boolean | undefined
     readonly methods?: ReadonlyArray<StorageMethod>
@@ -29,20 +29,27 @@ const failing = (
   name,
   when,
   methods,
-  act: { _tag: "Fails", cause: typeof cause === "function" ? cause : () => cause, carriedOut }
+  act: {
+    _tag: "Fails",
+    cause: (method) => method === "head" || method === "check" ? Causes.withoutBody(cause) : cause,
+    carriedOut
+  }
 })
 
-/** S3 asks for fewer requests (`Throttled`), also after the SDK's own retries. */
+/**
+ * S3 asks for fewer requests (`Throttled`), also after the SDK's own retries. The answer to `head` and `check` has no body
+ * that could say so: they fail with `Unavailable`.
+ */
 export const throttled = (when: When<StorageMethod> = {}): StorageFault => failing("throttled", when, Causes.slowDown)
 
 /** The account may not do this (`AccessDenied`). */
 export const accessDenied = (when: When<StorageMethod> = {}): StorageFault =>
-  failing("accessDenied", when, Causes.accessDenied)
+  failing("accessDenied", when, Causes.accessDeniedByS3)
 
 /** S3 answers 503 (`Unavailable`). Of what changes something the outcome is unknown: `carriedOut`, default false. */
 export const unavailable = (
   { carriedOut, ...when }: When<StorageMethod> & { readonly carriedOut?: boolean | undefined } = {}
-): StorageFault => failing("unavailable", when, Causes.unavailable, { carriedOut })
+): StorageFault => failing("unavailable", when, Causes.unavailableS3, { carriedOut })
 
 /**
  * No answer comes (`ReadTimeout`), also to the question what is stored. Of what changes something the outcome is unknown.
@@ -59,7 +66,7 @@ export const connectionLost = (
 
 /** There is no object of that key (`ObjectNotFound`). Happens to `read`, `head` and `copy`. */
 export const notFound = (when: When<StorageMethod> = {}): StorageFault =>
-  failing("notFound", when, (method) => method === "head" ? Causes.notFound : Causes.noSuchKey, {
+  failing("notFound", when, Causes.noSuchKey, {
     methods: ["read", "head", "copy"]
   })
 

@@ -80,6 +80,24 @@ it.effect("the call is chosen by method and number", () =>
     yield* storage.delete(key)
   }).pipe(withFaults(StorageFault.accessDenied({ method: "head", call: 2 }))))
 
+it.effect("an answer that is lost does not say that there is no object", () =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    expect(yield* Effect.flip(storage.head("none"))).toMatchObject({ reason: "ConnectionLost" })
+    expect(yield* Effect.flip(storage.head("none"))).toMatchObject({ reason: "ObjectNotFound" })
+  }).pipe(withFaults(StorageFault.connectionLost())))
+
+it.effect("HEAD is answered by a status alone", () =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const fields = { operation: "HeadObject", retryable: true, status: 503, attempts: 3 }
+    expect(yield* Effect.flip(storage.head("none"))).toMatchObject({ ...fields, reason: "Unavailable" })
+    expect(yield* Effect.flip(storage.head("none"))).toMatchObject({
+      reason: "AccessDenied",
+      hint: expect.stringContaining("a wrong region")
+    })
+  }).pipe(withFaults(StorageFault.throttled(), StorageFault.accessDenied())))
+
 it.effect("a fault that has not happened fails the test, and does not hide why it failed", () =>
   Effect.gen(function*() {
     const unmet = yield* Effect.exit(withFaults(StorageFault.notFound())(upload))

@@ -4,6 +4,7 @@ export interface Cause {
   readonly name: string
   readonly message: string
   readonly code?: string
+  readonly Code?: string
   readonly $metadata?: { readonly httpStatusCode?: number; readonly attempts: number }
 }
 
@@ -13,15 +14,32 @@ const answered = (name: string, message: string, httpStatusCode: number, attempt
   $metadata: { httpStatusCode, attempts }
 })
 
+/** S3 also has the name in the body of its answer. */
+const ofS3 = (name: string, message: string, httpStatusCode: number, attempts: number): Cause => ({
+  ...answered(name, message, httpStatusCode, attempts),
+  Code: name
+})
+
+/** The same answer to HEAD, which has no body: nothing but its status is known. */
+export const withoutBody = (cause: Cause): Cause => {
+  const { $metadata } = cause
+  return $metadata?.httpStatusCode === undefined ? cause : {
+    name: $metadata.httpStatusCode === 404 ? "NotFound" : "Unknown",
+    message: "UnknownError",
+    $metadata
+  }
+}
+
 /** After the three attempts that the SDK makes. */
 const ATTEMPTS = 3
 
-export const slowDown: Cause = answered("SlowDown", "Please reduce your request rate.", 503, ATTEMPTS)
-export const throttling: Cause = answered("RequestThrottled", "Rate exceeded", 403, ATTEMPTS)
+export const slowDown: Cause = ofS3("SlowDown", "Please reduce your request rate.", 503, ATTEMPTS)
+export const throttling: Cause = answered("RequestThrottled", "Rate exceeded", 400, ATTEMPTS)
 export const accessDenied: Cause = answered("AccessDenied", "Access Denied", 403, 1)
+export const accessDeniedByS3: Cause = ofS3("AccessDenied", "Access Denied", 403, 1)
 export const unavailable: Cause = answered("ServiceUnavailable", "Service is unable to handle request.", 503, ATTEMPTS)
-export const noSuchKey: Cause = answered("NoSuchKey", "The specified key does not exist.", 404, 1)
-export const notFound: Cause = answered("NotFound", "UnknownError", 404, 1)
+export const unavailableS3: Cause = ofS3("ServiceUnavailable", "Service is unable to handle request.", 503, ATTEMPTS)
+export const noSuchKey: Cause = ofS3("NoSuchKey", "The specified key does not exist.", 404, 1)
 
 export const timeout: Cause = {
   name: "TimeoutError",

@@ -6,7 +6,7 @@ import { toEntryError, toServiceError } from "../../../aws/internal/errors/class
 import type { Enqueued, QueueBackend, RawMessage, ReceiveRequest } from "../../../aws/internal/queue/backend.ts"
 import * as Service from "../../../aws/internal/queue/service.ts"
 import type { QueueTag } from "../../../aws/Queue.ts"
-import type { ConfigurationError, ServiceError } from "../../../Errors.ts"
+import { type ConfigurationError, ServiceError } from "../../../Errors.ts"
 import type { Cause } from "./causes.ts"
 import * as Plans from "./plan.ts"
 
@@ -70,6 +70,8 @@ export const layer = <Self, Id extends string>(
     ...Service.make(faulty(service[Service.internals].backend, plan))
   }))
 
+const isOfService = (error: unknown): error is ServiceError => error instanceof ServiceError
+
 const faulty = (backend: QueueBackend, plan: Plans.Plan<QueueMethod, QueueAct>): QueueBackend => {
   const failing = <A>(method: QueueMethod, work: Effect.Effect<A, ServiceError>): Effect.Effect<A, ServiceError> =>
     Effect.suspend(() => withAct(method, plan.meet(method), work))
@@ -81,7 +83,8 @@ const faulty = (backend: QueueBackend, plan: Plans.Plan<QueueMethod, QueueAct>):
   ): Effect.Effect<A, ServiceError> => {
     if (act?._tag !== "Fails") return work
     const failure = Effect.fail(toServiceError("SQS", requests[method], act.cause, { doubtful: false }))
-    return act.carriedOut ? Effect.zipRight(work, failure) : failure
+    // An answer that is lost says nothing, whatever it would have said.
+    return act.carriedOut ? Effect.zipRight(Effect.catchIf(work, isOfService, () => Effect.void), failure) : failure
   }
 
   const deliveries = new Deliveries(backend, plan)

@@ -6,7 +6,7 @@ import { toServiceError } from "../../../aws/internal/errors/classify.ts"
 import type { StorageBackend } from "../../../aws/internal/storage/backend.ts"
 import * as Service from "../../../aws/internal/storage/service.ts"
 import { Storage } from "../../../aws/Storage.ts"
-import type { ConfigurationError, ServiceError } from "../../../Errors.ts"
+import { type ConfigurationError, ServiceError } from "../../../Errors.ts"
 import type { Cause } from "./causes.ts"
 import * as Plans from "./plan.ts"
 
@@ -51,6 +51,8 @@ export const layer = (
     return { ...storage, ...Service.make(faulty(backend, plan), names) }
   })
 
+const isOfService = <E>(error: E): error is E & ServiceError => error instanceof ServiceError
+
 const faulty = (backend: StorageBackend, plan: Plans.Plan<StorageMethod, StorageAct>): StorageBackend => {
   const errorOf = (method: StorageMethod, cause: Cause, consumed = false): ServiceError =>
     // Each attempt that failed was answered, or its cause says what is not known.
@@ -65,7 +67,13 @@ const faulty = (backend: StorageBackend, plan: Plans.Plan<StorageMethod, Storage
       const act = plan.meet(method)
       if (act === undefined || act._tag === "Breaks") return work
       const failure = Effect.fail(errorOf(method, act.cause(method), consumed))
-      return act.carriedOut ? Effect.zipRight(work, failure) : failure
+      // An answer that is lost says nothing, whatever it would have said.
+      return act.carriedOut
+        ? Effect.zipRight(
+          Effect.catchIf<A, E, R, E & ServiceError, void, never, never>(work, isOfService, () => Effect.void),
+          failure
+        )
+        : failure
     })
 
   return {
