@@ -138,7 +138,7 @@ layer(main({ poolSize: 3, maxOverflow: 0 }), realClock)("a database with faults"
     Effect.gen(function*() {
       const run = (text: string) => MainDb.use((sql) => sql.unsafe(text))
       const fields = (error: unknown) => {
-        const { cause, message, ...others } = error as DatabaseError
+        const { cause, ...others } = error as DatabaseError
         return { ...others, cause: { ...cause as object } }
       }
       const same = (text: string, fault: Plan[number], ...known: ReadonlyArray<string>) =>
