@@ -26,15 +26,26 @@ export const isAppByItself = (app: unknown, context: Context.Context<never>): bo
  */
 export const watch = (request: Request, seen: Array<Request>, before: Effect.Effect<void>): Request => {
   seen.push(request)
-  return new Proxy(request, {
-    get: (target, key) => {
-      if (key === "upgrade") return Effect.zipRight(before, target.upgrade)
-      if (key === "modify") {
-        return (changes: Parameters<Request["modify"]>[0]) => watch(target.modify(changes), seen, before)
-      }
-      return Reflect.get(target, key, target)
+  return new Proxy(request, new Watch(seen, before))
+}
+
+/** A class: V8 makes a function that stands in an object literal an old object, which keeps its request until a full collection. */
+class Watch implements ProxyHandler<Request> {
+  readonly #seen: Array<Request>
+  readonly #before: Effect.Effect<void>
+
+  constructor(seen: Array<Request>, before: Effect.Effect<void>) {
+    this.#seen = seen
+    this.#before = before
+  }
+
+  get(target: Request, key: string | symbol): unknown {
+    if (key === "upgrade") return Effect.zipRight(this.#before, target.upgrade)
+    if (key === "modify") {
+      return (changes: Parameters<Request["modify"]>[0]) => watch(target.modify(changes), this.#seen, this.#before)
     }
-  })
+    return Reflect.get(target, key, target)
+  }
 }
 
 /**

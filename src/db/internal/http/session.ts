@@ -204,15 +204,14 @@ class Session {
 
   /** What the platform calls before it sends a response, after those that want to be called before. */
   get handlers(): Setting<Option.Option<HttpApp.PreResponseHandler>> {
-    return {
-      ref: HttpApp.currentPreResponseHandlers,
-      value: (outer) =>
-        Option.some((request, response) =>
-          Option.isNone(outer)
-            ? this.#beforeResponse(request, response)
-            : Effect.flatMap(outer.value(request, response), (response) => this.#beforeResponse(request, response))
-        )
-    }
+    // Given a name first, the function is a young object: see `effectPrimitives.ts`.
+    const value = (outer: Option.Option<HttpApp.PreResponseHandler>): typeof outer =>
+      Option.some((request, response) =>
+        Option.isNone(outer)
+          ? this.#beforeResponse(request, response)
+          : Effect.flatMap(outer.value(request, response), (response) => this.#beforeResponse(request, response))
+      )
+    return { ref: HttpApp.currentPreResponseHandlers, value }
   }
 
   /** If the body has not ended when its response is sent, the session is in the wrong place. */
