@@ -62,3 +62,17 @@ layer(Prepared)("tests that are rolled back", (outer) => {
     expectTypeOf(plain).not.toExtend<Testing.TestMethods<MainDb>>()
   })
 })
+
+layer(Prepared)("tests that name no database", (outer) => {
+  const it = Testing.rollbackEach(outer)
+
+  it.effect("are rolled back in all that they are given", () => alone)
+  it.effect("each by itself", () => alone)
+  outer.effect("so is one effect", () => Effect.zipRight(Testing.rollback(alone), Testing.rollback(alone)))
+})
+
+plain.effect("without a database there is nothing to roll back, and it is told", () =>
+  Effect.gen(function*() {
+    const error = yield* Effect.flip(Testing.rollback(Effect.void))
+    expect(error.message).toContain("the test is given no database of ours")
+  }))

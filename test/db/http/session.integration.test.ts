@@ -147,11 +147,7 @@ for (const [door, serve] of Object.entries(doors)) {
     faultWithTable(
       "a client that goes away stops the work and rolls back",
       patient,
-      at((client, stage) =>
-        Effect.gen(function*() {
-          yield* leaving(client, "/slow", stage)
-        })
-      )
+      at((client, stage) => leaving(client, "/slow", stage))
     )
   })
 }

@@ -1,29 +1,71 @@
 /** Sandboxes around tests: around one effect, or around all tests of an `it` of `@effect/vitest`. */
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Vitest } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import type { ConfigurationError } from "../../../Errors.ts"
+import * as Client from "../../../db/internal/client.ts"
+import { ConfigurationError } from "../../../Errors.ts"
 import * as Sandbox from "./sandbox.ts"
-import type { DatabaseTags, Requirement } from "./view.ts"
+import type { AnyDatabaseTag, DatabaseTags, Requirement } from "./view.ts"
 
-export const rollback = <const Tags extends DatabaseTags>(
-  ...databases: Tags
-): <A, E, R>(
-  test: Effect.Effect<A, E, R>
-) => Effect.Effect<A, E | ConfigurationError, Exclude<R, Requirement<Tags>> | Requirement<Tags>> => {
-  const sandbox = Sandbox.layer(...databases)
-  return (test) => Effect.provide(test, sandbox)
+/**
+ * Runs a test in a sandbox of these databases; without tags, of all databases that the test is given. One of another
+ * client cannot have one: named, it is refused; else it is left out, as are databases that a service took in before.
+ */
+export const rollback: {
+  <const Tags extends DatabaseTags>(...databases: Tags): <A, E, R>(
+    test: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | ConfigurationError, Exclude<R, Requirement<Tags>> | Requirement<Tags>>
+  <A, E, R>(test: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigurationError, R>
+} = (...args: ReadonlyArray<unknown>): never => {
+  // A tag is an effect too.
+  if (!isTag(args[0])) return inAll(args[0] as Test) as never
+  const sandbox = Sandbox.layer(...args as unknown as DatabaseTags)
+  return ((test: Test) => Effect.provide(test, sandbox)) as never
 }
+
+const isTag = (value: unknown): value is AnyDatabaseTag => Predicate.hasProperty(value, "databaseName")
+
+const inAll = <A, E, R>(test: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigurationError, R> =>
+  Effect.contextWithEffect((context: Context.Context<R>) => {
+    const [first, ...others] = tagsIn(context as Context.Context<never>)
+    return first === undefined
+      ? Effect.fail(
+        new ConfigurationError({
+          service: "Testing",
+          reason: "NotConfigured",
+          problems: [{
+            setting: "rollback",
+            detail: "the test is given no database of ours",
+            hint: "provide a database around it, or leave the rollback out"
+          }]
+        })
+      )
+      : Effect.provide(test, Sandbox.layer(first, ...others)) as Effect.Effect<A, E | ConfigurationError, R>
+  })
+
+/** The databases of a context, under the keys that they have there. */
+const tagsIn = ({ unsafeMap }: Context.Context<never>): ReadonlyArray<AnyDatabaseTag> =>
+  [...unsafeMap].flatMap(([key, service]) => {
+    const dataSource = Client.dataSourceOf(service as SqlClient.SqlClient)
+    return dataSource === undefined
+      ? []
+      : [Object.assign(Context.GenericTag<unknown, SqlClient.SqlClient>(key), { databaseName: dataSource.name })]
+  })
 
 /** What `rollbackEach` needs of an `it`: that its tests may use what `R` stands for. */
 export interface TestMethods<R> {
   readonly effect: Vitest.Test<R>
 }
 
-export const rollbackEach = <It extends TestMethods<Requirement<Tags>>, const Tags extends DatabaseTags>(
-  it: It,
-  ...databases: Tags
-): It => wrapMethods(it, rollback(...databases) as Wrap)
+/** Every test of an `it` in a sandbox of its own, as {@link rollback} makes them; nothing else of `it` changes. */
+export const rollbackEach: {
+  <It extends { readonly effect: Vitest.Test<never> }>(it: It): It
+  <It extends TestMethods<Requirement<Tags>>, const Tags extends DatabaseTags>(it: It, ...databases: Tags): It
+} = <It extends object>(it: It, ...databases: ReadonlyArray<AnyDatabaseTag>): It =>
+  wrapMethods(it, databases.length === 0 ? inAll : rollback(...databases as unknown as DatabaseTags) as Wrap)
 
 type Test = Effect.Effect<unknown, unknown, unknown>
 type Wrap = (test: Test) => Test
