@@ -72,6 +72,8 @@ const inside = ([[id], ...outer]: Values, value: unknown): Values => [[id, value
 const withBoth = ({ locals }: FiberRefs.FiberRefs, context: Values, cache: Values): Changing =>
   new Map(locals).set(FiberRef.currentContext, context).set(FiberRef.currentRequestCache, cache)
 
+const NO_CACHE = {} as Request.Cache
+
 /**
  * A request cache for the body of a transaction. The default cache belongs to the whole process: the body would read
  * answers that are older than the transaction, and store answers that may be rolled back. The cache is made on first
@@ -81,5 +83,7 @@ export const ownRequestCache = (): Request.Cache => {
   let cache: Request.Cache | undefined
   const own = (): Request.Cache =>
     cache ??= Effect.runSync(Request.makeCache({ capacity: 65_536, timeToLive: "60 seconds" }))
-  return new Proxy({} as Request.Cache, { get: (_, key) => Reflect.get(own(), key) })
+  // Given a name first, the function is a young object: see `effectPrimitives.ts`.
+  const get = (_: Request.Cache, key: string | symbol): unknown => Reflect.get(own(), key)
+  return new Proxy(NO_CACHE, { get })
 }
