@@ -59,7 +59,8 @@ export const run = async (url: string): Promise<void> => {
 
   await compare({
     work: `a request without a statement, ${SOCKETS} connections`,
-    count: 4_000,
+    count: 2_000,
+    rounds: 25,
     contenders: [
       contender("bare router", "bare"),
       contender("with a session", "unused"),
