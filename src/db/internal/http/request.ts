@@ -21,10 +21,10 @@ export const isAppByItself = (app: unknown, context: Context.Context<never>): bo
 
 /**
  * The request for the body of a session. `seen` gets it, and those that routers make of it to take a prefix away: each of
- * them keeps the body that was read by way of it. `before` runs before one of them becomes a WebSocket. All else happens to
+ * them keeps the body that was read by way of it. What `before` makes runs before one of them becomes a WebSocket. All else happens to
  * the request itself, so who reads its body twice, inside of the session and outside, finds what was read.
  */
-export const watch = (request: Request, seen: Array<Request>, before: Effect.Effect<void>): Request => {
+export const watch = (request: Request, seen: Array<Request>, before: () => Effect.Effect<void>): Request => {
   seen.push(request)
   return new Proxy(request, new Watch(seen, before))
 }
@@ -32,15 +32,15 @@ export const watch = (request: Request, seen: Array<Request>, before: Effect.Eff
 /** A class: V8 makes a function that stands in an object literal an old object, which keeps its request until a full collection. */
 class Watch implements ProxyHandler<Request> {
   readonly #seen: Array<Request>
-  readonly #before: Effect.Effect<void>
+  readonly #before: () => Effect.Effect<void>
 
-  constructor(seen: Array<Request>, before: Effect.Effect<void>) {
+  constructor(seen: Array<Request>, before: () => Effect.Effect<void>) {
     this.#seen = seen
     this.#before = before
   }
 
   get(target: Request, key: string | symbol): unknown {
-    if (key === "upgrade") return Effect.zipRight(this.#before, target.upgrade)
+    if (key === "upgrade") return Effect.zipRight(this.#before(), target.upgrade)
     if (key === "modify") {
       return (changes: Parameters<Request["modify"]>[0]) => watch(target.modify(changes), this.#seen, this.#before)
     }

@@ -143,7 +143,7 @@ class Session {
 
   /** The context of the body: its request ends the session before it becomes a WebSocket. */
   contextWith(context: Context.Context<any>): Context.Context<never> {
-    const request = watch(this.#request, this.#seen, this.#endBeforeUpgrade())
+    const request = watch(this.#request, this.#seen, () => this.#endBeforeUpgrade())
     return Context.unsafeMake(
       new Map(context.unsafeMap).set(HttpServerRequest.HttpServerRequest.key, request).set(Enclosing.key, this)
     )
