@@ -6,13 +6,14 @@ type Response = HttpServerResponse.HttpServerResponse
 const kept = new WeakSet<object>()
 const streamed = new WeakSet<object>()
 const refusals = new WeakSet<object>()
+const all = [kept, streamed, refusals]
 
 const marked = (marks: WeakSet<object>) => (response: Response): Response => {
   // Responses share the object of an empty body, so each that is marked gets one of its own.
   const { body } = response
   const own = Object.create(Object.getPrototypeOf(body), Object.getOwnPropertyDescriptors(body)) as typeof body
   const copy = HttpServerResponse.setBody(response, own)
-  for (const old of [kept, streamed]) if (isMarked(old, response)) mark(old, copy)
+  for (const old of all) if (isMarked(old, response)) mark(old, copy)
   mark(marks, copy)
   return copy
 }
