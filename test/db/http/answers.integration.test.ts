@@ -16,11 +16,10 @@ import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { ConfigurationError, ServiceError } from "../../../src/Errors.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
-import { patient, serving, servingApp } from "../../support/http/serving.ts"
+import { patient, quiet, serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
-const quiet = Logger.remove(Logger.defaultLogger)
 
 /** Everything that is logged, as text. */
 const logged = Effect.sync(() => {

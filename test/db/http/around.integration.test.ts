@@ -15,11 +15,10 @@ import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, inUse } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { serving, servingApp } from "../../support/http/serving.ts"
+import { quiet, serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
-const quiet = Logger.remove(Logger.defaultLogger)
 const ask = Schema.Struct({ ask: Schema.NumberFromString })
 
 const after = <A, E, R>(decode: Effect.Effect<A, E, R>) => Effect.as(Effect.zipRight(connectionId, decode), ok)

@@ -4,27 +4,18 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { describe, expect } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, Redacted } from "effect"
+import { Effect, Exit, Layer, Redacted } from "effect"
 import { MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultOnStage, faultWithTable, ids, insert, makeTable } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { patient, servingApp } from "../../support/http/serving.ts"
+import { asked, patient, quiet, servingApp } from "../../support/http/serving.ts"
 import { interruptEverywhere } from "../../support/interruptAt.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
 const bad = HttpServerResponse.empty({ status: 400 })
-const quiet = Logger.remove(Logger.defaultLogger)
-
-/** Runs an app as a server would, without one. */
-const asked = <A, E, R>(app: Effect.Effect<A, E, R>) =>
-  Effect.provideService(
-    app,
-    HttpServerRequest.HttpServerRequest,
-    HttpServerRequest.fromWeb(new Request("http://localhost/"))
-  ).pipe(Effect.provide(quiet))
 
 describe("a session", () => {
   faultWithTable("in a session takes part in it: the outer one decides", patient, (stage) =>

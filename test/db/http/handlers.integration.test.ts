@@ -4,7 +4,7 @@ import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { describe, expect } from "@effect/vitest"
-import { Effect, Logger, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { Readable } from "node:stream"
 import { WebSocket } from "undici"
 import { GarminDb, MainDb, UfcDb } from "../../../src/db/Database.ts"
@@ -13,11 +13,10 @@ import { connectionId } from "../../support/db/connectionId.ts"
 import { garmin, ufc } from "../../support/db/databases.ts"
 import { fault, faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import { eventually } from "../../support/eventually.ts"
-import { patient, servingApp } from "../../support/http/serving.ts"
+import { patient, quiet, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
-const quiet = Logger.remove(Logger.defaultLogger)
 const active = Effect.map(MainDb.stats, ({ active }) => active)
 const json = (value: unknown) => HttpServerResponse.unsafeJson(value)
 

@@ -1,25 +1,17 @@
 /** What was committed before the request failed is never called undone. */
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { expect } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, Stream } from "effect"
+import { Effect, Layer, Redacted, Stream } from "effect"
 import { GarminDb, MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { garmin } from "../../support/db/databases.ts"
 import { faultOnStage, faultWithTable, ids, insert, makeTable } from "../../support/db/faults.ts"
+import { asked } from "../../support/http/serving.ts"
 
 const ok = HttpServerResponse.text("ok")
 const bad = HttpServerResponse.empty({ status: 400 })
-const quiet = Logger.remove(Logger.defaultLogger)
-
-const asked = <A, E, R>(app: Effect.Effect<A, E, R>) =>
-  Effect.provideService(
-    app,
-    HttpServerRequest.HttpServerRequest,
-    HttpServerRequest.fromWeb(new Request("http://localhost/"))
-  ).pipe(Effect.provide(quiet))
 
 const tagOf = (response: HttpServerResponse.HttpServerResponse) =>
   Effect.promise(async () => ((await HttpServerResponse.toWeb(response).json()) as { readonly _tag: string })._tag)
@@ -90,6 +82,19 @@ faultWithTable(
         lenient(HttpSession.make(MainDb)(Effect.as(Effect.zipRight(insert(1), insert(1)), ok)))
       )
       expect([response.status, yield* tagOf(response)]).toEqual([500, "Failed"])
+      expect(yield* ids(stage)).toEqual([])
+    })
+)
+
+faultWithTable(
+  "what a session has refused stays refused, whatever is said of its answer",
+  {},
+  (stage) =>
+    Effect.gen(function*() {
+      const session = HttpSession.make(MainDb)
+      const inner = session(Effect.as(Effect.zipRight(insert(1), insert(1)), ok))
+      const response = yield* asked(session(Effect.map(inner, HttpSession.keep)))
+      expect(response.status).toBe(500)
       expect(yield* ids(stage)).toEqual([])
     })
 )

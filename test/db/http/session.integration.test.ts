@@ -8,18 +8,17 @@ import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { describe, expect } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { connectionId } from "../../support/db/connectionId.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import type { Stage } from "../../support/db/stage.ts"
 import { eventually } from "../../support/eventually.ts"
-import { type Client, patient, serving, servingApp } from "../../support/http/serving.ts"
+import { type Client, patient, quiet, serving, servingApp } from "../../support/http/serving.ts"
 
 const session = HttpSession.make(MainDb)
 const ok = HttpServerResponse.text("ok")
-const quiet = Logger.remove(Logger.defaultLogger)
 const slow = MainDb.use((sql) => sql`SELECT SLEEP(20)`)
 
 const paths = {

@@ -2,9 +2,10 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import { type AddressInfo, connect, type Socket } from "node:net"
@@ -25,6 +26,18 @@ export interface Client {
 }
 
 const DEADLINE = 10_000
+
+export const quiet = Logger.remove(Logger.defaultLogger)
+
+/** Runs an app as a server would, without one. */
+export const asked = <A, E, R>(
+  app: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, HttpServerRequest.HttpServerRequest>> =>
+  Effect.provideService(
+    app,
+    HttpServerRequest.HttpServerRequest,
+    HttpServerRequest.fromWeb(new Request("http://localhost/"))
+  ).pipe(Effect.provide(quiet))
 
 /** For databases of these tests: what is told of a slow machine is not what they are about. */
 export const patient = { connectTimeout: 5_000, poolTimeout: 10_000 }
