@@ -1,6 +1,6 @@
 /** What health checks report, as values and as JSON. Nothing in it is a secret, a parameter of a statement or a payload. */
 import * as Schema from "effect/Schema"
-import { ConfigurationError, DatabaseError, ServiceError } from "../../Errors.ts"
+import type { InfrastructureError } from "../infrastructureError.ts"
 
 /** `warn`: it works, and somebody should look. Only `fail` turns traffic away. */
 export const Verdict = Schema.Literal("pass", "warn", "fail")
@@ -138,11 +138,6 @@ export const Status = Schema.Struct({
   recentErrors: Schema.Array(RecentError)
 })
 export interface Status extends Schema.Schema.Type<typeof Status> {}
-
-export type InfrastructureError = ConfigurationError | ServiceError | DatabaseError
-
-export const isInfrastructureError = (value: unknown): value is InfrastructureError =>
-  value instanceof DatabaseError || value instanceof ServiceError || value instanceof ConfigurationError
 
 /** What is shown of an error: its cause may hold anything. */
 export const failureOf = (error: InfrastructureError): Failure => ({

@@ -8,11 +8,12 @@ import type { ConsumerStatus, Queue } from "../../aws/Queue.ts"
 import type { Storage } from "../../aws/Storage.ts"
 import type { Watched } from "../../db/internal/alive.ts"
 import type { Outbox } from "../../Outbox.ts"
+import { isInfrastructureError } from "../infrastructureError.ts"
 import type { OutboxStatus } from "../outbox/model.ts"
 import { truncate } from "../textLimits.ts"
 import type { EventLoop } from "./eventLoop.ts"
 import type { Status } from "./model.ts"
-import { failureOf, isInfrastructureError } from "./model.ts"
+import { failureOf } from "./model.ts"
 import type { Finding, Part } from "./probe.ts"
 
 /** Milliseconds of lag that people should know of: callers notice them. */

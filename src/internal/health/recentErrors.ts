@@ -4,8 +4,9 @@ import * as DateTime from "effect/DateTime"
 import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import { type InfrastructureError, isInfrastructureError } from "../infrastructureError.ts"
 import { truncate } from "../textLimits.ts"
-import { failureOf, type InfrastructureError, isInfrastructureError, type RecentError } from "./model.ts"
+import { failureOf, type RecentError } from "./model.ts"
 
 const KEPT = 50
 

@@ -10,8 +10,8 @@ import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { ConfigurationError, DatabaseError, ServiceError } from "../../../Errors.ts"
-import { toDatabaseError } from "../errors/classify.ts"
+import { type InfrastructureError, isInfrastructureError } from "../../../internal/infrastructureError.ts"
+import { fromSqlError } from "../errors/sqlError.ts"
 
 /** 503, with `Retry-After`: nothing was done, and the same request may succeed later. */
 export class Unavailable extends Schema.TaggedError<Unavailable>("@betterai/infrastructure/Unavailable")(
@@ -67,16 +67,10 @@ const asResponse = (
 ): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.unsafeJson({ _tag, message }, { status, headers: { "cache-control": "no-store", ...headers } })
 
-export type InfrastructureError = ConfigurationError | DatabaseError | ServiceError
-
 /** An error of ours, which a `SqlError` of a database may carry; a `SqlError` of another client is classified. */
 export const ownError = (error: unknown): InfrastructureError | undefined => {
-  if (error instanceof SqlError) {
-    return error.cause instanceof DatabaseError ? error.cause : toDatabaseError("SqlClient", error.cause ?? error)
-  }
-  return error instanceof DatabaseError || error instanceof ServiceError || error instanceof ConfigurationError
-    ? error
-    : undefined
+  if (error instanceof SqlError) return fromSqlError("SqlClient", error)
+  return isInfrastructureError(error) ? error : undefined
 }
 
 /**

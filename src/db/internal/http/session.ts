@@ -16,6 +16,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../../Errors.ts"
 import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
+import type { InfrastructureError } from "../../../internal/infrastructureError.ts"
 import type { DatabaseTag } from "../../Database.ts"
 import type { Setting } from "../borrowed/fiberState.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
@@ -27,7 +28,6 @@ import { NO_OPTIONS, OpenTransaction } from "../transaction/openTransaction.ts"
 import { finish, lenderOf, prepare } from "../transaction/transaction.ts"
 import * as TransactionContext from "../transaction/transactionContext.ts"
 import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
-import type { InfrastructureError } from "./errors.ts"
 import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
 import { isAppByItself, isOfRequest, watch } from "./request.ts"
@@ -75,10 +75,10 @@ export const run = <E, R>(
       verdict
     ) as Effect.Effect<Verdict, E | DatabaseError>
     const inner = session.contextWith(levels.size === 0 ? context : TransactionContext.addAll(context, levels))
-    const work = !inRouter && isAppByItself(app, context) ? Effect.interruptible(own) : undefined
+    const interruptible = !inRouter && isAppByItself(app, context)
     return uninterruptibleMask((restore) =>
       Effect.flatMap(
-        exitWith(inner, work ?? restore(own), session.handlers),
+        exitWith(inner, interruptible ? Effect.interruptible(own) : restore(own), session.handlers),
         (exit) => session.conclude(exit as Exit.Exit<Verdict, E>)
       )
     )
