@@ -12,7 +12,7 @@
  * NodeRuntime.runMain(Layer.launch(Http))
  * ```
  */
-import type * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServer from "@effect/platform/HttpServer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -56,7 +56,6 @@ export const drain =
   (server: Server, options: DrainOptions = {}) =>
   <A, E, R>(serve: Layer.Layer<A, E, R>): Layer.Layer<A, E | ConfigurationError, R | HttpServer.HttpServer> =>
     Layer.unwrapScoped(Effect.gen(function*() {
-      const { HttpServer, make } = yield* Effect.promise(() => import("@effect/platform/HttpServer"))
       if (!server.listening) return yield* notListening
       const health = yield* Effect.serviceOption(Health)
       const draining = yield* Effect.acquireRelease(
@@ -64,9 +63,9 @@ export const drain =
         (draining) => Effect.sync(() => draining.detach())
       )
       const counting = Layer.effect(
-        HttpServer,
-        Effect.map(HttpServer, ({ address, serve }) =>
-          make({
+        HttpServer.HttpServer,
+        Effect.map(HttpServer.HttpServer, ({ address, serve }) =>
+          HttpServer.make({
             address,
             serve: (app, middleware) =>
               middleware === undefined

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { eventLoopTurn } from "../eventLoopTurn.ts"
 import type { Check, Component, Verdict } from "./model.ts"
 
 /** What a look at a part has found. */
@@ -44,9 +45,6 @@ const checkOf = (name: string, component: Component, find: () => Finding): Effec
 /** A look is for all who ask: it runs in no transaction, and in no span, of the first of them. */
 const ofNobody = <A>(look: Effect.Effect<A>): Effect.Effect<A> => Effect.mapInputContext(look, () => Context.empty())
 
-/** After a blocked event loop, timers come before answers that have long arrived. */
-const TURN = Effect.async<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))
-
 /** Begins a check where one is needed; its result is waited for by the effect that this gives. */
 export type Probe = Effect.Effect<Effect.Effect<Check>>
 
@@ -76,7 +74,8 @@ export const make = (part: Part, limits: Limits): Effect.Effect<Probe, never, Sc
         looking = undefined
       })
       const inTime = yield* Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), limits.timeout))
-      const exit = Option.isSome(inTime) ? inTime : yield* Effect.zipRight(TURN, fiber.poll)
+      // After a blocked event loop, timers come before answers that have long arrived.
+      const exit = Option.isSome(inTime) ? inTime : yield* Effect.zipRight(eventLoopTurn, fiber.poll)
       if (Option.isNone(exit)) {
         fiber.unsafeInterruptAsFork(FiberId.none)
         return part.late?.() ?? { status: "fail" as const, detail: `no answer within ${patience}` }

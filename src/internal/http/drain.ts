@@ -13,6 +13,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { eventLoopTurn } from "../eventLoopTurn.ts"
 
 /** How long WebSockets may take to answer the goodbye. Then they are cut. */
 const GOODBYE = "1 second"
@@ -152,7 +153,7 @@ export class Drain {
     return Effect.gen(this, function*() {
       yield* this.#accepted()
       this.#stopListening()
-      yield* TURN
+      yield* eventLoopTurn
       this.#closeIdle()
       const closeFresh = Effect.delay(Effect.sync(() => this.#closeFresh()), FIRST_REQUEST)
       yield* Effect.raceFirst(
@@ -165,7 +166,7 @@ export class Drain {
   /** Waits until no connection waits to be accepted: it would be reset. Node accepts one in a turn of the event loop. */
   #accepted(): Effect.Effect<void> {
     const before = this.#opened
-    return Effect.flatMap(TURN, () => before === this.#opened ? Effect.void : this.#accepted())
+    return Effect.flatMap(eventLoopTurn, () => before === this.#opened ? Effect.void : this.#accepted())
   }
 
   #stopListening(): void {
@@ -205,9 +206,6 @@ export class Drain {
 
 const within = (limit: Duration.DurationInput, effect: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.asVoid(Effect.timeoutOption(Effect.interruptible(effect), limit))
-
-/** A whole turn of the event loop, in which it takes in what has arrived: the first may come within one. */
-const TURN = Effect.async<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))
 
 /** After the response that says so nothing is sent: only that to the latest request may. */
 const markLast = ({ responses }: Connection): void => {
