@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import type { DatabaseError } from "../../Errors.ts"
 import { dataSourceOf } from "./client.ts"
 import type { DataSource } from "./dataSource.ts"
-import { toDatabaseError } from "./errors/classify.ts"
 import { mapSqlErrors } from "./errors/sqlError.ts"
 import type { Lease } from "./lease.ts"
 import { unfailed } from "./lease.ts"
 import type { Stats } from "./pool/model.ts"
+import { inspect } from "./statement/inspectSql.ts"
 
 /** What health checks do with one database. */
 export interface Watched {
@@ -19,7 +19,7 @@ export interface Watched {
   readonly full: () => boolean
   readonly closed: () => boolean
   /**
-   * Pings an idle connection, or opens one. It waits behind nobody: do not run it while the pool is full. It sets no
+   * Asks on an idle connection, or opens one. It waits behind nobody: do not run it while the pool is full. It sets no
    * deadline; interrupted, it gives the connection up.
    */
   readonly ping: Effect.Effect<void, DatabaseError>
@@ -45,33 +45,30 @@ export const watch = (name: string, client: SqlClient.SqlClient): Watched => {
     }
 }
 
-/** It has no rows and no effect. A sandbox of `testing` knows no ping of the protocol. */
-const NOTHING = { sql: "DO 0", values: [], rowsAsArray: false, prepared: false } as const
+/** A sandbox of `testing` knows no ping of the protocol. */
+const QUESTION = { sql: "SELECT 1", values: [], rowsAsArray: false, prepared: false } as const
 
 const ping = (dataSource: DataSource): Effect.Effect<void, DatabaseError> =>
   Effect.async<void, DatabaseError>((resume) => {
     let lent: Lease | undefined
-    const giveBack = (lease: Lease, alive: boolean): void => {
-      lent = undefined
-      if (!alive) {
-        lease.connection.destroy()
-        dataSource.pool.suspect()
-      }
-      lease.end(unfailed(false))
-    }
     const takeBack = dataSource.lend(Context.empty(), {
       onLease: (lease) => {
         lent = lease
-        lease.connection.run(NOTHING, (error) => {
-          if (lent !== lease) return
-          giveBack(lease, error === null)
-          resume(error === null ? Effect.void : Effect.fail(toDatabaseError(dataSource.name, error, NOTHING.sql)))
+        lease.connection.run(QUESTION, (error, result) => {
+          if (lent === undefined) return
+          lent = undefined
+          const failure = dataSource.settle(lease, QUESTION.sql, inspect(QUESTION.sql), true, error, result)
+          resume(failure === undefined ? Effect.void : Effect.fail(failure))
         })
       },
       onRefusal: (error) => resume(Effect.fail(error))
     })
     return Effect.sync(() => {
       takeBack()
-      if (lent !== undefined) giveBack(lent, false)
+      if (lent === undefined) return
+      lent.connection.destroy()
+      dataSource.pool.suspect()
+      lent.end(unfailed(false))
+      lent = undefined
     })
   })
