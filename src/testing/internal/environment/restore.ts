@@ -149,8 +149,8 @@ const checksums = (
     run<{ readonly Checksum: unknown }>(
       `CHECKSUM TABLE ${tables.map(({ name }) => `${quoted(database)}.${quoted(name)}`).join(", ")}`
     ),
-    // One row for each, in this order.
-    (rows) => new Map(tables.map(({ name }, index) => [name, rows[index]?.Checksum]))
+    // One row for each, in this order. What has no sum is equal to nothing: nobody knows what it holds.
+    (rows) => new Map(tables.map(({ name }, index) => [name, rows[index]?.Checksum ?? Symbol()]))
   )
 
 /** What the next row of each table that counts would get. */
