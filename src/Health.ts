@@ -13,13 +13,13 @@
 import type * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
-import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type { Storage } from "./aws/Storage.ts"
+import type { AnyDatabaseTag } from "./db/Database.ts"
 import type { Check as HealthCheck, Verdict as HealthVerdict } from "./internal/health/model.ts"
 import { Report as HealthReport, Status as HealthStatus } from "./internal/health/model.ts"
 import * as Prometheus from "./internal/health/prometheus.ts"
@@ -31,12 +31,6 @@ import * as HealthServices from "./internal/health/service.ts"
 import type { AnyQueueTag, Outbox } from "./Outbox.ts"
 
 export type { HealthCheck, HealthReport, HealthService, HealthStatus, HealthVerdict, MetricsOptions }
-
-/** The tag of any database: `MainDb`, or one made by `Database.Tag`. */
-// oxlint-disable-next-line typescript/no-explicit-any -- the identifier of a tag is invariant
-export interface AnyDatabaseTag extends Context.Tag<any, SqlClient.SqlClient> {
-  readonly databaseName: string
-}
 
 /** Parts of a program, by their tags. */
 export interface HealthParts {

@@ -85,7 +85,6 @@ export {
 } from "./Errors.ts"
 export { Health } from "./Health.ts"
 export type {
-  AnyDatabaseTag,
   HealthCheck,
   HealthContext,
   HealthOptions,

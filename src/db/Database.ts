@@ -183,6 +183,12 @@ export interface DatabaseTag<Self, Name extends string> extends Context.TagClass
   readonly stats: Effect.Effect<Stats, never, Self>
 }
 
+/** The tag of any database: `MainDb`, or one made by {@link Tag}. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the identifier of a tag is invariant
+export interface AnyDatabaseTag extends Context.Tag<any, SqlClient.SqlClient> {
+  readonly databaseName: string
+}
+
 /**
  * Makes the tag of a database; `prefix` begins the names of its settings. Call it once for each database: every tag has
  * layers, and so a pool, of its own.

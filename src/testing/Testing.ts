@@ -1,13 +1,14 @@
 /**
  * Layers and combinators for the tests of features. Nothing of it is loaded by the other entry points.
  */
+import type { AnyDatabaseTag } from "../db/Database.ts"
 import * as Fault from "./Fault.ts"
 import type { RecordedOptions, RecordedStatement } from "./internal/database/recorded.ts"
 import { recorded, statements } from "./internal/database/recorded.ts"
 import type { TestMethods } from "./internal/database/rollback.ts"
 import { rollback, rollbackEach } from "./internal/database/rollback.ts"
 import { layer as sandbox } from "./internal/database/sandbox.ts"
-import type { AnyDatabaseTag, DatabaseTags, Requirement } from "./internal/database/view.ts"
+import type { DatabaseTags, Requirement } from "./internal/database/view.ts"
 import type {
   CopyOf,
   Made,

@@ -3,6 +3,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
+import type { AnyDatabaseTag } from "../../../db/Database.ts"
 import type { View } from "../../../db/internal/client.ts"
 import type { Done, Request, RowSink } from "../../../db/internal/connection/connection.ts"
 import type { DataSource } from "../../../db/internal/dataSource.ts"
@@ -10,11 +11,10 @@ import type { Applicant, LentConnection } from "../../../db/internal/lease.ts"
 import { inspect } from "../../../db/internal/statement/inspectSql.ts"
 import type { ConfigurationProblem } from "../../../Errors.ts"
 import { ConfigurationError } from "../../../Errors.ts"
-import { unmet } from "../unmet.ts"
+import { isCount, unmet } from "../counts.ts"
 import type { Fault, Statement } from "./faultModel.ts"
 import { isFault } from "./faultModel.ts"
 import * as TransactionText from "./transactionText.ts"
-import type { AnyDatabaseTag } from "./view.ts"
 import * as Views from "./view.ts"
 
 export const layer = <Tag extends AnyDatabaseTag>(
@@ -54,8 +54,6 @@ const problemsOfFault = ({ known, name, options }: Fault, place: string): Readon
       : rules[option]?.(value)
     return detail === undefined ? [] : [{ setting: `${place}.${option}`, detail }]
   })
-
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0
 
 const count = (value: unknown): string | undefined => isCount(value) ? undefined : "must be a whole number from 1"
 
@@ -105,15 +103,7 @@ class FaultyView implements View {
       applicant.onRefusal(fault.refusal(this.#dataSource))
       return () => {}
     }
-    return this.#dataSource.lend(context, {
-      onLease: (lease) =>
-        applicant.onLease({
-          connection: new FaultyConnection(lease.connection, this),
-          inTransaction: lease.inTransaction,
-          end: (outcome) => lease.end(outcome)
-        }),
-      onRefusal: (error) => applicant.onRefusal(error)
-    })
+    return Views.lendThrough(this.#dataSource, context, applicant, (below) => new FaultyConnection(below, this))
   }
 
   /** Sends a request, or lets the fault happen that is planned for it. */

@@ -2,6 +2,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type { AnyDatabaseTag } from "../../../db/Database.ts"
 import type { View } from "../../../db/internal/client.ts"
 import type { Done, Request, RowSink } from "../../../db/internal/connection/connection.ts"
 import type { DataSource } from "../../../db/internal/dataSource.ts"
@@ -10,7 +11,6 @@ import type { Applicant, LentConnection } from "../../../db/internal/lease.ts"
 import { inspect } from "../../../db/internal/statement/inspectSql.ts"
 import { ConfigurationError, type DatabaseReason } from "../../../Errors.ts"
 import * as TransactionText from "./transactionText.ts"
-import type { AnyDatabaseTag } from "./view.ts"
 import * as Views from "./view.ts"
 
 /** A statement that was sent, in the order of sending. */
@@ -80,15 +80,7 @@ class Recording implements View {
   }
 
   lend(context: Context.Context<never>, applicant: Applicant): () => void {
-    return this.#dataSource.lend(context, {
-      onLease: (lease) =>
-        applicant.onLease({
-          connection: new RecordedConnection(lease.connection, this),
-          inTransaction: lease.inTransaction,
-          end: (outcome) => lease.end(outcome)
-        }),
-      onRefusal: (error) => applicant.onRefusal(error)
-    })
+    return Views.lendThrough(this.#dataSource, context, applicant, (below) => new RecordedConnection(below, this))
   }
 
   nextTransaction(): number {

@@ -5,10 +5,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import type { AnyDatabaseTag } from "../../../db/Database.ts"
 import * as Client from "../../../db/internal/client.ts"
 import { ConfigurationError } from "../../../Errors.ts"
 import * as Sandbox from "./sandbox.ts"
-import type { AnyDatabaseTag, DatabaseTags, Requirement } from "./view.ts"
+import type { DatabaseTags, Requirement } from "./view.ts"
 
 /**
  * Runs a test in a sandbox of these databases; without tags, of all databases that the test is given. One of another

@@ -4,20 +4,14 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { AnyDatabaseTag } from "../../../db/Database.ts"
 import type { View } from "../../../db/internal/client.ts"
 import * as Client from "../../../db/internal/client.ts"
 import type { RowSink, Stopped } from "../../../db/internal/connection/connection.ts"
 import type { Done, Request } from "../../../db/internal/connection/connection.ts"
 import type { DataSource } from "../../../db/internal/dataSource.ts"
-import type { LentConnection } from "../../../db/internal/lease.ts"
+import type { Applicant, Lender, LentConnection } from "../../../db/internal/lease.ts"
 import { ConfigurationError } from "../../../Errors.ts"
-
-/** The tag of any database: `MainDb`, or one made by `Database.Tag`. */
-// oxlint-disable-next-line typescript/no-explicit-any -- the identifier of a tag is invariant
-export interface AnyDatabaseTag extends Context.Tag<any, SqlClient.SqlClient> {
-  /** The name of the database in errors. */
-  readonly databaseName: string
-}
 
 /** Several databases, at least one. */
 export type DatabaseTags = readonly [AnyDatabaseTag, ...ReadonlyArray<AnyDatabaseTag>]
@@ -61,6 +55,23 @@ const notOurs = (name: string, database: string): ConfigurationError =>
       detail: `needs a client of ours, and ${database} was provided by fromSqlClient`,
       hint: "provide the database by its own layer"
     }]
+  })
+
+/** Borrows from what is below a view, with another connection in front of the one that is lent. */
+export const lendThrough = (
+  below: Lender,
+  context: Context.Context<never>,
+  applicant: Applicant,
+  inFront: (connection: LentConnection) => LentConnection
+): () => void =>
+  below.lend(context, {
+    onLease: (lease) =>
+      applicant.onLease({
+        connection: inFront(lease.connection),
+        inTransaction: lease.inTransaction,
+        end: (outcome) => lease.end(outcome)
+      }),
+    onRefusal: (error) => applicant.onRefusal(error)
   })
 
 /** Passes everything on. A view overrides what it is about. */

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { ConfigurationError, type ConfigurationProblem } from "../../../Errors.ts"
-import { unmet } from "../unmet.ts"
+import { isCount, unmet } from "../counts.ts"
 
 /** When a fault happens. */
 export interface When<Method extends string> {
@@ -99,5 +99,3 @@ const problemsOf = <Method extends string, Act>(
     return details.map((detail) => ({ setting: `plan[${index}] (${name})`, detail }))
   })
 }
-
-const isCount = (value: number): boolean => Number.isSafeInteger(value) && value > 0
