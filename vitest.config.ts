@@ -26,7 +26,9 @@ export const shared: ViteUserConfig = {
     // Loading the modules again for each file would take longer than most tests.
     poolOptions: { forks: { isolate: false } },
     setupFiles: [fileURLToPath(new URL("test/support/ownTesters.ts", import.meta.url))],
-    testTimeout: 30_000,
+    // Programs that start a MySQL of their own take half a minute on a busy machine. A file cannot ask for it by itself:
+    // `vi.setConfig` changes nothing in the second file of a worker that is not isolated.
+    testTimeout: 120_000,
     hookTimeout: 60_000
   }
 }

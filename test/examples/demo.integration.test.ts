@@ -7,11 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { vi } from "vitest"
 import { load } from "../../examples/demo/files.ts"
-
-// MySQL takes seconds to make a data directory, and each program starts a server.
-vi.setConfig({ testTimeout: 120_000 })
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 

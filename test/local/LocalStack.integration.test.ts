@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import { createConnection, type RowDataPacket } from "mysql2/promise"
 import { networkInterfaces } from "node:os"
 import { inspect } from "node:util"
-import { expectTypeOf, vi } from "vitest"
+import { expectTypeOf } from "vitest"
 import { Queue } from "../../src/aws/Queue.ts"
 import * as Database from "../../src/db/Database.ts"
 import type { ConfigurationError, DatabaseError } from "../../src/Errors.ts"
@@ -20,9 +20,6 @@ import { LocalStack } from "../../src/local/index.ts"
 import * as Aws from "../../src/local/internal/aws.ts"
 import * as Mysql from "../../src/local/internal/mysql.ts"
 import { isListening, ownFolders, traces, withSettings } from "../support/localServers.ts"
-
-// MySQL takes seconds to make a data directory, and some tests start several servers.
-vi.setConfig({ testTimeout: 120_000 })
 
 /** A stand-in for the layers of the package: it reads its settings while it is built. */
 class Reader extends Context.Tag("Reader")<Reader, {

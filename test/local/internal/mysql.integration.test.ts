@@ -12,7 +12,6 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { vi } from "vitest"
 import type { ConfigurationError } from "../../../src/Errors.ts"
 import { type LocalMysql, make } from "../../../src/local/internal/mysql.ts"
 import { binaries, installed, type Recipe } from "../../../src/local/internal/servers.ts"
@@ -26,9 +25,6 @@ import {
   traces,
   withSettings
 } from "../../support/localServers.ts"
-
-// MySQL takes seconds to make a data directory, and some tests start several servers.
-vi.setConfig({ testTimeout: 120_000 })
 
 const isolated = withSettings({})
 
