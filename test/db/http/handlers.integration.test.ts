@@ -261,6 +261,20 @@ describe("a WebSocket", () => {
       })
   )
 
+  faultWithTable("what is to run after its COMMIT has the database", {}, (stage) =>
+    Effect.gen(function*() {
+      const client = yield* serve({
+        "/": Effect.gen(function*() {
+          yield* insert(1)
+          yield* MainDb.afterCommit(Effect.orDie(insert(2)))
+          yield* HttpServerRequest.upgrade
+          return ok
+        })
+      })
+      yield* client.get("/", { headers: websocket })
+      expect(yield* ids(stage)).toEqual([1, 2])
+    }))
+
   faultWithTable("a failed COMMIT leaves it unopened", patient, (stage) =>
     Effect.gen(function*() {
       yield* connectionId

@@ -227,7 +227,8 @@ class Session {
       if (this.#ended) return this.#whenUpgraded()
       this.#ended = true
       const upgrade = this.#upgrade = Deferred.unsafeMake<void>(FiberId.none)
-      return Effect.flatMap(this.#commit(), (failure) => {
+      // Outside of the session, which is what effects of `afterCommit` see.
+      return Effect.flatMap(Effect.mapInputContext(this.#commit(), () => this.#context), (failure) => {
         if (failure === undefined) {
           this.#detach()
           return Deferred.succeed(upgrade, undefined)
