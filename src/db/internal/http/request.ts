@@ -21,13 +21,19 @@ export const isAppByItself = (app: unknown, context: Context.Context<never>): bo
 
 /**
  * The request for the body of a session. `seen` gets it, and those that routers make of it to take a prefix away: each of
- * them keeps the body that was read by way of it. What `before` makes runs before one of them becomes a WebSocket. All else happens to
- * the request itself, so who reads its body twice, inside of the session and outside, finds what was read.
+ * them keeps the body that was read by way of it. What `before` makes runs before one of them becomes a WebSocket, and not
+ * if it cannot become one. All else happens to the request itself, so who reads its body twice, inside of the session and
+ * outside, finds what was read.
  */
 export const watch = (request: Request, seen: Array<Request>, before: () => Effect.Effect<void>): Request => {
   seen.push(request)
   return new Proxy(request, new Watch(seen, before))
 }
+
+const WATCHED = Symbol()
+
+/** The request of the server, of one that one or several sessions watch. */
+const watchedBy = (request: Request): Request => (request as { readonly [WATCHED]?: Request })[WATCHED] ?? request
 
 /** A class: V8 makes a function that stands in an object literal an old object, which keeps its request until a full collection. */
 class Watch implements ProxyHandler<Request> {
@@ -40,7 +46,11 @@ class Watch implements ProxyHandler<Request> {
   }
 
   get(target: Request, key: string | symbol): unknown {
-    if (key === "upgrade") return Effect.zipRight(this.#before(), target.upgrade)
+    if (key === WATCHED) return watchedBy(target)
+    // To ask for an upgrade opens nothing yet: the socket that it gives does, when it is run.
+    if (key === "upgrade") {
+      return Effect.zipRight(watchedBy(target).upgrade, Effect.zipRight(this.#before(), target.upgrade))
+    }
     if (key === "modify") {
       return (changes: Parameters<Request["modify"]>[0]) => watch(target.modify(changes), this.#seen, this.#before)
     }
