@@ -3,8 +3,9 @@ import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as SqlResolver from "@effect/sql/SqlResolver"
 import { expect } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
@@ -52,3 +53,21 @@ for (const [place, around] of Object.entries(places)) {
       })
   )
 }
+
+faultWithTable("`none` does not get answers from the cache of the session", {}, () =>
+  Effect.gen(function*() {
+    const sql = yield* MainDb
+    const { execute: find } = yield* SqlResolver.findById("row", {
+      Id: Schema.Number,
+      Result: Schema.Struct({ id: Schema.Number }),
+      ResultId: ({ id }) => id,
+      execute: (ids) => sql`SELECT id FROM t WHERE ${sql.in("id", ids)}`
+    })
+    const found = Effect.withRequestCaching(Effect.map(find(1), Option.isSome), true)
+    const handler = Effect.gen(function*() {
+      yield* insert(1)
+      return HttpServerResponse.unsafeJson([yield* found, yield* HttpSession.none(found)])
+    })
+    const client = yield* Effect.provide(servingApp(session(handler)), quiet)
+    expect((yield* client.get("/")).body).toBe("[true,false]")
+  }))
