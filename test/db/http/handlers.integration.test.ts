@@ -184,6 +184,10 @@ describe("a streamed body", () => {
           "/unused": Effect.succeed(plain),
           "/first": captured,
           "/after": Effect.zipRight(insert(7), Effect.map(captured, HttpSession.afterCommit)),
+          "/rolled-back": Effect.zipRight(
+            insert(6),
+            Effect.map(captured, (body) => HttpSession.afterCommit(HttpServerResponse.setStatus(body, 404)))
+          ),
           "/header": Effect.zipRight(
             insert(8),
             Effect.map(
@@ -197,6 +201,7 @@ describe("a streamed body", () => {
         }
         expect(yield* client.get("/unused")).toMatchObject({ status: 200, body: "ab" })
         expect(yield* client.get("/after")).toMatchObject({ status: 200, body: "7\n", cut: false })
+        expect(yield* client.get("/rolled-back")).toMatchObject({ status: 404, body: "7\n", cut: false })
         expect(yield* client.get("/header")).toMatchObject({ status: 200, body: "7\n8\n", cut: false })
         expect(yield* client.get("/first")).toMatchObject({ status: 200, body: "7\n8\n", cut: false })
         expect(yield* ids(stage)).toEqual([7, 8])

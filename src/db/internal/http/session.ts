@@ -187,17 +187,21 @@ class Session {
     if (Exit.isFailure(exit)) return Effect.zipRight(this.#rollBack(), this.#answerToCause(exit.cause))
     const { response, rollBack, saysEncodeFailure, streams } = exit.value
     if (saysEncodeFailure) return Effect.zipRight(this.#rollBack(), this.#refuse(NOT_ENCODED))
-    if (rollBack) return Effect.as(this.#rollBack(), response)
-    if (streams === "without a word" && this.#isUsed) {
-      return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
+    const mayStream = streams === "after the commit" || (streams !== undefined && !this.#isUsed)
+    if (rollBack) {
+      return Effect.map(this.#rollBack(), () => {
+        if (mayStream) this.#detach()
+        return response
+      })
     }
+    if (streams !== undefined && !mayStream) return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
     if (this.#levels.every((level) => level.endUnused(true))) {
-      if (streams !== undefined) this.#detach()
+      if (mayStream) this.#detach()
       return Effect.succeed(response)
     }
     return Effect.flatMap(this.#commit(), (failure) => {
       if (failure !== undefined) return this.#answerTo(failure)
-      if (streams !== undefined) this.#detach()
+      if (mayStream) this.#detach()
       return Effect.succeed(response)
     })
   }
