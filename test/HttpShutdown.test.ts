@@ -1,9 +1,11 @@
 /** `HttpShutdown.drain` within this process: what it is given, and what has reached the server when it ends. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Deferred, type Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { once } from "node:events"
 import { createServer, type Server } from "node:http"
 import * as Https from "node:https"
 import { type AddressInfo, connect, type Socket } from "node:net"
@@ -52,18 +54,20 @@ describe("drain", () => {
   })
 })
 
-/** Serves what answers once it is released. */
-const draining = (server: Server) =>
+/** Serves what answers once it is released, and `/now` what answers at once. */
+const draining = (server: Server, deadline: Duration.DurationInput = "8 seconds") =>
   Effect.gen(function*() {
     const began = yield* Deferred.make<void>()
     const release = yield* Deferred.make<void>()
     const scope = yield* Scope.make()
-    const app = Effect.zipRight(
-      Deferred.succeed(began, void 0),
-      Effect.as(Deferred.await(release), HttpServerResponse.text("hello"))
-    )
+    const app = Effect.gen(function*() {
+      const { url } = yield* HttpServerRequest.HttpServerRequest
+      yield* Deferred.succeed(began, void 0)
+      if (url !== "/now") yield* Effect.interruptible(Deferred.await(release))
+      return HttpServerResponse.text("hello")
+    })
     const layer = HttpServer.serve(app).pipe(
-      HttpShutdown.drain(server, { deadline: "8 seconds" }),
+      HttpShutdown.drain(server, { deadline }),
       Layer.provide(listening(server))
     )
     yield* Layer.buildWithScope(layer, scope)
@@ -77,15 +81,24 @@ const draining = (server: Server) =>
   })
 
 const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+const now = request.replace("/", "/now")
+/** As some clients send every request. */
+const offering = request.replace(
+  "\r\n\r\n",
+  "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"
+)
 
 /** How many answers come on a connection until it is closed, and how it ends. */
 const answers = (socket: Socket): Promise<readonly [answers: number, error: string | undefined]> =>
   new Promise((resolve) => {
     let text = ""
     let error: string | undefined
-    socket.on("data", (data) => text += String(data))
+    socket.on("data", (data) => text += data.toString("latin1"))
     socket.on("error", ({ message }) => error = message)
-    socket.on("close", () => resolve([text.split("HTTP/1.1 200").length - 1, error]))
+    socket.on("close", () => {
+      const rest = text.replaceAll(/HTTP\/1\.1 200[^]*?\r\n\r\nhello/g, "")
+      resolve([text.split("HTTP/1.1 200").length - 1, error ?? (rest === "" ? undefined : `more came: ${rest}`)])
+    })
   })
 
 describe("at the end", () => {
@@ -115,6 +128,56 @@ describe("at the end", () => {
       yield* release
       expect(yield* Effect.promise(() => all)).toEqual([3, undefined])
       yield* Effect.timeoutFail(Fiber.join(ended), { duration: "4 seconds", onTimeout: () => "waits for the deadline" })
+    }))
+
+  it.scopedLive("an answer waits for the one before it, and is sent all the same", () =>
+    Effect.gen(function*() {
+      const { began, end, port, release } = yield* draining(createServer())
+      const socket = connect(port, "127.0.0.1")
+      const all = answers(socket)
+      socket.write(request + now + now)
+      yield* began
+      const ended = yield* end
+      yield* Effect.sleep("50 millis")
+      yield* release
+      expect(yield* Effect.promise(() => all)).toEqual([3, undefined])
+      yield* Fiber.join(ended)
+    }))
+
+  for (const [which, before] of [["the first", ""], ["a later", now]] as const) {
+    it.scopedLive(`${which} request of a connection that offers another protocol is finished`, () =>
+      Effect.gen(function*() {
+        const { began, end, port, release } = yield* draining(createServer())
+        const socket = connect(port, "127.0.0.1")
+        const all = answers(socket)
+        if (before !== "") {
+          socket.write(before)
+          yield* Effect.promise(() => once(socket, "data"))
+        }
+        socket.write(offering)
+        yield* began
+        yield* Effect.sleep("50 millis")
+        const ended = yield* end
+        yield* Effect.sleep("50 millis")
+        yield* release
+        expect(yield* Effect.promise(() => all)).toEqual([before === "" ? 1 : 2, undefined])
+        yield* Effect.timeoutFail(Fiber.join(ended), {
+          duration: "4 seconds",
+          onTimeout: () => "waits for the deadline"
+        })
+      }))
+  }
+
+  it.scopedLive("one that is not answered is cut at the deadline", () =>
+    Effect.gen(function*() {
+      const { began, end, port } = yield* draining(createServer(), "100 millis")
+      const socket = connect(port, "127.0.0.1")
+      const all = answers(socket)
+      socket.write(offering)
+      yield* began
+      const ended = yield* end
+      expect(yield* Effect.promise(() => all)).toEqual([0, undefined])
+      yield* Fiber.join(ended)
     }))
 
   it.scopedLive("a request over TLS is finished", () =>

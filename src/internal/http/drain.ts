@@ -24,6 +24,9 @@ const FIRST_REQUEST = "1 second"
 /** A close frame of a server with the status 1001, "going away" (RFC 6455). */
 const GOING_AWAY = Uint8Array.of(0x88, 2, 1001 >> 8, 1001 & 0xff)
 
+/** How the answer begins that makes a WebSocket of a connection. */
+const SWITCHING = "HTTP/1.1 101 "
+
 export interface EndOptions {
   readonly unready: Effect.Effect<void>
   readonly delay: Duration.Duration
@@ -36,6 +39,8 @@ interface Connection {
   readonly responses: Set<ServerResponse>
   /** It has not had a request yet: the first may be on its way. */
   fresh: boolean
+  /** It has asked to become something else, and has neither become it nor been answered to the end. */
+  upgrading: boolean
 }
 
 export class Drain {
@@ -43,7 +48,7 @@ export class Drain {
   /** A server of HTTPS emits `connection` for what is below TLS. */
   readonly #event: "connection" | "secureConnection"
   readonly #connections = new Map<Net.Socket, Connection>()
-  readonly #webSockets = new Set<Duplex>()
+  readonly #webSockets = new Set<Net.Socket>()
   readonly #watchers = new Set<() => void>()
   /** Handlers that have not ended, also those whose response has been sent or whose client is gone. */
   #handlers = 0
@@ -86,8 +91,10 @@ export class Drain {
       yield* within(deadline, this.#finish())
       this.#stopListening()
       const cut = this.#underWay()
-      for (const socket of this.#webSockets) sayGoodbye(socket)
+      for (const socket of this.#webSockets) socket.write(GOING_AWAY)
       this.#server.closeAllConnections()
+      // Node does not know those any more.
+      for (const [socket, { upgrading }] of this.#connections) if (upgrading) socket.destroy()
       yield* within(GOODBYE, this.#until(() => this.#webSockets.size === 0))
       for (const socket of this.#webSockets) socket.destroy()
       yield* within(grace, this.#until(() => this.#handlers === 0))
@@ -107,11 +114,12 @@ export class Drain {
   #know(socket: Net.Socket): Connection {
     const known = this.#connections.get(socket)
     if (known !== undefined) return known
-    const connection: Connection = { responses: new Set(), fresh: true }
+    const connection: Connection = { responses: new Set(), fresh: true, upgrading: false }
     this.#connections.set(socket, connection)
     socket.once("close", () => {
       // Of pipelined requests, those that were not yet answered have no end of their own.
       this.#connections.delete(socket)
+      this.#webSockets.delete(socket)
       this.#changed()
     })
     return connection
@@ -129,24 +137,41 @@ export class Drain {
     })
   }
 
-  readonly #onUpgrade = (_request: IncomingMessage, socket: Duplex): void => {
-    this.#connections.delete(socket as Net.Socket)
-    this.#webSockets.add(socket)
-    socket.once("close", () => {
-      this.#webSockets.delete(socket)
+  /**
+   * A handler may also answer as if there were no such header: some clients offer `h2c` with every request. Which of both it
+   * does, its first bytes tell.
+   */
+  readonly #onUpgrade = (_request: IncomingMessage, duplex: Duplex): void => {
+    const socket = duplex as Net.Socket
+    const connection = this.#know(socket)
+    connection.fresh = false
+    connection.upgrading = true
+    const { write } = socket
+    socket.write = ((...args: Parameters<typeof write>) => {
+      socket.write = write
+      if (String(args[0]).startsWith(SWITCHING)) {
+        this.#connections.delete(socket)
+        this.#webSockets.add(socket)
+        this.#changed()
+      }
+      return write.apply(socket, args)
+    }) as typeof write
+    // Such an answer is the last one of its connection.
+    socket.once("finish", () => {
+      connection.upgrading = false
+      if (this.#ending && this.#connections.has(socket)) socket.destroySoon()
       this.#changed()
     })
   }
 
   #underWay(): number {
     let sum = 0
-    for (const { responses } of this.#connections.values()) sum += responses.size
+    for (const { responses, upgrading } of this.#connections.values()) sum += responses.size + Number(upgrading)
     return sum
   }
 
   #busy(): boolean {
-    for (const { fresh, responses } of this.#connections.values()) if (fresh || responses.size > 0) return true
-    return false
+    return [...this.#connections.values()].some((connection) => connection.fresh || isBusy(connection))
   }
 
   #finish(): Effect.Effect<void> {
@@ -177,8 +202,8 @@ export class Drain {
   }
 
   #closeIdle(): void {
-    for (const [socket, { fresh, responses }] of this.#connections) {
-      if (!fresh && responses.size === 0) socket.destroySoon()
+    for (const [socket, connection] of this.#connections) {
+      if (!connection.fresh && !isBusy(connection)) socket.destroySoon()
     }
   }
 
@@ -207,14 +232,12 @@ export class Drain {
 const within = (limit: Duration.DurationInput, effect: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.asVoid(Effect.timeoutOption(Effect.interruptible(effect), limit))
 
+const isBusy = ({ responses, upgrading }: Connection): boolean => upgrading || responses.size > 0
+
 /** After the response that says so nothing is sent: only that to the latest request may. */
 const markLast = ({ responses }: Connection): void => {
-  const open = [...responses].filter(({ headersSent }) => !headersSent)
-  for (const response of open) response.setHeader("connection", response === open.at(-1) ? "close" : "keep-alive")
-}
-
-/** Nothing has been written where the handshake is still under way. */
-const sayGoodbye = (socket: Duplex): void => {
-  if (socket instanceof Net.Socket && socket.bytesWritten > 0) socket.write(GOING_AWAY)
-  else socket.destroy()
+  const all = [...responses]
+  for (const response of all) {
+    if (!response.headersSent) response.setHeader("connection", response === all.at(-1) ? "close" : "keep-alive")
+  }
 }
