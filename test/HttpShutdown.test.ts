@@ -180,6 +180,16 @@ describe("at the end", () => {
       yield* Fiber.join(ended)
     }))
 
+  it.scopedLive("one that is reset by its client ends no more than itself", () =>
+    Effect.gen(function*() {
+      const { began, end, port } = yield* draining(createServer())
+      const socket = connect(port, "127.0.0.1")
+      socket.write(offering)
+      yield* began
+      socket.resetAndDestroy()
+      yield* Effect.timeoutFail(Effect.flatMap(end, Fiber.join), { duration: "4 seconds", onTimeout: () => "it waits" })
+    }))
+
   it.scopedLive("a request over TLS is finished", () =>
     Effect.gen(function*() {
       // With a key that both know, so without certificates.

@@ -146,6 +146,8 @@ export class Drain {
     const connection = this.#know(socket)
     connection.fresh = false
     connection.upgrading = true
+    // Before it is a WebSocket nobody listens, and a client that resets it would end the process.
+    socket.on("error", () => {})
     const { write } = socket
     socket.write = ((...args: Parameters<typeof write>) => {
       socket.write = write
