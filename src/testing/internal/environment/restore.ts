@@ -59,6 +59,8 @@ export const note = <E>(
     const sums = yield* checksums(session, database, filled)
     const counters = yield* countersOf(session, database)
     const semaphore = yield* Effect.makeSemaphore(1)
+    // Triggers that are dropped and not made again yet, also by a restore that has failed.
+    const away = new Set<Structure.Trigger>()
 
     const restore = Effect.gen(function*() {
       const now = yield* namesOf(session, database)
@@ -78,7 +80,7 @@ export const note = <E>(
       ]
       const emptied = new Set(empty)
       // They would meet the rows that are only put back.
-      const triggers = allTriggers.filter(({ table }) => dirty.some(({ name }) => name === table))
+      const inTheWay = allTriggers.filter(({ table }) => dirty.some(({ name }) => name === table))
       const refill = Effect.zipRight(
         Effect.forEach(dirty, ({ name }) => run(`DELETE FROM ${quoted(database)}.${quoted(name)}`), { discard: true }),
         Effect.forEach(
@@ -89,11 +91,17 @@ export const note = <E>(
       )
       yield* Effect.uninterruptibleMask((interruptible) =>
         Effect.gen(function*() {
-          yield* Effect.forEach(triggers, ({ name }) => run(`DROP TRIGGER IF EXISTS ${quoted(name)}`), {
-            discard: true
-          })
-          const exit = yield* Effect.exit(interruptible(refill))
-          yield* Effect.forEach(triggers, (trigger) => Structure.createUnder(session, trigger), { discard: true })
+          const drops = Effect.forEach(
+            inTheWay,
+            (trigger) => Effect.map(run(`DROP TRIGGER IF EXISTS ${quoted(trigger.name)}`), () => away.add(trigger)),
+            { discard: true }
+          )
+          const exit = yield* Effect.exit(Effect.zipRight(drops, interruptible(refill)))
+          yield* Effect.forEach(
+            allTriggers.filter((trigger) => away.has(trigger)),
+            (trigger) => Effect.map(Structure.createUnder(session, trigger), () => away.delete(trigger)),
+            { discard: true }
+          )
           yield* exit
         })
       )
