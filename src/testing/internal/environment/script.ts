@@ -14,8 +14,8 @@ export interface Unusable {
   readonly hint: string
 }
 
-/** What is skipped as a whole besides texts and quoted names. */
-const comment = /--(?=[\x00-\x20]|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\//y
+/** What is skipped as a whole besides texts and quoted names: not what the server executes of comments. */
+const comment = /--(?=[\x00-\x20]|$)[^\n]*|#[^\n]*|\/\*(?!M?!)[^]*?\*\//y
 
 /** A command of the client rather than a statement, where a statement would begin. */
 const delimiterCommand = /DELIMITER[ \t]+(\S+)[ \t]*(?:\r?\n|$)/iy
@@ -78,7 +78,6 @@ export const split = (sql: string): Either.Either<ReadonlyArray<ScriptStatement>
     }
     comment.lastIndex = at
     if (comment.test(sql)) {
-      begun ||= executable.test(sql.slice(at, at + 4))
       at = comment.lastIndex
       continue
     }
@@ -90,7 +89,9 @@ export const split = (sql: string): Either.Either<ReadonlyArray<ScriptStatement>
         unusable = { offset: at, detail: `a quotation mark (${character}) is not closed`, hint: "close it" }
       } else at = end
     } else {
-      if (sql.startsWith("/*", at)) unusable = { offset: at, detail: "a comment is not closed", hint: "close it" }
+      if (/^\/\*(?!M?!)/.test(sql.slice(at, at + 4))) {
+        unusable = { offset: at, detail: "a comment is not closed", hint: "close it" }
+      }
       at++
     }
   }
@@ -107,9 +108,6 @@ const endOfQuoted = (sql: string, start: number): number | undefined => {
   }
   return undefined
 }
-
-/** The beginning of a comment that the server executes. */
-const executable = /^\/\*M?!/
 
 /** The first words of a statement as the server reads them. */
 const asExecuted = (bare: string): string =>

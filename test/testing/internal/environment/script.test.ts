@@ -29,6 +29,12 @@ it("knows DELIMITER after a comment, and after a statement of the same line", ()
   })
 })
 
+it("reads what the server executes of comments as it does", () => {
+  const first = "/*!50003 INSERT INTO t VALUES ('a */ ;', \"\\\";\") */"
+  const second = "/*M!100100 SELECT /* don't; */ 1 -- it's\n*/"
+  expect(texts(`${first};${second};SELECT 2`)).toEqual(Either.right([first, second, "SELECT 2"]))
+})
+
 it("takes texts of any length", () => {
   const text = `INSERT INTO t VALUES ('${"\\'x".repeat(5_000_000)}')`
   const found = texts(`${text};SELECT 2`)
