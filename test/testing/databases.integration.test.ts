@@ -194,6 +194,42 @@ describe("databases", () => {
       expect(yield* message({ tables, seeds: { files: [{ owner: 1, name: "x".repeat(21) }] } }))
         .toMatch(/seeds of files\[0\]: is refused \(InvalidData\): .*name/)
     }))
+
+  it.scoped("what was written without types is told with its place", () =>
+    Effect.gen(function*() {
+      const message = (options: object) =>
+        Effect.map(Effect.flip(on(Testing.database(MainDb, options))(current)), (error: Error) => error.message)
+      const tables = Testing.sqlFile(yield* file("CREATE TABLE t (a INT)"))
+      expect(yield* message({ tables, seeds: { t: { a: 1 } } })).toContain("seeds of t: must be a list of rows")
+      expect(yield* message({ tables, seeds: { t: [3, null] } })).toMatch(
+        /t\[0\]: must be a row.*t\[1\]: must be a row/
+      )
+      expect(yield* message({ tables, seeds: 5 })).toContain("seeds: must be lists of rows by table")
+      for (const source of ["tables.sql", null]) {
+        expect(yield* message({ tables: source })).toContain("tables[0]: is not where tables can come from")
+      }
+      const elsewhere = Testing.sqlFile(new URL("http://127.0.0.1/tables.sql"))
+      expect(yield* message({ tables: elsewhere })).toContain("tables.sql: cannot be read")
+    }))
+
+  it.scoped("a file that ends in a transaction is refused, since its rows would be lost", () =>
+    Effect.gen(function*() {
+      const rows = (end: string, begin: string) =>
+        Effect.flatMap(file(`CREATE TABLE t (a INT);\n${begin};\nINSERT INTO t VALUES (1);${end}`), (path) =>
+          MainDb.use((sql) =>
+            sql`SELECT a FROM t`
+          ).pipe(
+            on(Testing.database(MainDb, { tables: Testing.sqlFile(path) })),
+            Effect.mapError((error: Error) => error.message)
+          ))
+      for (const begin of ["START TRANSACTION", "SET autocommit = 0"]) {
+        expect(yield* Effect.flip(rows("", begin))).toMatch(
+          /tables\.sql, line 3: the file ends in a transaction.*COMMIT/
+        )
+        expect(yield* rows("\nCOMMIT;", begin)).toEqual([{ a: 1 }])
+      }
+      expect(yield* rows("\nUNLOCK TABLES;", "LOCK TABLES t WRITE")).toEqual([{ a: 1 }])
+    }))
 })
 
 describe("what killed runs have left", () => {
@@ -230,6 +266,30 @@ describe("copyOf", () => {
         expect(yield* on(Testing.database(MainDb, { tables: Testing.copyOf(original) }))(joined))
           .toEqual([{ j: "ab", n: 0 }])
       }).pipe(on(Testing.database(MainDb, { tables })))
+    }))
+
+  it.scoped("keeps the collation of the database, which parameters of routines have", () =>
+    Effect.gen(function*() {
+      const seeds = Effect.gen(function*() {
+        const statements = [
+          `ALTER DATABASE ${yield* current} COLLATE utf8mb4_spanish_ci`,
+          "CREATE TABLE t (name VARCHAR(9))",
+          "CREATE FUNCTION count_of(n VARCHAR(9)) RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM t WHERE name = n)"
+        ]
+        // On one connection: another one might still have the collation of before.
+        yield* MainDb.use((sql) =>
+          Effect.scoped(Effect.flatMap(sql.reserve, ({ executeUnprepared }) =>
+            Effect.forEach(statements, (statement) =>
+              executeUnprepared(statement, [], undefined))))
+        )
+      })
+      yield* Effect.gen(function*() {
+        const original = yield* current
+        const found = MainDb.use((sql) =>
+          sql`SELECT count_of('x') AS n`
+        )
+        expect(yield* on(Testing.database(MainDb, { tables: Testing.copyOf(original) }))(found)).toEqual([{ n: 0 }])
+      }).pipe(on(Testing.database(MainDb, { seeds })))
     }))
 })
 
@@ -295,6 +355,32 @@ describe("restore", () => {
         yield* Effect.exit(Testing.restoring(MainDb)(Effect.zipRight(change, Effect.interrupt)))
         expect(yield* everything).toEqual(before)
       }).pipe(on(Testing.database(MainDb, { tables, seeds })))
+    }))
+
+  it.scoped("that fails loses no trigger", () =>
+    Effect.gen(function*() {
+      const tables = Testing.sqlFile(
+        yield* file(`
+          CREATE TABLE a (id INT); CREATE TABLE b (id INT); CREATE TABLE log (what INT);
+          CREATE TRIGGER of_a AFTER INSERT ON a FOR EACH ROW INSERT INTO log VALUES (1);
+          CREATE TRIGGER of_b AFTER INSERT ON b FOR EACH ROW INSERT INTO log VALUES (2);`)
+      )
+      const triggers = MainDb.use((sql) =>
+        sql`SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1`
+      )
+      yield* Effect.gen(function*() {
+        const before = yield* triggers
+        expect(before).toHaveLength(2)
+        yield* MainDb.use((sql) => sql`INSERT INTO a VALUES (1)`)
+        yield* MainDb.use((sql) => sql`INSERT INTO b VALUES (1)`)
+        const error = yield* MainDb.withTransaction(
+          Effect.zipRight(MainDb.use((sql) => sql`SELECT id FROM b`), Effect.flip(Testing.restore(MainDb)))
+        )
+        expect(error).toMatchObject({ reason: "LockWaitTimeout" })
+        expect(yield* triggers).toEqual(before)
+        expect(yield* Testing.restore(MainDb)).toEqual(["a", "b", "log"])
+        expect(yield* triggers).toEqual(before)
+      }).pipe(on(Testing.database(MainDb, { tables })))
     }))
 
   it.scoped("says that a table is missing", () =>

@@ -1,6 +1,7 @@
 /** The rows that a database begins with. */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { DatabaseTag } from "../../../db/Database.ts"
 import { ConfigurationError, type ConfigurationProblem, type DatabaseError } from "../../../Errors.ts"
 import type { Seeds } from "./model.ts"
@@ -22,6 +23,14 @@ export const plant = <Self, E, R>(
   seeds: Seeds<Self, E, R>
 ): Effect.Effect<void, ConfigurationError | DatabaseError | E, R | Self> =>
   Effect.isEffect(seeds) ? Effect.asVoid(seeds) : Effect.gen(function*() {
+    // They may be written without types.
+    if (!Predicate.isRecord(seeds)) {
+      return yield* refused(tag, [{
+        setting: "seeds",
+        detail: "must be lists of rows by table, or an effect",
+        hint: "write them as { customers: [{ id: 7, name: \"Ada\" }] }"
+      }])
+    }
     const columns = yield* tag.use((sql) =>
       sql<Column>`SELECT TABLE_NAME AS \`table\`, COLUMN_NAME AS name,
       COALESCE(GENERATION_EXPRESSION, '') <> '' AS isGenerated,
@@ -66,14 +75,24 @@ const insert = <Self>(
 const problemsOf = (
   columns: ReadonlyArray<Column>,
   table: string,
-  rows: ReadonlyArray<Row>
+  rows: unknown
 ): ReadonlyArray<ConfigurationProblem> => {
   const own = columns.filter((column) => column.table === table)
   if (own.length === 0) {
     const tables = [...new Set(columns.map((column) => column.table))].sort()
     return [{ setting: `seeds of ${table}`, detail: "there is no table of that name", hint: listing("tables", tables) }]
   }
-  return rows.flatMap((row, index) => {
+  if (!Array.isArray(rows)) {
+    return [{
+      setting: `seeds of ${table}`,
+      detail: "must be a list of rows",
+      hint: `put them in brackets: { ${table}: [{ … }] }`
+    }]
+  }
+  return rows.flatMap((row: unknown, index): ReadonlyArray<ConfigurationProblem> => {
+    if (!Predicate.isRecord(row)) {
+      return [{ setting: `seeds of ${table}[${index}]`, detail: "must be a row: an object of values by column" }]
+    }
     const at = (name: string): string => `seeds of ${table}[${index}].${name}`
     const given = Object.entries(row).flatMap(([name, value]): ReadonlyArray<ConfigurationProblem> => {
       const column = own.find((column) => column.name === name)

@@ -5,6 +5,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { isInTransaction, serverStatus } from "../../../db/internal/borrowed/mysql2Connection.ts"
 import * as Client from "../../../db/internal/client.ts"
 import { mapSqlErrors } from "../../../db/internal/errors/sqlError.ts"
 import * as Settings from "../../../db/internal/settings/settings.ts"
@@ -17,6 +18,8 @@ export interface Session {
     sql: string,
     params?: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Row>, DatabaseError>
+  /** Whether a transaction is open in which something was done. */
+  readonly inTransaction: Effect.Effect<boolean, DatabaseError>
 }
 
 /** @param name the database in errors, and the beginning of the setting that is named if the URL is wrong */
@@ -37,7 +40,13 @@ export const open = (
     })
     const client = yield* Effect.provideServiceEffect(Client.open(settings), Reactivity.Reactivity, Reactivity.make)
     const connection = yield* mapSqlErrors(name, client.reserve)
-    return { run: (sql, params = []) => mapSqlErrors(name, execute(connection, sql, params)) }
+    return {
+      run: (sql, params = []) => mapSqlErrors(name, execute(connection, sql, params)),
+      inTransaction: Effect.map(
+        mapSqlErrors(name, connection.executeRaw("DO 0", [])),
+        (header) => isInTransaction(serverStatus(header) ?? 0)
+      )
+    }
   })
 
 const execute = (

@@ -8,6 +8,8 @@ import { ConfigurationError, type DatabaseError } from "../../../Errors.ts"
 import { quoted, type Session } from "./session.ts"
 
 export interface Structure {
+  /** That of the database: new tables get it, and so do the parameters and variables of routines. */
+  readonly collation: string
   readonly tables: ReadonlyArray<Table & Definition>
   readonly routines: ReadonlyArray<Routine>
   readonly views: ReadonlyArray<Definition>
@@ -51,6 +53,7 @@ export const read = (
     const all = yield* run<Kind>(
       "SELECT TABLE_NAME AS name, TABLE_TYPE AS kind FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1"
     )
+    const [current] = yield* run<{ readonly collation: string }>("SELECT @@collation_database AS collation")
     const strange = all.filter(({ kind }) => !["BASE TABLE", "SYSTEM VERSIONED", "VIEW"].includes(kind))
     if (strange.length > 0) {
       return yield* refused(strange.map(({ kind, name }) => ({
@@ -65,6 +68,7 @@ export const read = (
         + " ORDER BY 2, 1"
     )
     const structure: Structure = {
+      collation: current!.collation,
       tables: yield* Effect.forEach(yield* tablesOf(session, database), (table) =>
         Effect.map(show(run, "TABLE", table.name, "Create Table"), (create) => ({ ...table, create }))),
       routines: yield* Effect.forEach(routines, ({ kind, name, sqlMode }) =>
@@ -158,6 +162,13 @@ const refused = (problems: ConfigurationError["problems"]): Effect.Effect<never,
 /** Where AUTO_INCREMENT begins: as in a new table, or where it is in the one that is copied. */
 export type Counting = "anew" | "as there"
 
+/** Gives a database the collation that the tables and routines come from. */
+export const setCollation = (
+  { run }: Session,
+  database: string,
+  { collation }: Structure
+): Effect.Effect<unknown, DatabaseError> => run(`ALTER DATABASE ${quoted(database)} COLLATE ${collation}`)
+
 /**
  * Tables and routines, in a database that is current. The session has foreign keys switched off, so that their order does
  * not matter.
@@ -185,7 +196,7 @@ export const createViews = ({ run }: Session, { triggers, views }: Structure): E
 
 /** A trigger or a routine. */
 export const createUnder = (
-  { run }: Session,
+  { run }: Pick<Session, "run">,
   { create, sqlMode }: { readonly create: string; readonly sqlMode: string }
 ): Effect.Effect<void, DatabaseError> =>
   Effect.gen(function*() {

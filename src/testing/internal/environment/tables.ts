@@ -31,8 +31,8 @@ export const fill = <Self, R>(
   target: Target<Self>,
   sources: ReadonlyArray<TableSource<R>>
 ): Effect.Effect<void, TablesError, R> =>
-  Effect.forEach(sources, (source, index) => {
-    switch (source._tag) {
+  Effect.forEach(sources, (source: TableSource<R> | undefined, index) => {
+    switch (source?._tag) {
       case "Migrations":
         // What is there already is no part of the template.
         return index === 0 && source.files.length > 0
@@ -42,8 +42,24 @@ export const fill = <Self, R>(
         return runFile(target, pathOf(source.file))
       case "CopyOf":
         return copyOf(target, source.database)
+      default:
+        // Written without types.
+        return notASource(target.tag.databaseName, index)
     }
   }, { discard: true })
+
+const notASource = (service: string, index: number): Effect.Effect<never, ConfigurationError> =>
+  Effect.fail(
+    new ConfigurationError({
+      service,
+      reason: "InvalidSettings",
+      problems: [{
+        setting: `tables[${index}]`,
+        detail: "is not where tables can come from",
+        hint: "make it with Testing.migrations, Testing.sqlFile or Testing.copyOf"
+      }]
+    })
+  )
 
 const migrate = <Self, R>(
   { tag, url }: Target<Self>,
@@ -73,6 +89,7 @@ const fromTemplate = <Self, R>(
     yield* withForeignKeysOff(
       target,
       Effect.gen(function*() {
+        yield* Structure.setCollation(session, database, structure)
         yield* Structure.createTables(session, { ...structure, tables }, "as there")
         const filled = yield* Structure.withRows(session, template, tables)
         yield* Effect.forEach(filled, (table) => Structure.copyRows(session, table, template, database), {
@@ -91,7 +108,7 @@ const copyOf = <Self>(
   from: string | Config.Config<Redacted.Redacted>
 ): Effect.Effect<void, TablesError> =>
   Effect.scoped(Effect.gen(function*() {
-    const { session, tag } = target
+    const { database, session, tag } = target
     const structure = typeof from === "string"
       ? yield* Structure.read(session, from)
       : yield* Effect.flatMap(
@@ -100,10 +117,11 @@ const copyOf = <Self>(
       )
     yield* withForeignKeysOff(
       target,
-      Effect.zipRight(
+      Effect.all([
+        Structure.setCollation(session, database, structure),
         Structure.createTables(session, structure, "anew"),
         Structure.createViews(session, structure)
-      )
+      ], { discard: true })
     )
   }))
 
@@ -141,7 +159,11 @@ const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effe
         new ConfigurationError({
           service: tag.databaseName,
           reason: "InvalidSettings",
-          problems: [{ setting: file, detail: "is not UTF-8", hint: "save it as UTF-8" }],
+          problems: [{
+            setting: file,
+            detail: "is not UTF-8",
+            hint: "save it as UTF-8; if it is a dump with binary values, make it with --hex-blob"
+          }],
           cause
         })
     })
@@ -161,7 +183,7 @@ const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effe
       const { detail, hint, offset } = statements.left
       return yield* refused(offset, detail, hint)
     }
-    const { run } = yield* open(tag.databaseName, tag.prefix, url(database))
+    const { inTransaction, run } = yield* open(tag.databaseName, tag.prefix, url(database))
     // A dump has its tables in any order, and says so itself.
     yield* run("SET SESSION foreign_key_checks = 0")
     yield* Effect.forEach(
@@ -169,18 +191,27 @@ const runFile = <Self>({ database, tag, url }: Target<Self>, file: string): Effe
       ({ offset, text }) =>
         Effect.mapError(
           run(text),
-          (error) => isOfServer(error) ? refused(offset, error.detail ?? error.reason, error.hint, error) : error
+          (error) => isOfStatement(error) ? refused(offset, error.detail ?? error.reason, error.hint, error) : error
         ),
       {
         discard: true
       }
     )
+    if (yield* inTransaction) {
+      return yield* refused(
+        statements.right.at(-1)?.offset ?? 0,
+        "the file ends in a transaction, whose rows would be lost",
+        "end it with COMMIT"
+      )
+    }
   }))
 
-/** Whether the server has answered: then it is the statement. */
-const isOfServer = ({ errno, reason }: DatabaseError): boolean => errno !== undefined || reason === "ImplicitCommit"
+/** Whether it is the statement that is wrong: the server has answered, or it was not sent. */
+const isOfStatement = ({ errno, reason }: DatabaseError): boolean =>
+  errno !== undefined || reason === "ImplicitCommit" || reason === "PacketTooLarge"
 
-const pathOf = (file: string | URL): string => typeof file === "string" ? file : fileURLToPath(file)
+const pathOf = (file: string | URL): string =>
+  typeof file === "string" ? file : file.protocol === "file:" ? fileURLToPath(file) : file.href
 
 /** What a file, or every file of a folder, has in it. */
 const contentsOf = (
