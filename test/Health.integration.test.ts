@@ -89,6 +89,27 @@ describe("a database", () => {
       })
   )
 
+  watched(
+    "says why no connection can be opened, while the pool still tries",
+    { connectTimeout: 10_000, poolTimeout: 10_000 },
+    (stage) =>
+      Effect.gen(function*() {
+        yield* stage.proxy.refuse
+        yield* stage.proxy.reset
+        yield* eventually(
+          Effect.map(main, (check) =>
+            expect(check).toMatchObject({
+              status: "fail",
+              detail: expect.stringMatching(/Unreachable.*ECONNREFUSED/),
+              observed: { active: 0, idle: 0, max: 6 }
+            })),
+          "3 seconds"
+        )
+        yield* stage.proxy.accept
+        yield* eventually(Effect.map(main, ({ status }) => expect(status).toBe("pass")))
+      })
+  )
+
   it.scopedLive("that is closed makes the process unready", () =>
     Effect.gen(function*() {
       const stage = yield* stageOn(yield* server)

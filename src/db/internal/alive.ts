@@ -18,6 +18,8 @@ export interface Watched {
   /** Every connection that may exist is in use. */
   readonly full: () => boolean
   readonly closed: () => boolean
+  /** What the last attempt to open a connection failed with. Undefined after one that succeeded. */
+  readonly unreachable: () => DatabaseError | undefined
   /**
    * Asks on an idle connection, or opens one. It waits behind nobody: do not run it while the pool is full. It sets no
    * deadline; interrupted, it gives the connection up.
@@ -32,6 +34,7 @@ export const watch = (name: string, client: SqlClient.SqlClient): Watched => {
       stats: () => undefined,
       full: () => false,
       closed: () => false,
+      unreachable: () => undefined,
       ping: Effect.asVoid(mapSqlErrors(name, client`SELECT 1`))
     }
     : {
@@ -41,6 +44,12 @@ export const watch = (name: string, client: SqlClient.SqlClient): Watched => {
         return active >= max
       },
       closed: () => dataSource.pool.closed,
+      unreachable: () => {
+        const cause = dataSource.pool.lastFailure
+        return cause === undefined
+          ? undefined
+          : dataSource.acquireError({ _tag: "DialFailed", cause, stats: dataSource.stats })
+      },
       ping: ping(dataSource)
     }
 }

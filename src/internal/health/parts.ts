@@ -70,7 +70,12 @@ export const database = (name: string, watched: Watched): Part => {
       const busy = full()
       return busy === undefined ? Effect.map(answers(watched.ping), withNumbers) : Effect.succeed(busy)
     }),
-    late: full
+    // The pool goes on trying for longer than a check waits.
+    late: () => {
+      const busy = full()
+      const error = busy === undefined ? watched.unreachable() : undefined
+      return error === undefined ? busy : withNumbers({ status: "fail", detail: detailOf(error) })
+    }
   }
 }
 

@@ -75,6 +75,11 @@ export class Pool<C> {
     this.#leakWatch = new LeakWatch(around, options.leakThreshold, this.#active, options.onLeak)
   }
 
+  /** Why no connection can be opened: the cause of the last attempt. Undefined after one that succeeded. */
+  get lastFailure(): unknown {
+    return this.#dialBackoff.lastFailure
+  }
+
   get closed(): boolean {
     return this.#closed
   }
