@@ -47,7 +47,7 @@ export const split = (sql: string): Either.Either<ReadonlyArray<ScriptStatement>
       unusable ??= {
         offset,
         detail: `"${beginning.slice(0, 60).trim()}" leaves the database that is made for the test`,
-        hint: "take it out; mysqldump does not write it without --databases"
+        hint: "take it out; mysqldump writes it with --databases, or if the collation of the database was changed once"
       }
     } else if (clientCommand.test(bare)) {
       unusable ??= {
