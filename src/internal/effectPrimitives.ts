@@ -61,7 +61,8 @@ const withFlags = (patch: RuntimeFlagsPatch.RuntimeFlagsPatch): Restore => (effe
   return primitive(FLAGS, patch, body)
 }
 
-const interruptible = withFlags(INTERRUPTIBLE)
+/** `Effect.interruptible`. */
+export const interruptible: Restore = isKnown ? withFlags(INTERRUPTIBLE) : Effect.interruptible
 const uninterruptible = withFlags(UNINTERRUPTIBLE)
 
 /** `Effect.uninterruptibleMask`. */

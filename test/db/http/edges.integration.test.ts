@@ -1,13 +1,14 @@
-/** What a handler does at the edges of its session: it asks for a socket in vain, and leaves the session by `none`. */
+/** What a handler does at the edges of its session: it asks for a socket in vain, leaves the session by `none`, or outlives it. */
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as SqlResolver from "@effect/sql/SqlResolver"
 import { expect } from "@effect/vitest"
-import { Effect, Option, Schema } from "effect"
+import { Deferred, Effect, Option, Ref, Schema } from "effect"
 import { MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
+import { DatabaseError } from "../../../src/Errors.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import { quiet, servingApp } from "../../support/http/serving.ts"
 
@@ -71,3 +72,40 @@ faultWithTable("`none` does not get answers from the cache of the session", {}, 
     const client = yield* Effect.provide(servingApp(session(handler)), quiet)
     expect((yield* client.get("/")).body).toBe("[true,false]")
   }))
+
+faultWithTable(
+  "what outlives its request has no session, also where nobody has used it before",
+  {},
+  (stage) =>
+    Effect.gen(function*() {
+      const answered = yield* Deferred.make<void>()
+      const handler = (status: number, late: Deferred.Deferred<string>) => {
+        const afterwards = Effect.gen(function*() {
+          yield* Deferred.await(answered)
+          const reason = yield* Effect.match(insert(status), {
+            onFailure: (error) => error instanceof DatabaseError ? error.reason : "another",
+            onSuccess: () => "inserted"
+          })
+          const ran = yield* Ref.make(false)
+          yield* MainDb.afterCommit(Ref.set(ran, true))
+          return `${reason}, ${(yield* Ref.get(ran)) ? "ran" : "dropped"}`
+        })
+        return Effect.as(
+          Effect.forkDaemon(Effect.flatMap(afterwards, (seen) => Deferred.succeed(late, seen))),
+          HttpServerResponse.empty({ status })
+        )
+      }
+      const [good, bad] = [yield* Deferred.make<string>(), yield* Deferred.make<string>()]
+      const router = HttpRouter.empty.pipe(
+        HttpRouter.get("/good", handler(200, good)),
+        HttpRouter.get("/bad", handler(400, bad)),
+        HttpRouter.use(session)
+      )
+      const client = yield* Effect.provide(servingApp(router), quiet)
+      yield* Effect.zip(client.get("/good"), client.get("/bad"))
+      yield* Deferred.succeed(answered, undefined)
+      expect(yield* Deferred.await(good)).toBe("TransactionClosed, ran")
+      expect(yield* Deferred.await(bad)).toBe("TransactionClosed, dropped")
+      expect(yield* ids(stage)).toEqual([])
+    })
+)

@@ -3,9 +3,11 @@
  *
  * `Effect.locally` and `Effect.provide` do the same with a scope of their own, which costs as much as a statement.
  */
+import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import type { RuntimeFiber } from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
@@ -17,60 +19,110 @@ export interface Setting<A> {
   readonly value: (outer: A) => A
 }
 
-/**
- * Runs a body with that context and a request cache of its own, sets both back, and returns the body's exit. Must run
- * in an uninterruptible region; `body` itself must restore interruption. What the body has changed a `setting` to stays.
- */
-export const exitWith = <A, E>(
+export type ExitWith = <A, E, B, E2, R>(
   context: Context.Context<never>,
   body: Effect.Effect<A, E>,
+  then: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R>,
   setting?: Setting<any>
-): Effect.Effect<Exit.Exit<A, E>> => {
-  let outerContext: Values
-  let outerCache: Values
-  let outerSetting: Values
-  let innerSetting: unknown
-  const enter = Effect.updateFiberRefs((id, fiberRefs) => {
-    outerContext = valuesOf(fiberRefs, FiberRef.currentContext, id)
-    outerCache = valuesOf(fiberRefs, FiberRef.currentRequestCache, id)
-    const values = withBoth(fiberRefs, inside(outerContext, context), inside(outerCache, ownRequestCache()))
-    if (setting !== undefined) {
-      outerSetting = valuesOf(fiberRefs, setting.ref, id)
-      innerSetting = setting.value(outerSetting[0][1])
-      values.set(setting.ref, inside(outerSetting, innerSetting))
-    }
-    return FiberRefs.unsafeMake(values)
-  })
-  const leave = Effect.updateFiberRefs((_, fiberRefs) => {
-    const values = withBoth(fiberRefs, outerContext, outerCache)
-    if (setting !== undefined && values.get(setting.ref)?.[0][1] === innerSetting) values.set(setting.ref, outerSetting)
-    return FiberRefs.unsafeMake(values)
-  })
-  return Effect.zipRight(enter, Effect.zipLeft(Effect.exit(body), leave))
+) => Effect.Effect<B, E2, R>
+
+/** What a fiber has besides its interface: its references as they are, of which `getFiberRefs` makes a copy at each call. */
+interface Known {
+  readonly _fiberRefs: FiberRefs.FiberRefs
+  setFiberRefs(fiberRefs: FiberRefs.FiberRefs): void
 }
 
-type Locals = FiberRefs.FiberRefs["locals"]
+const isKnown = Effect.runSync(Effect.withFiberRuntime((fiber) => {
+  const { _fiberRefs, setFiberRefs } = fiber as RuntimeFiber<any, any> & Partial<Known>
+  return Effect.succeed(_fiberRefs?.locals instanceof Map && typeof setFiberRefs === "function")
+}))
 
-/** The values of one reference, each with the fiber that has set it, the last one first. */
-type Values = Locals extends Map<any, infer V> ? V : never
+const atOnce: ExitWith = (context, body, then, setting) =>
+  Effect.withFiberRuntime((runtime) => {
+    const fiber = runtime as typeof runtime & Known
+    const change = new Change(fiber.id(), fiber._fiberRefs, context, setting)
+    fiber.setFiberRefs(change.inner)
+    const goOn = (exit: Parameters<typeof then>[0]): ReturnType<typeof then> => {
+      fiber.setFiberRefs(change.undo(fiber._fiberRefs))
+      return then(exit)
+    }
+    const onSuccess = (value: Effect.Effect.Success<typeof body>): ReturnType<typeof then> => goOn(Exit.succeed(value))
+    const onFailure = (cause: Cause.Cause<Effect.Effect.Error<typeof body>>): ReturnType<typeof then> =>
+      goOn(Exit.failCause(cause))
+    return Effect.matchCauseEffect(body, { onFailure, onSuccess })
+  })
 
-type Changing = Map<FiberRef.FiberRef<any>, Values>
+const stepByStep: ExitWith = (context, body, then, setting) => {
+  let change: Change
+  const enter = Effect.updateFiberRefs((id, outer) => {
+    change = new Change(id, outer, context, setting)
+    return change.inner
+  })
+  const leave = Effect.updateFiberRefs((_, fiberRefs) => change.undo(fiberRefs))
+  return Effect.flatMap(Effect.zipRight(enter, Effect.zipLeft(Effect.exit(body), leave)), then)
+}
 
 /**
- * The values of a reference, the first as set by this fiber even where it was inherited: a child that is joined after the
- * body is compared with what this fiber has, and would bring the transaction along.
+ * Runs a body with that context and a request cache of its own, sets both back, and goes on with the body's exit. Must run
+ * in an uninterruptible region; `body` itself must restore interruption. What the body has changed a `setting` to stays.
  */
-const valuesOf = <A>(fiberRefs: FiberRefs.FiberRefs, ref: FiberRef.FiberRef<A>, id: FiberId.Single): Values => {
-  const values = fiberRefs.locals.get(ref)
-  if (values?.[0][0] === id) return values
-  return [[id, FiberRefs.getOrDefault(fiberRefs, ref)], ...values ?? []]
-}
-
-const inside = ([[id], ...outer]: Values, value: unknown): Values => [[id, value], ...outer]
+export const exitWith: ExitWith = isKnown ? atOnce : stepByStep
 
 /** `FiberRefs.updateManyAs` compares old and new contexts value by value, which costs as much as a short statement. */
-const withBoth = ({ locals }: FiberRefs.FiberRefs, context: Values, cache: Values): Changing =>
-  new Map(locals).set(FiberRef.currentContext, context).set(FiberRef.currentRequestCache, cache)
+class Change {
+  readonly inner: FiberRefs.FiberRefs
+  readonly #id: FiberId.Single
+  readonly #outer: FiberRefs.FiberRefs
+  readonly #setting: Setting<any> | undefined
+  readonly #innerSetting: unknown
+
+  constructor(
+    id: FiberId.Single,
+    outer: FiberRefs.FiberRefs,
+    context: Context.Context<never>,
+    setting: Setting<any> | undefined
+  ) {
+    const values = new Map(outer.locals)
+    set(values, FiberRef.currentContext, id, context)
+    set(values, FiberRef.currentRequestCache, id, ownRequestCache())
+    if (setting !== undefined) {
+      this.#innerSetting = setting.value(FiberRefs.getOrDefault(outer, setting.ref))
+      set(values, setting.ref, id, this.#innerSetting)
+    }
+    this.inner = FiberRefs.unsafeMake(values)
+    this.#id = id
+    this.#outer = outer
+    this.#setting = setting
+  }
+
+  undo({ locals }: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
+    const values = new Map(locals)
+    this.#setBack(values, FiberRef.currentContext)
+    this.#setBack(values, FiberRef.currentRequestCache)
+    const ref = this.#setting?.ref
+    if (ref !== undefined && locals.get(ref)?.[0][1] === this.#innerSetting) this.#setBack(values, ref)
+    return FiberRefs.unsafeMake(values)
+  }
+
+  /**
+   * The first value is from now on set by this fiber even where it was inherited: a child that is joined after the body is
+   * compared with what this fiber has, and would bring the transaction along.
+   */
+  #setBack(values: Locals, ref: FiberRef.FiberRef<any>): void {
+    const outer = this.#outer.locals.get(ref)
+    const isOwn = outer?.[0][0] === this.#id
+    values.set(ref, isOwn ? outer : [[this.#id, FiberRefs.getOrDefault(this.#outer, ref)], ...outer ?? []])
+  }
+}
+
+/** Each reference has its values with the fibers that have set them, the last one first. */
+type Locals = FiberRefs.FiberRefs["locals"]
+
+const set = (values: Locals, ref: FiberRef.FiberRef<any>, id: FiberId.Single, value: unknown): void => {
+  const outer = values.get(ref)
+  const others = outer === undefined ? [] : outer[0][0] === id ? outer.slice(1) : outer
+  values.set(ref, [[id, value], ...others])
+}
 
 const NO_CACHE = {} as Request.Cache
 

@@ -37,11 +37,17 @@ export type Transactions = ReadonlyMap<Owner, unknown>
 /** Our value of the slot: every open transaction, in upstream's shape. A real array costs more to make. */
 class TransactionSlot {
   readonly transactions: Transactions
-  readonly 0 = guard
-  readonly 1 = 0
 
   constructor(transactions: Transactions) {
     this.transactions = transactions
+  }
+
+  get 0(): SqlConnection.Connection {
+    return guard
+  }
+
+  get 1(): number {
+    return 0
   }
 
   [Symbol.iterator](): Iterator<unknown> {
@@ -67,10 +73,16 @@ export const transactionsOf = (context: Context.Context<never>): Transactions | 
 }
 
 /** A context in which these transactions are open. */
-export const withTransactions = <R>(context: Context.Context<R>, transactions: Transactions): Context.Context<R> =>
-  Context.add(context, SqlClient.TransactionConnection, new TransactionSlot(transactions) as never) as Context.Context<
-    R
-  >
+export const withTransactions = <R>(context: Context.Context<R>, transactions: Transactions): Context.Context<R> => {
+  const services = new Map(context.unsafeMap)
+  putTransactions(services, transactions)
+  return Context.unsafeMake(services)
+}
+
+/** Opens these transactions in the services of a context that is being made. */
+export const putTransactions = (services: Map<string, unknown>, transactions: Transactions): void => {
+  services.set(KEY, new TransactionSlot(transactions))
+}
 
 /**
  * A client of another package uses the connection in the slot as its own. Inside one of our transactions it gets this

@@ -15,18 +15,20 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../../Errors.ts"
-import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
+import { interruptible, uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 import type { InfrastructureError } from "../../../internal/infrastructureError.ts"
 import type { DatabaseTag } from "../../Database.ts"
 import type { Setting } from "../borrowed/fiberState.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
 import type { Owner } from "../borrowed/transactionSlot.ts"
 import * as Client from "../client.ts"
+import type { DataSource } from "../dataSource.ts"
 import { fromSqlError } from "../errors/sqlError.ts"
 import { Level } from "../transaction/level.ts"
 import { NO_OPTIONS, OpenTransaction } from "../transaction/openTransaction.ts"
 import { finish, lenderOf, prepare } from "../transaction/transaction.ts"
 import * as TransactionContext from "../transaction/transactionContext.ts"
+import { Later } from "../transaction/transactionContext.ts"
 import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
@@ -47,19 +49,18 @@ export const run = <E, R>(
 ): HttpApp.Default<Exclude<E, SqlError | InfrastructureError>, R> =>
   Effect.withFiberRuntime<Response, Exclude<E, SqlError | InfrastructureError>, R | Request>((fiber) => {
     const context = fiber.currentContext as Context.Context<any>
-    const levels = new Map<Owner, Level>()
+    const session = new Session(context)
     const parts: Array<DatabaseTag<any, string>> = []
     for (const database of databases) {
       const dataSource = Client.dataSourceOf(Context.unsafeGet(context, database))
       const lender = dataSource === undefined ? undefined : lenderOf(dataSource, context)
       if (dataSource !== undefined && lender === dataSource) {
-        const transaction = new OpenTransaction(dataSource, NO_OPTIONS, context, true)
-        levels.set(dataSource, new Level(transaction, undefined, false))
+        session.begin(dataSource)
       } else if (!(lender instanceof Level && lender.transaction.isSession)) {
         parts.push(database)
+        session.isPart = true
       }
     }
-    const session = new Session(context, [...levels.values()], parts.length > 0)
     const verdict = Effect.map(app, (response): Verdict => ({
       response,
       rollBack: Marks.isRefused(response) || (!Marks.isKept(response) && rollbackOn(response)),
@@ -74,12 +75,14 @@ export const run = <E, R>(
       (body, database) => session.inTransaction(database, body),
       verdict
     ) as Effect.Effect<Verdict, E | DatabaseError>
-    const inner = session.contextWith(levels.size === 0 ? context : TransactionContext.addAll(context, levels))
-    const interruptible = !inRouter && isAppByItself(app, context)
+    const byItself = !inRouter && isAppByItself(app, context)
     return uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        exitWith(inner, interruptible ? Effect.interruptible(own) : restore(own), session.handlers),
-        (exit) => session.conclude(exit as Exit.Exit<Verdict, E>)
+      exitWith(
+        session.inner,
+        byItself ? interruptible(own) : restore(own),
+        (exit) => session.conclude(exit as Exit.Exit<Verdict, E>),
+        // Within a route no response is sent.
+        context.unsafeMap.has(HttpRouter.RouteContext.key) ? undefined : session
       )
     )
   })
@@ -117,15 +120,17 @@ const NOT_DECODED = "a value of the database, or of another source within the se
 
 const NOT_ENCODED = "the success of an endpoint does not fit its schema"
 
-class Session {
+class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
   readonly #context: Context.Context<any>
   readonly #request: Request
   readonly #seen: Array<Request> = []
-  readonly #levels: ReadonlyArray<Level>
+  readonly #begun = new Map<Owner, Later<Level>>()
   /** Some transaction is not ours to end: it was committed, or rolled back, when the body ended. */
-  readonly #isPart: boolean
-  readonly #outer: Session | undefined
+  isPart = false
   #ended = false
+  #committed = false
+  /** What still runs of the body has no session any more. */
+  #detached = false
   /** Something of the request was committed: nobody may be told that nothing was done. */
   #partly = false
   /** Done when COMMIT before a WebSocket is. */
@@ -133,20 +138,31 @@ class Session {
   /** What is answered if the session has ended before the body. */
   #answer: Response | undefined
 
-  constructor(context: Context.Context<any>, levels: ReadonlyArray<Level>, isPart: boolean) {
+  constructor(context: Context.Context<any>) {
     this.#context = context
     this.#request = Context.unsafeGet(context, HttpServerRequest.HttpServerRequest)
-    this.#levels = levels
-    this.#isPart = isPart
-    this.#outer = context.unsafeMap.get(Enclosing.key) as Session | undefined
+  }
+
+  /** Opens a transaction of this database, which is made when somebody looks for it. */
+  begin(dataSource: DataSource): void {
+    const make = (): Level => {
+      const transaction = new OpenTransaction(dataSource, NO_OPTIONS, this.#context, true)
+      const level = new Level(transaction, undefined, false)
+      if (this.#ended) level.endUnused(this.#committed)
+      transaction.isDetached = this.#detached
+      return level
+    }
+    this.#begun.set(dataSource, new Later(make))
   }
 
   /** The context of the body: its request ends the session before it becomes a WebSocket. */
-  contextWith(context: Context.Context<any>): Context.Context<never> {
-    const request = watch(this.#request, this.#seen, () => this.#endBeforeUpgrade())
-    return Context.unsafeMake(
-      new Map(context.unsafeMap).set(HttpServerRequest.HttpServerRequest.key, request).set(Enclosing.key, this)
-    )
+  get inner(): Context.Context<never> {
+    const endBefore = (): Effect.Effect<void> => this.#endBeforeUpgrade()
+    const services = new Map(this.#context.unsafeMap)
+      .set(HttpServerRequest.HttpServerRequest.key, watch(this.#request, this.#seen, endBefore))
+      .set(Enclosing.key, this)
+    if (this.#begun.size > 0) TransactionContext.putAll(services, this.#context, this.#begun)
+    return Context.unsafeMake(services)
   }
 
   /** For a database of another client, and in an open transaction, which a session can only be a part of. */
@@ -195,7 +211,8 @@ class Session {
       })
     }
     if (streams !== undefined && !mayStream) return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
-    if (this.#levels.every((level) => level.endUnused(true))) {
+    if (this.#endUnused()) {
+      this.#committed = true
       if (mayStream) this.#detach()
       return Effect.succeed(response)
     }
@@ -206,16 +223,17 @@ class Session {
     })
   }
 
+  get ref(): typeof HttpApp.currentPreResponseHandlers {
+    return HttpApp.currentPreResponseHandlers
+  }
+
   /** What the platform calls before it sends a response, after those that want to be called before. */
-  get handlers(): Setting<Option.Option<HttpApp.PreResponseHandler>> {
-    // Given a name first, the function is a young object: see `effectPrimitives.ts`.
-    const value = (outer: Option.Option<HttpApp.PreResponseHandler>): typeof outer =>
-      Option.some((request, response) =>
-        Option.isNone(outer)
-          ? this.#beforeResponse(request, response)
-          : Effect.flatMap(outer.value(request, response), (response) => this.#beforeResponse(request, response))
-      )
-    return { ref: HttpApp.currentPreResponseHandlers, value }
+  value(outer: Option.Option<HttpApp.PreResponseHandler>): Option.Option<HttpApp.PreResponseHandler> {
+    return Option.some((request, response) =>
+      Option.isNone(outer)
+        ? this.#beforeResponse(request, response)
+        : Effect.flatMap(outer.value(request, response), (response) => this.#beforeResponse(request, response))
+    )
   }
 
   /** If the body has not ended when its response is sent, the session is in the wrong place. */
@@ -251,33 +269,49 @@ class Session {
     return this.#upgrade === undefined ? Effect.void : Deferred.await(this.#upgrade)
   }
 
+  /** Those that somebody has looked for. */
+  get #levels(): ReadonlyArray<Level> {
+    return [...this.#begun.values()].flatMap(({ made }) => made ?? [])
+  }
+
+  /** Whether nothing was asked of any database. */
+  #endUnused(): boolean {
+    for (const { made } of this.#begun.values()) if (made?.endUnused(true) === false) return false
+    return true
+  }
+
   get #isUsed(): boolean {
-    return this.#isPart || this.#levels.some(({ transaction }) => transaction.connection !== undefined)
+    return this.isPart || this.#levels.some(({ transaction }) => transaction.connection !== undefined)
   }
 
   #detach(): void {
+    this.#detached = true
     for (const { transaction } of this.#levels) transaction.isDetached = true
   }
 
-  #rollBack(from = 0): Effect.Effect<void> {
-    return Effect.forEach(this.#levels.slice(from), (level) => Effect.exit(finish(level, ROLL_BACK, () => {})), {
+  #rollBack(levels = this.#levels): Effect.Effect<void> {
+    return Effect.forEach(levels, (level) => Effect.exit(finish(level, ROLL_BACK, () => {})), {
       discard: true
     })
   }
 
   /** Commits one database after the other. */
   #commit(): Effect.Effect<DatabaseError | undefined> {
-    const begun = this.#levels.filter(({ transaction }) => transaction.connection !== undefined)
+    const levels = this.#levels
+    const begun = levels.filter(({ transaction }) => transaction.connection !== undefined)
     const commitFrom = (index: number): Effect.Effect<DatabaseError | undefined> => {
-      const level = this.#levels[index]
-      if (level === undefined) return Effect.succeed(undefined)
+      const level = levels[index]
+      if (level === undefined) {
+        this.#committed = true
+        return Effect.succeed(undefined)
+      }
       return Effect.matchEffect(finish(level, COMMIT, () => {}), {
         onSuccess: () => {
           if (level.transaction.connection !== undefined) this.#noteCommit()
           return commitFrom(index + 1)
         },
         onFailure: (failure) =>
-          Effect.as(this.#rollBack(index + 1), fromSqlError(level.transaction.dataSource.name, failure))
+          Effect.as(this.#rollBack(levels.slice(index + 1)), fromSqlError(level.transaction.dataSource.name, failure))
       })
     }
     if (begun.length < 2) return commitFrom(0)
@@ -321,7 +355,8 @@ class Session {
 
   #noteCommit(): void {
     this.#partly = true
-    if (this.#outer !== undefined) this.#outer.#noteCommit()
+    const outer = this.#context.unsafeMap.get(Enclosing.key) as Session | undefined
+    if (outer !== undefined) outer.#noteCommit()
   }
 
   /** With the route as it is written: the address of a request may hold what nobody should read in a log. */

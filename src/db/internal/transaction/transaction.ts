@@ -115,10 +115,8 @@ const outermost = <A, E, R>(
 ): Effect.Effect<A, E | SqlError, R> =>
   uninterruptibleMask((restore) => {
     const level = new Level(new OpenTransaction(dataSource, options, fiber.currentContext), undefined, allowsDdl)
-    return Effect.flatMap(
-      TransactionContext.exitOf(fiber, effect, dataSource, level, restore),
-      (exit) => finish(level, exit, onFailure)
-    )
+    const end = (exit: Exit.Exit<A, E>): Effect.Effect<A, E | SqlError> => finish(level, exit, onFailure)
+    return TransactionContext.exitOf(fiber, effect, dataSource, level, restore, end)
   })
 
 /** Commits or rolls back, as the body's exit says. Not interruptible, and bounded by the deadlines of its steps. */
@@ -237,8 +235,12 @@ const savepoint = <A, E, R>(
 ): Effect.Effect<A, E | SqlError> => {
   const { transaction } = parent
   const level = new Level(transaction, parent, allowsDdl)
-  return Effect.flatMap(
-    TransactionContext.exitOf(fiber, effect, transaction.dataSource, level, restore),
+  return TransactionContext.exitOf(
+    fiber,
+    effect,
+    transaction.dataSource,
+    level,
+    restore,
     (exit) =>
       async<A, E | SqlError>((resume) =>
         level.close(Exit.isSuccess(exit), () => {

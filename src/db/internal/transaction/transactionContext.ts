@@ -7,7 +7,7 @@ import type { DatabaseError } from "../../../Errors.ts"
 import type { Restore } from "../../../internal/effectPrimitives.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
 import type { Owner } from "../borrowed/transactionSlot.ts"
-import { slotOf, transactionsOf, withSlot, withTransactions } from "../borrowed/transactionSlot.ts"
+import { putTransactions, slotOf, transactionsOf, withSlot, withTransactions } from "../borrowed/transactionSlot.ts"
 import { makeError } from "../errors/classify.ts"
 import type { AfterCommit } from "./afterCommit.ts"
 
@@ -20,14 +20,36 @@ export interface Transaction {
   makeSession?(): void
 }
 
-/** The open transaction of one owner in this context, as it was put there by {@link add}. */
+/** A transaction that is made when it is first looked for: most requests ask nothing of most databases. */
+export class Later<A extends Transaction> {
+  readonly #make: () => A
+  #made: A | undefined
+
+  constructor(make: () => A) {
+    this.#make = make
+  }
+
+  /** Undefined if nobody has looked for it. */
+  get made(): A | undefined {
+    return this.#made
+  }
+
+  get transaction(): A {
+    return this.#made ??= this.#make()
+  }
+}
+
+const revealed = (value: unknown): Transaction | undefined =>
+  value instanceof Later ? value.transaction : value as Transaction | undefined
+
+/** The open transaction of one owner in this context, as it was put there by {@link add} or {@link putAll}. */
 export const find = (context: Context.Context<never>, owner: Owner): Transaction | undefined =>
-  transactionsOf(context)?.get(owner) as Transaction | undefined
+  revealed(transactionsOf(context)?.get(owner))
 
 /** The open transaction of another layer of the same database. */
 export const findOther = (context: Context.Context<never>, owner: Owner): Transaction | undefined => {
   for (const [other, transaction] of transactionsOf(context) ?? []) {
-    if (other !== owner && isSame(other, owner)) return transaction as Transaction
+    if (other !== owner && isSame(other, owner)) return revealed(transaction)
   }
   return undefined
 }
@@ -54,12 +76,15 @@ export const add = <R>(
   return withTransactions(context, open)
 }
 
-/** A context in which these transactions are open too. */
-export const addAll = <R>(
-  context: Context.Context<R>,
-  added: Iterable<readonly [Owner, Transaction]>
-): Context.Context<R> =>
-  withTransactions(context, new Map([...transactionsOf(context as Context.Context<never>) ?? [], ...added]))
+/** Opens these transactions too, in the services of a context that is made from another one. */
+export const putAll = (
+  services: Map<string, unknown>,
+  outer: Context.Context<never>,
+  added: ReadonlyMap<Owner, Later<Transaction>>
+): void => {
+  const open = transactionsOf(outer)
+  putTransactions(services, open === undefined ? added : new Map([...open, ...added]))
+}
 
 /** A context in which no transaction of that database is open, of whatever layer. */
 export const without = <R>(context: Context.Context<R>, owner: Owner): Context.Context<R> => {
@@ -67,14 +92,14 @@ export const without = <R>(context: Context.Context<R>, owner: Owner): Context.C
   if (open === undefined) return context
   const others = new Map([...open].filter(([other]) => !isSame(other, owner)))
   const left = others.size === 0 ? withSlot(context, undefined) : withTransactions(context, others)
-  return owner.onLeave === undefined ? left : owner.onLeave(left, open.get(owner))
+  return owner.onLeave === undefined ? left : owner.onLeave(left, revealed(open.get(owner)))
 }
 
 /** A context in which no session of a request is open. */
 export const withoutSessions = <R>(context: Context.Context<R>): Context.Context<R> => {
   let left = context
   for (const [owner, transaction] of transactionsOf(context as Context.Context<never>) ?? []) {
-    if ((transaction as Transaction).isSession === true) left = without(left, owner)
+    if (revealed(transaction)?.isSession === true) left = without(left, owner)
   }
   return left
 }
@@ -83,8 +108,7 @@ export const withoutSessions = <R>(context: Context.Context<R>): Context.Context
 export const asSessions = <R>(context: Context.Context<R>, outer: Context.Context<never>): Context.Context<R> => {
   const before = transactionsOf(outer)
   for (const [owner, transaction] of transactionsOf(context as Context.Context<never>) ?? []) {
-    const { makeSession } = transaction as Transaction
-    if (before?.has(owner) !== true) makeSession?.call(transaction)
+    if (before?.has(owner) !== true) revealed(transaction)?.makeSession?.()
   }
   return context
 }
@@ -92,12 +116,13 @@ export const asSessions = <R>(context: Context.Context<R>, outer: Context.Contex
 /** Whether any transaction is open here, of any database, ours or another client's. */
 export const isAnyOpen = (context: Context.Context<never>): boolean => slotOf(context) !== undefined
 
-/** Runs a body with one more open transaction, and returns its exit. Must run in an uninterruptible region. */
-export const exitOf = <A, E, R>(
+/** Runs a body with one more open transaction, and goes on with its exit. Must run in an uninterruptible region. */
+export const exitOf = <A, E, R, B, E2>(
   fiber: Fiber.RuntimeFiber<any, any>,
   body: Effect.Effect<A, E, R>,
   owner: Owner,
   transaction: Transaction,
-  restore: Restore
-): Effect.Effect<Exit.Exit<A, E>> =>
-  exitWith(add(fiber.currentContext, owner, transaction), restore(body as Effect.Effect<A, E>))
+  restore: Restore,
+  then: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
+): Effect.Effect<B, E2> =>
+  exitWith(add(fiber.currentContext, owner, transaction), restore(body as Effect.Effect<A, E>), then)

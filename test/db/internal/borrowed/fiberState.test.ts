@@ -7,22 +7,50 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
-import { exitWith, ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
+import * as FiberState from "../../../../src/db/internal/borrowed/fiberState.ts"
+import { ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
 
 class Here extends Context.Tag("test/Here")<Here, string>() {}
 
 class There extends Context.Tag("test/There")<There, string>() {}
 
-const within = <A, E>(body: Effect.Effect<A, E, Here>) =>
+/** The same module where fibers do not have what we know of them besides their interface. */
+const withoutKnown = async (): Promise<typeof FiberState> => {
+  const prototype = Effect.runSync(
+    Effect.withFiberRuntime<{ setFiberRefs: unknown }>((fiber) => Effect.succeed(Object.getPrototypeOf(fiber)))
+  )
+  const { setFiberRefs } = prototype
+  prototype.setFiberRefs = undefined
+  try {
+    const again = "../../../../src/db/internal/borrowed/fiberState.ts?again"
+    return await import(/* @vite-ignore */ again)
+  } finally {
+    prototype.setFiberRefs = setFiberRefs
+  }
+}
+
+const unknown = await withoutKnown()
+
+const run = <A, E>(exitWith: FiberState.ExitWith, body: Effect.Effect<A, E, Here>, setting?: FiberState.Setting<any>) =>
   Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
-    Effect.uninterruptibleMask((restore) =>
-      exitWith(Context.add(fiber.currentContext, Here, "inside"), restore(body as Effect.Effect<A, E>))
-    )
+    Effect.uninterruptibleMask((restore) => {
+      const context = Context.add(fiber.currentContext, Here, "inside")
+      return exitWith(context, restore(body as Effect.Effect<A, E>), Effect.succeed, setting)
+    })
   )
 
 const observed = Effect.all([Effect.serviceOption(Here), FiberRef.get(FiberRef.currentRequestCache)])
 
-describe("a body with a context of its own", () => {
+const ways = [["at once", FiberState.exitWith], ["step by step", unknown.exitWith]] as const
+
+it("goes the quick way, because fibers are as we know them", () => {
+  expect(unknown.exitWith.name).not.toBe(FiberState.exitWith.name)
+  expect(FiberState.exitWith.name).toBe("atOnce")
+})
+
+describe.each(ways)("a body with a context of its own, %s", (_, exitWith) => {
+  const within = <A, E>(body: Effect.Effect<A, E, Here>) => run(exitWith, body)
+
   const bodies: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown, Here>]> = [
     ["succeeds", Here],
     ["fails", Effect.zipRight(Here, Effect.fail("no"))],
@@ -58,6 +86,23 @@ describe("a body with a context of its own", () => {
       const outer = yield* FiberRef.get(FiberRef.currentRequestCache)
       const inner = yield* Effect.flatten(within(FiberRef.get(FiberRef.currentRequestCache)))
       expect(inner).not.toBe(outer)
+    }))
+
+  it.effect("has one more reference while it runs, unless it changes that itself", () =>
+    Effect.gen(function*() {
+      const ref = FiberRef.unsafeMake("outside")
+      const setting: FiberState.Setting<string> = { ref, value: (outer) => `${outer}, inside` }
+      expect(yield* Effect.flatten(run(exitWith, FiberRef.get(ref), setting))).toBe("outside, inside")
+      expect(yield* FiberRef.get(ref)).toBe("outside")
+      yield* run(exitWith, FiberRef.set(ref, "changed"), setting)
+      expect(yield* FiberRef.get(ref)).toBe("changed")
+    }))
+
+  it.effect("keeps what it has set of other references", () =>
+    Effect.gen(function*() {
+      const ref = FiberRef.unsafeMake(0)
+      yield* within(FiberRef.set(ref, 1))
+      expect(yield* FiberRef.get(ref)).toBe(1)
     }))
 })
 
