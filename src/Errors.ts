@@ -5,6 +5,8 @@
  *
  * No rendering of an error (message, JSON, inspection, pretty-printed cause) shows a secret or a parameter of a
  * statement: a `cause` is cleaned before it gets here.
+ *
+ * Their identifiers are names of components in OpenAPI, which have neither `@` nor `/` (OpenAPI 3.1, 4.8.7).
  */
 import * as Schema from "effect/Schema"
 import { STATEMENT_IN_MESSAGE, truncate } from "./internal/textLimits.ts"
@@ -36,7 +38,7 @@ export type ConfigurationProblem = typeof ConfigurationProblem.Type
  * settings does. `problems` lists everything that was found wrong in the same layer, not only the first problem.
  */
 export class ConfigurationError
-  extends Schema.TaggedError<ConfigurationError>("@betterai/infrastructure/ConfigurationError")("ConfigurationError", {
+  extends Schema.TaggedError<ConfigurationError>("Infrastructure.ConfigurationError")("ConfigurationError", {
     service: Schema.String,
     reason: ConfigurationReason,
     problems: Schema.Array(ConfigurationProblem),
@@ -103,22 +105,20 @@ export type ServiceReason = typeof ServiceReason.Type
  * - `detail`: what went wrong. `hint`: what to do about it. Both are for people.
  * - `field`: with `InvalidInput`, the argument that was refused.
  */
-export class ServiceError
-  extends Schema.TaggedError<ServiceError>("@betterai/infrastructure/ServiceError")("ServiceError", {
-    service: Schema.Literal("S3", "SQS"),
-    operation: Schema.String,
-    reason: ServiceReason,
-    retryable: Schema.Boolean,
-    attempts: Schema.Number,
-    detail: Schema.optional(Schema.String),
-    hint: Schema.optional(Schema.String),
-    field: Schema.optional(Schema.String),
-    status: Schema.optional(Schema.Number),
-    requestId: Schema.optional(Schema.String),
-    outcome: Schema.optional(Schema.Literal("unknown")),
-    cause: Schema.optional(Schema.Defect)
-  })
-{
+export class ServiceError extends Schema.TaggedError<ServiceError>("Infrastructure.ServiceError")("ServiceError", {
+  service: Schema.Literal("S3", "SQS"),
+  operation: Schema.String,
+  reason: ServiceReason,
+  retryable: Schema.Boolean,
+  attempts: Schema.Number,
+  detail: Schema.optional(Schema.String),
+  hint: Schema.optional(Schema.String),
+  field: Schema.optional(Schema.String),
+  status: Schema.optional(Schema.Number),
+  requestId: Schema.optional(Schema.String),
+  outcome: Schema.optional(Schema.Literal("unknown")),
+  cause: Schema.optional(Schema.Defect)
+}) {
   override get message(): string {
     const facts = [
       this.attempts > 1 ? `${this.attempts} attempts` : undefined,
@@ -190,21 +190,19 @@ export type DatabaseReason = typeof DatabaseReason.Type
  * - `constraint`: the key or constraint that was violated, where the server names it.
  * - `statement`: the text of the statement, with placeholders. Its parameters are in no error.
  */
-export class DatabaseError
-  extends Schema.TaggedError<DatabaseError>("@betterai/infrastructure/DatabaseError")("DatabaseError", {
-    database: Schema.String,
-    reason: DatabaseReason,
-    retryable: Schema.Boolean,
-    detail: Schema.optional(Schema.String),
-    hint: Schema.optional(Schema.String),
-    errno: Schema.optional(Schema.Number),
-    sqlState: Schema.optional(Schema.String),
-    constraint: Schema.optional(Schema.String),
-    statement: Schema.optional(Schema.String),
-    outcome: Schema.optional(Schema.Literal("unknown")),
-    cause: Schema.optional(Schema.Defect)
-  })
-{
+export class DatabaseError extends Schema.TaggedError<DatabaseError>("Infrastructure.DatabaseError")("DatabaseError", {
+  database: Schema.String,
+  reason: DatabaseReason,
+  retryable: Schema.Boolean,
+  detail: Schema.optional(Schema.String),
+  hint: Schema.optional(Schema.String),
+  errno: Schema.optional(Schema.Number),
+  sqlState: Schema.optional(Schema.String),
+  constraint: Schema.optional(Schema.String),
+  statement: Schema.optional(Schema.String),
+  outcome: Schema.optional(Schema.Literal("unknown")),
+  cause: Schema.optional(Schema.Defect)
+}) {
   override get message(): string {
     const code = [
       this.errno === undefined ? undefined : `errno ${this.errno}`,

@@ -219,6 +219,10 @@ describe("what does not fit its schema", () => {
       ).add(HttpApiGroup.make("all").add(HttpApiEndpoint.post("add", "/").addError(HttpSession.Conflict)))
     )
     expect(Object.keys(described.paths["/"]!.post!.responses)).toEqual(expect.arrayContaining(["409", "500", "503"]))
+    const names = Object.keys(described.components.schemas)
+    expect(names).toEqual(expect.arrayContaining(["HttpSession.Conflict", "HttpSession.OutcomeUnknown"]))
+    // OpenAPI 3.1, 4.8.7.
+    expect(names.filter((name) => !/^[a-zA-Z0-9._-]+$/.test(name))).toEqual([])
   })
 })
 

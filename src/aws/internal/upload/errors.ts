@@ -28,14 +28,14 @@ const respond = (
   )
 
 /** 413: more, or larger, than the route takes. `limit` is the number that was exceeded, of bytes or of parts. */
-export class TooLarge extends Schema.TaggedError<TooLarge>("@betterai/infrastructure/UploadTooLarge")(
+export class TooLarge extends Schema.TaggedError<TooLarge>("HttpUpload.TooLarge")(
   "UploadTooLarge",
   {
     ...common,
     reason: Schema.Literal("FileTooLarge", "BodyTooLarge", "FieldTooLarge", "TooManyFiles", "TooManyFields"),
     limit: Schema.Number
   },
-  HttpApiSchema.annotations({ status: 413 })
+  HttpApiSchema.annotations({ status: 413, description: "More was sent, or something larger, than is taken." })
 ) {
   override get message(): string {
     return this.detail
@@ -50,13 +50,14 @@ export class TooLarge extends Schema.TaggedError<TooLarge>("@betterai/infrastruc
  * 415: the request is no `multipart/form-data`, a file is of a type that the route does not take, or its name or its
  * first bytes are not of the type that is claimed.
  */
-export class UnsupportedType
-  extends Schema.TaggedError<UnsupportedType>("@betterai/infrastructure/UploadUnsupportedType")(
-    "UploadUnsupportedType",
-    { ...common, reason: Schema.Literal("NotMultipart", "TypeNotAllowed", "WrongContent") },
-    HttpApiSchema.annotations({ status: 415 })
-  )
-{
+export class UnsupportedType extends Schema.TaggedError<UnsupportedType>("HttpUpload.UnsupportedType")(
+  "UploadUnsupportedType",
+  { ...common, reason: Schema.Literal("NotMultipart", "TypeNotAllowed", "WrongContent") },
+  HttpApiSchema.annotations({
+    status: 415,
+    description: "The request is no multipart/form-data, or a file is of a type that is not taken."
+  })
+) {
   override get message(): string {
     return this.detail
   }
@@ -67,10 +68,13 @@ export class UnsupportedType
 }
 
 /** 400: the body is not as RFC 7578 says, or a file has no bytes. */
-export class Malformed extends Schema.TaggedError<Malformed>("@betterai/infrastructure/UploadMalformed")(
+export class Malformed extends Schema.TaggedError<Malformed>("HttpUpload.Malformed")(
   "UploadMalformed",
   { ...common, reason: Schema.Literal("Boundary", "Headers", "Encoding", "Incomplete", "EmptyFile") },
-  HttpApiSchema.annotations({ status: 400 })
+  HttpApiSchema.annotations({
+    status: 400,
+    description: "The body is not as multipart/form-data has to be, or a file is empty."
+  })
 ) {
   override get message(): string {
     return this.detail
@@ -82,10 +86,10 @@ export class Malformed extends Schema.TaggedError<Malformed>("@betterai/infrastr
 }
 
 /** 408: the client sent nothing for too long (`Timeout`), or has gone (`Disconnected`), which nobody is told. */
-export class Stalled extends Schema.TaggedError<Stalled>("@betterai/infrastructure/UploadStalled")(
+export class Stalled extends Schema.TaggedError<Stalled>("HttpUpload.Stalled")(
   "UploadStalled",
   { ...common, reason: Schema.Literal("Timeout", "Disconnected") },
-  HttpApiSchema.annotations({ status: 408 })
+  HttpApiSchema.annotations({ status: 408, description: "The body did not arrive in time." })
 ) {
   override get message(): string {
     return this.detail

@@ -1,6 +1,7 @@
 /**
  * What a client is told of an error: a status, and a body that names no statement, key or parameter. The classes are
- * schemas with their statuses, for an `HttpApi` to list.
+ * schemas with their statuses, for an `HttpApi` to list. Their identifiers are those of components in OpenAPI, which have
+ * neither `@` nor `/` (OpenAPI 3.1, 4.8.7).
  */
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as HttpServerRespondable from "@effect/platform/HttpServerRespondable"
@@ -14,7 +15,7 @@ import { type InfrastructureError, isInfrastructureError } from "../../../intern
 import { fromSqlError } from "../errors/sqlError.ts"
 
 /** 503, with `Retry-After`: nothing was done, and the same request may succeed later. */
-export class Unavailable extends Schema.TaggedError<Unavailable>("@betterai/infrastructure/Unavailable")(
+export class Unavailable extends Schema.TaggedError<Unavailable>("HttpSession.Unavailable")(
   "Unavailable",
   { message: Schema.String },
   HttpApiSchema.annotations({ status: 503, description: "Nothing was done, and the same request may succeed later." })
@@ -25,7 +26,7 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("@betterai/infr
 }
 
 /** 409: what the request would write is there already. See `HttpSession.conflict`. */
-export class Conflict extends Schema.TaggedError<Conflict>("@betterai/infrastructure/Conflict")(
+export class Conflict extends Schema.TaggedError<Conflict>("HttpSession.Conflict")(
   "Conflict",
   { message: Schema.String },
   HttpApiSchema.annotations({ status: 409, description: "What the request would write is there already." })
@@ -35,11 +36,15 @@ export class Conflict extends Schema.TaggedError<Conflict>("@betterai/infrastruc
   }
 }
 
+/** OpenAPI has one description for each status. */
+const SERVER_ERROR =
+  "The request failed. Nothing of it was done, unless this is OutcomeUnknown: then it may have been carried out, wholly or in part."
+
 /** 500: the request failed, and nothing of it was committed. */
-export class Failed extends Schema.TaggedError<Failed>("@betterai/infrastructure/Failed")(
+export class Failed extends Schema.TaggedError<Failed>("HttpSession.Failed")(
   "Failed",
   { message: Schema.String },
-  HttpApiSchema.annotations({ status: 500, description: "The request failed, and nothing of it was committed." })
+  HttpApiSchema.annotations({ status: 500, description: SERVER_ERROR })
 ) {
   [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
     return Effect.succeed(asResponse(this, 500))
@@ -47,10 +52,10 @@ export class Failed extends Schema.TaggedError<Failed>("@betterai/infrastructure
 }
 
 /** 500: the request may have been carried out, wholly or in part. Repeating it may do its work twice. */
-export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("@betterai/infrastructure/OutcomeUnknown")(
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("HttpSession.OutcomeUnknown")(
   "OutcomeUnknown",
   { message: Schema.String },
-  HttpApiSchema.annotations({ status: 500, description: "The request may have been carried out, wholly or in part." })
+  HttpApiSchema.annotations({ status: 500, description: SERVER_ERROR })
 ) {
   [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
     return Effect.succeed(asResponse(this, 500))
