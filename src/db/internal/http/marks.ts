@@ -1,18 +1,28 @@
 /** What a handler says of its response to the session. A mark stays with the response when its headers or status change. */
+import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 
 type Response = HttpServerResponse.HttpServerResponse
 
 const kept = new WeakSet<object>()
 const streamed = new WeakSet<object>()
 const refusals = new WeakSet<object>()
-const all = [kept, streamed, refusals]
+const watched = new WeakSet<object>()
+const all = [kept, streamed, refusals, watched]
 
 const marked = (marks: WeakSet<object>) => (response: Response): Response => {
   // Responses share the object of an empty body, so each that is marked gets one of its own.
   const { body } = response
   const own = Object.create(Object.getPrototypeOf(body), Object.getOwnPropertyDescriptors(body)) as typeof body
-  const copy = HttpServerResponse.setBody(response, own)
+  return withBody(marks, response, own)
+}
+
+/** The same response with another body, all its marks, and one more. */
+const withBody = (marks: WeakSet<object>, response: Response, body: Response["body"]): Response => {
+  const copy = HttpServerResponse.setBody(response, body)
   for (const old of all) if (isMarked(old, response)) mark(old, copy)
   mark(marks, copy)
   return copy
@@ -37,6 +47,17 @@ export const refused = (response: Response): Response => {
   return response
 }
 export const isRefused = (response: Response): boolean => isMarked(refusals, response)
+
+/** What happens when a body that is a stream fails. Only once, also where sessions are around each other. */
+export const onCut = (response: Response, cut: (cause: Cause.Cause<unknown>) => Effect.Effect<void>): Response => {
+  const { body } = response
+  if (body._tag !== "Stream" || isMarked(watched, response)) return response
+  const stream = Stream.tapErrorCause(
+    body.stream,
+    (cause) => Cause.isInterruptedOnly(cause) ? Effect.void : cut(cause)
+  )
+  return withBody(watched, response, HttpBody.stream(stream, body.contentType, body.contentLength))
+}
 
 /** Whether the body is made while it is sent, so after the commit. A file of the platform reads no database. */
 export const isStreamed = ({ body }: Response): boolean => {

@@ -32,7 +32,7 @@ import { Later } from "../transaction/transactionContext.ts"
 import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
-import { isAppByItself, isOfRequest, watch } from "./request.ts"
+import { cut, isAppByItself, isOfRequest, watch } from "./request.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
@@ -204,23 +204,17 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     const { response, rollBack, saysEncodeFailure, streams } = exit.value
     if (saysEncodeFailure) return Effect.zipRight(this.#rollBack(), this.#refuse(NOT_ENCODED))
     const mayStream = streams === "after the commit" || (streams !== undefined && !this.#isUsed)
-    if (rollBack) {
-      return Effect.map(this.#rollBack(), () => {
-        if (mayStream) this.#detach()
-        return response
-      })
-    }
+    const sent = (): Response => mayStream ? this.#streamed(response) : response
+    if (rollBack) return Effect.map(this.#rollBack(), sent)
     if (streams !== undefined && !mayStream) return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
     if (this.#endUnused()) {
       this.#committed = true
-      if (mayStream) this.#detach()
-      return Effect.succeed(response)
+      return Effect.succeed(sent())
     }
-    return Effect.flatMap(this.#commit(), (failure) => {
-      if (failure !== undefined) return this.#answerTo(failure)
-      if (mayStream) this.#detach()
-      return Effect.succeed(response)
-    })
+    return Effect.flatMap(
+      this.#commit(),
+      (failure) => failure === undefined ? Effect.succeed(sent()) : this.#answerTo(failure)
+    )
   }
 
   get ref(): typeof HttpApp.currentPreResponseHandlers {
@@ -282,6 +276,26 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
 
   get #isUsed(): boolean {
     return this.isPart || this.#levels.some(({ transaction }) => transaction.connection !== undefined)
+  }
+
+  /**
+   * A body that is made outside of the session. If it fails, its connection is cut: the platform would end the response in
+   * good order, and what the client has got would look complete.
+   */
+  #streamed(response: Response): Response {
+    this.#detach()
+    return Marks.onCut(response, (cause) => {
+      const error = ownErrorOf(cause)
+      return Effect.zipRight(
+        this.#log(
+          Effect.logError(
+            "HttpSession: a response was cut: its body failed",
+            error === undefined ? cause : Cause.fail(error)
+          )
+        ),
+        Effect.sync(() => cut(this.#request))
+      )
+    })
   }
 
   #detach(): void {
