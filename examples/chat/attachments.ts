@@ -32,7 +32,7 @@ export const attach = Effect.gen(function*() {
   if (file === undefined) return HttpServerResponse.unsafeJson({ message: "No file was chosen." }, { status: 400 })
   const { key, size } = file.stored
   const message = yield* Messages.post({ id, text }, { key, size, name: nameOf(file) })
-  yield* MainDb.afterCommit(upload.keep)
+  yield* MainDb.afterCommit(upload.keep, { whenUnknown: "run" })
   return HttpServerResponse.unsafeJson(message, { status: 201 })
 })
 // #endregion

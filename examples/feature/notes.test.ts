@@ -74,4 +74,15 @@ layer(Testing.layerWith({ databases: [Main] }), realTime)("dictate, committing",
       expect(yield* notes).toHaveLength(1)
       expect(yield* Queue.messages).toHaveLength(1)
     }).pipe(Testing.restoring(MainDb)))
+
+  it.effect("keeps the recording if nobody knows whether the note is written", () =>
+    Effect.gen(function*() {
+      const before = yield* Storage.objects
+      const error = yield* dictate(dictation).pipe(
+        Effect.flip,
+        Effect.provide(Testing.faults(MainDb, [Fault.commitLost()]))
+      )
+      expect(error).toMatchObject({ _tag: "DatabaseError", reason: "CommitOutcomeUnknown" })
+      expect(yield* Storage.objects).toHaveLength(before.length + 1)
+    }).pipe(Testing.restoring(MainDb)))
 })

@@ -2,8 +2,8 @@
  * A feature: the note that a doctor dictates about a patient. The recording is stored, the note is written, and a job is
  * sent to transcribe it.
  */
-import { Database, type DatabaseError, MainDb, Queue, type ServiceError, Storage } from "@betterai/infrastructure"
-import { Effect, Schema } from "effect"
+import { Database, DatabaseError, MainDb, Queue, type ServiceError, Storage } from "@betterai/infrastructure"
+import { Cause, Chunk, Effect, Schema } from "effect"
 
 export class UnknownPatient extends Schema.TaggedError<UnknownPatient>()("UnknownPatient", { patientId: Schema.Int }) {}
 
@@ -17,7 +17,8 @@ export interface Dictation {
 
 /**
  * The note is written if the job was sent. Where a job is sent and the commit fails, the job finds no note, and is dropped;
- * Outbox would send it with the commit. A recording without a note is deleted, as far as that is possible.
+ * Outbox would send it with the commit. A recording without a note is deleted, as far as that is possible, and stays where
+ * nobody knows whether there is one.
  */
 export const dictate = (
   { patientId, recording, text }: Dictation
@@ -38,7 +39,7 @@ export const dictate = (
       return noteId
     })
     return yield* MainDb.withTransaction(written, { retries: 2 }).pipe(
-      Effect.onError(() => Effect.ignoreLogged(storage.delete(key)))
+      Effect.onError((cause) => mayBeWritten(cause) ? Effect.void : Effect.ignoreLogged(storage.delete(key)))
     )
   }).pipe(
     Effect.catchIf(
@@ -46,3 +47,6 @@ export const dictate = (
       () => Effect.fail(new UnknownPatient({ patientId }))
     )
   )
+
+const mayBeWritten = (cause: Cause.Cause<unknown>): boolean =>
+  Chunk.some(Cause.failures(cause), (error) => error instanceof DatabaseError && error.outcome === "unknown")

@@ -33,8 +33,8 @@ export type {
  * before it ends (it waits 2 seconds for that; the deletion goes on for 10). Afterwards what is answered counts: the
  * files stay with a status below 400, else they are deleted when the scope of the request closes. Outside of a server of
  * `@effect/platform` the exit of the scope counts instead. `keep` of the result settles it earlier, for a transaction:
- * `yield* MainDb.afterCommit(upload.keep)`. Files that cannot be deleted are logged with their keys, and a process
- * that is killed meanwhile leaves its files.
+ * `yield* MainDb.afterCommit(upload.keep, { whenUnknown: "run" })`. Files that cannot be deleted are logged with their
+ * keys, and a process that is killed meanwhile leaves its files.
  *
  * A form that is refused is answered at once; the rest of its body is read and dropped for up to 10 seconds after the
  * answer, then the connection is closed.
