@@ -42,10 +42,13 @@ const atOnce: ExitWith = (context, body, then, setting) =>
     const fiber = runtime as typeof runtime & Known
     const change = new Change(fiber.id(), fiber._fiberRefs, context, setting)
     fiber.setFiberRefs(change.inner)
-    const goOn = (exit: Parameters<typeof then>[0]): ReturnType<typeof then> => {
-      fiber.setFiberRefs(change.undo(fiber._fiberRefs))
-      return then(exit)
-    }
+    // A request that is batched with others goes on in another fiber.
+    const goOn = (exit: Parameters<typeof then>[0]): ReturnType<typeof then> =>
+      Effect.withFiberRuntime((runtime) => {
+        const fiber = runtime as typeof runtime & Known
+        fiber.setFiberRefs(change.undo(fiber._fiberRefs))
+        return then(exit)
+      })
     const onSuccess = (value: Effect.Effect.Success<typeof body>): ReturnType<typeof then> => goOn(Exit.succeed(value))
     const onFailure = (cause: Cause.Cause<Effect.Effect.Error<typeof body>>): ReturnType<typeof then> =>
       goOn(Exit.failCause(cause))

@@ -29,6 +29,8 @@ const withoutKnown = async (): Promise<typeof FiberState> => {
   }
 }
 
+class Find extends Request.TaggedClass("Find")<number, never, { readonly id: number }> {}
+
 const unknown = await withoutKnown()
 
 const run = <A, E>(exitWith: FiberState.ExitWith, body: Effect.Effect<A, E, Here>, setting?: FiberState.Setting<any>) =>
@@ -88,6 +90,21 @@ describe.each(ways)("a body with a context of its own, %s", (_, exitWith) => {
       expect(inner).not.toBe(outer)
     }))
 
+  it.effect("leaves nothing of it where a request is batched, after which it goes on in another fiber", () =>
+    Effect.gen(function*() {
+      const resolver = RequestResolver.makeBatched((requests: ReadonlyArray<Find>) =>
+        Effect.forEach(requests, (request) => Request.succeed(request, request.id), { discard: true })
+      )
+      const before = yield* observed
+      const afterwards = yield* Effect.forEach(
+        [1, 2],
+        (id) => Effect.zipRight(within(Effect.zipRight(Here, Effect.request(new Find({ id }), resolver))), observed),
+        { batching: true, concurrency: "unbounded" }
+      )
+      expect(afterwards).toEqual([before, before])
+      expect(yield* observed).toEqual(before)
+    }))
+
   it.effect("has one more reference while it runs, unless it changes that itself", () =>
     Effect.gen(function*() {
       const ref = FiberRef.unsafeMake("outside")
@@ -107,8 +124,6 @@ describe.each(ways)("a body with a context of its own, %s", (_, exitWith) => {
 })
 
 describe("the request cache of a transaction", () => {
-  class Find extends Request.TaggedClass("Find")<number, never, { readonly id: number }> {}
-
   it.effect("works as any other once somebody looks at it", () =>
     Effect.gen(function*() {
       let asked = 0
