@@ -146,6 +146,9 @@ describe("Storage.layerFileSystem, shared", () => {
       const [draft] = yield* look(async () => {
         const names = await fs.readdir(unfinished)
         expect(names).toHaveLength(1)
+        // Before it, one byte is written there to see whether the folder can be used.
+        const { size } = await fs.stat(Path.join(unfinished, names[0]!))
+        expect(size).toBeGreaterThan(1)
         return names as [string]
       })
       yield* Effect.gen(function*() {
