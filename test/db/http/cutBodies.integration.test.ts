@@ -2,7 +2,7 @@
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { expect } from "@effect/vitest"
-import { Cause, Effect, Logger, Stream } from "effect"
+import { Cause, Effect, Logger, Schema, Stream } from "effect"
 import { MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { DatabaseError } from "../../../src/Errors.ts"
@@ -39,6 +39,24 @@ const app = Effect.gen(function*() {
   if (url === "/plain") return HttpServerResponse.stream(Stream.encodeText(Stream.make("a", "b")))
   if (url === "/endless") return HttpServerResponse.stream(Stream.repeatValue(new Uint8Array(65_536)))
   if (url === "/unused") return yield* exported
+  if (url === "/slow") {
+    return HttpServerResponse.stream(
+      Stream.encodeText(
+        Stream.concat(Stream.make("slow, "), Stream.fromEffect(Effect.delay(Effect.succeed("whole"), "300 millis")))
+      )
+    )
+  }
+  if (url === "/early") return HttpServerResponse.stream(Stream.fail("no byte"))
+  if (url === "/interrupted") {
+    return HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array(9)), Stream.fromEffect(Effect.interrupt)))
+  }
+  if (url === "/undecoded") {
+    return HttpServerResponse.stream(
+      Stream.fromEffect(Schema.decodeUnknown(Schema.Struct({ id: Schema.Number }))({ id: "hush" })).pipe(
+        Stream.map(() => new Uint8Array(1))
+      )
+    )
+  }
   if (url === "/defect") {
     return HttpServerResponse.stream(
       Stream.concat(Stream.make(new Uint8Array(9)), Stream.die(new Error("a bug"))),
@@ -74,6 +92,29 @@ for (
         1242,
         "Error: a bug"
       ])
+
+      lines.length = 0
+      // The status is told, although no byte of the body was there to be sent with it.
+      expect(yield* client.get("/early")).toMatchObject({ status: 200, body: "", cut: true })
+      expect(lines.map(({ error }) => String(error))).toEqual(["no byte"])
+      lines.length = 0
+      expect(yield* client.get("/interrupted")).toMatchObject({ status: 200, cut: true })
+      expect(lines).toEqual([])
+      expect(yield* client.get("/undecoded")).toMatchObject({ status: 200, cut: true })
+      expect(lines).toHaveLength(1)
+      expect(lines[0]!.message).toMatch(/does not fit its schema: \[id\]$/)
+      expect(String(lines[0]!.error)).not.toContain("hush")
+
+      // What was asked before on the same connection is answered to its end.
+      const socket = yield* client.open("/slow")
+      socket.write("GET /early HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      const all = yield* Effect.async<string>((resume) => {
+        let text = ""
+        socket.on("data", (chunk) => text += String(chunk))
+        socket.once("close", () => resume(Effect.succeed(text)))
+      })
+      expect(all).toMatch(/slow, \r\n5\r\nwhole\r\n0\r\n\r\n$/)
+
       // What was done before was committed, and is there.
       expect(yield* ids(stage)).toEqual([1, 2, 3])
     }))

@@ -1,8 +1,9 @@
 /** What a handler says of its response to the session. A mark stays with the response when its headers or status change. */
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -48,14 +49,14 @@ export const refused = (response: Response): Response => {
 }
 export const isRefused = (response: Response): boolean => isMarked(refusals, response)
 
-/** What happens when a body that is a stream fails. Only once, also where sessions are around each other. */
-export const onCut = (response: Response, cut: (cause: Cause.Cause<unknown>) => Effect.Effect<void>): Response => {
+/** What happens when a body that is a stream fails or is interrupted. Once, also where sessions are around each other. */
+export const onFailedBody = (
+  response: Response,
+  then: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
+): Response => {
   const { body } = response
   if (body._tag !== "Stream" || isMarked(watched, response)) return response
-  const stream = Stream.tapErrorCause(
-    body.stream,
-    (cause) => Cause.isInterruptedOnly(cause) ? Effect.void : cut(cause)
-  )
+  const stream = Stream.ensuringWith(body.stream, (exit) => Exit.isFailure(exit) ? then(exit.cause) : Effect.void)
   return withBody(watched, response, HttpBody.stream(stream, body.contentType, body.contentLength))
 }
 

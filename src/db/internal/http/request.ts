@@ -59,15 +59,6 @@ class Watch implements ProxyHandler<Request> {
 }
 
 /**
- * Ends the connection after what was written to it, and before the end of the response: so a client sees that something is
- * missing. A server that has no sockets sees the failure of the body itself.
- */
-export const cut = ({ source }: Request): void => {
-  const socket = Predicate.hasProperty(source, "socket") ? source.socket : undefined
-  if (Predicate.hasProperty(socket, "destroySoon") && typeof socket.destroySoon === "function") socket.destroySoon()
-}
-
-/**
  * Whether what did not fit a schema was sent by the client: its body, parameters, headers or cookies, as the functions of
  * `@effect/platform` hand them to a schema. What came from elsewhere, such as a row, is not the client's fault.
  */

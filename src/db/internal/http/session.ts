@@ -29,10 +29,11 @@ import { NO_OPTIONS, OpenTransaction } from "../transaction/openTransaction.ts"
 import { finish, lenderOf, prepare } from "../transaction/transaction.ts"
 import * as TransactionContext from "../transaction/transactionContext.ts"
 import { Later } from "../transaction/transactionContext.ts"
+import { notDecoded, pathsOf, watched } from "./body.ts"
 import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
-import { cut, isAppByItself, isOfRequest, watch } from "./request.ts"
+import { isAppByItself, isOfRequest, watch } from "./request.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
@@ -115,9 +116,6 @@ const STREAMS =
   "the response streams its body, which is made after the commit, and the request has used its session, so it "
   + "was refused. Read the rows first, or say HttpSession.afterCommit(response): then the body runs outside of the session"
 
-// What did not fit may be a person's data: neither the client nor the log gets to see it.
-const NOT_DECODED = "a value of the database, or of another source within the service, does not fit its schema"
-
 const NOT_ENCODED = "the success of an endpoint does not fit its schema"
 
 class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
@@ -128,7 +126,8 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
   /** Some transaction is not ours to end: it was committed, or rolled back, when the body ended. */
   isPart = false
   #ended = false
-  #committed = false
+  /** How it ended, for those who look for a transaction afterwards. */
+  #committed: boolean | undefined
   /** What still runs of the body has no session any more. */
   #detached = false
   /** Something of the request was committed: nobody may be told that nothing was done. */
@@ -148,7 +147,7 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     const make = (): Level => {
       const transaction = new OpenTransaction(dataSource, NO_OPTIONS, this.#context, true)
       const level = new Level(transaction, undefined, false)
-      if (this.#ended) level.endUnused(this.#committed)
+      if (this.#committed !== undefined) level.endUnused(this.#committed)
       transaction.isDetached = this.#detached
       return level
     }
@@ -196,7 +195,10 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     if (this.#ended) {
       return Effect.flatMap(
         Effect.exit(this.#whenUpgraded()),
-        () => this.#answer !== undefined ? Effect.succeed(this.#answer) : Exit.map(exit, ({ response }) => response)
+        () =>
+          this.#answer !== undefined
+            ? Effect.succeed(this.#answer)
+            : Exit.map(exit, ({ response }) => this.#watched(response))
       )
     }
     this.#ended = true
@@ -278,24 +280,14 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     return this.isPart || this.#levels.some(({ transaction }) => transaction.connection !== undefined)
   }
 
-  /**
-   * A body that is made outside of the session. If it fails, its connection is cut: the platform would end the response in
-   * good order, and what the client has got would look complete.
-   */
+  /** The body is made outside of the session. */
   #streamed(response: Response): Response {
     this.#detach()
-    return Marks.onCut(response, (cause) => {
-      const error = ownErrorOf(cause)
-      return Effect.zipRight(
-        this.#log(
-          Effect.logError(
-            "HttpSession: a response was cut: its body failed",
-            error === undefined ? cause : Cause.fail(error)
-          )
-        ),
-        Effect.sync(() => cut(this.#request))
-      )
-    })
+    return this.#watched(response)
+  }
+
+  #watched(response: Response): Response {
+    return watched(response, this.#request, (line) => this.#log(line))
   }
 
   #detach(): void {
@@ -304,6 +296,7 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
   }
 
   #rollBack(levels = this.#levels): Effect.Effect<void> {
+    this.#committed = false
     return Effect.forEach(levels, (level) => Effect.exit(finish(level, ROLL_BACK, () => {})), {
       discard: true
     })
@@ -311,7 +304,8 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
 
   /** Commits one database after the other. */
   #commit(): Effect.Effect<DatabaseError | undefined> {
-    const levels = this.#levels
+    // All of them: nobody shall find one of their own meanwhile.
+    const levels = [...this.#begun.values()].map(({ transaction }) => transaction)
     const begun = levels.filter(({ transaction }) => transaction.connection !== undefined)
     const commitFrom = (index: number): Effect.Effect<DatabaseError | undefined> => {
       const level = levels[index]
@@ -343,7 +337,7 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     if (Cause.isDie(cause)) return Effect.failCause(cause)
     if (isEncodeFailure(failure)) return this.#refuse(`${NOT_ENCODED}: ${pathsOf(failure.issues)}`)
     return this.#isUsed && ParseResult.isParseError(failure) && !isOfRequest(failure, this.#context, this.#seen)
-      ? this.#refuse(`${NOT_DECODED}: ${pathsOf(ParseResult.ArrayFormatter.formatErrorSync(failure))}`)
+      ? this.#refuse(notDecoded(failure))
       : Effect.failCause(cause)
   }
 
@@ -385,9 +379,6 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     })
   }
 }
-
-const pathsOf = (issues: ReadonlyArray<{ readonly path: ReadonlyArray<PropertyKey> }>): string =>
-  issues.map(({ path }) => `[${path.map(String).join(".")}]`).join(", ")
 
 const COMMIT = Exit.void
 const ROLL_BACK = Exit.fail(undefined)
