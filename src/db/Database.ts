@@ -21,7 +21,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { ConfigurationError, type DatabaseError } from "../Errors.ts"
-import { ownRequestCache } from "./internal/borrowed/fiberState.ts"
+import { inContext } from "./internal/borrowed/fiberState.ts"
 import { isWriteHeader } from "./internal/borrowed/mysql2Connection.ts"
 import type { Owner } from "./internal/borrowed/transactionSlot.ts"
 import * as Client from "./internal/client.ts"
@@ -267,11 +267,7 @@ export const Tag = <const Name extends string>(
     outside: (effect) =>
       mapSqlErrors(
         name,
-        Effect.flatMap(tag, (sql) =>
-          Effect.mapInputContext(
-            Effect.withRequestCache(effect, ownRequestCache()),
-            (context) => TransactionContext.without(context, ownerOf(sql))
-          ))
+        Effect.flatMap(tag, (sql) => inContext(effect, (context) => TransactionContext.without(context, ownerOf(sql))))
       ),
     migrate: (loader, options) => Effect.flatMap(tag, (sql) => Migrate.migrate(name, sql, loader, options)),
     stats: Effect.map(tag, (sql) => Client.dataSourceOf(sql)?.stats ?? NO_STATS)

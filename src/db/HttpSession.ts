@@ -22,7 +22,7 @@ import * as Effect from "effect/Effect"
 import type { ConfigurationError, ServiceError } from "../Errors.ts"
 import { DatabaseError } from "../Errors.ts"
 import type { DatabaseTag } from "./Database.ts"
-import { ownRequestCache } from "./internal/borrowed/fiberState.ts"
+import { inContext } from "./internal/borrowed/fiberState.ts"
 import { Conflict, Failed, OutcomeUnknown, ownError, Unavailable } from "./internal/http/errors.ts"
 import * as Marks from "./internal/http/marks.ts"
 import { refuseServerMiddleware } from "./internal/http/place.ts"
@@ -123,7 +123,7 @@ export const afterCommit: (response: HttpServerResponse.HttpServerResponse) => H
 
 /** Runs a handler, or a part of it, without the session: each statement is committed by itself. */
 export const none = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => Effect.mapInputContext(Effect.withRequestCache(effect, ownRequestCache()), withoutSessions<R>))
+  inContext(effect, withoutSessions)
 
 /** What a route answers with 409. */
 export interface ConflictOptions {

@@ -6,7 +6,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { DatabaseError } from "../../Errors.ts"
-import { ownRequestCache } from "./borrowed/fiberState.ts"
+import { inContext } from "./borrowed/fiberState.ts"
 import type { Owner } from "./borrowed/transactionSlot.ts"
 import { slotOf, withSlot } from "./borrowed/transactionSlot.ts"
 import { partsOf } from "./borrowed/upstreamStatement.ts"
@@ -60,9 +60,9 @@ export const make = (name: string, client: SqlClient.SqlClient): SqlClient.SqlCl
       const parent = TransactionContext.find(outer as Context.Context<never>, owner)
       const afterCommit = new AfterCommit()
       const transaction = isolated(client.withTransaction(
-        Effect.mapInputContext(
-          Effect.withRequestCache(effect, ownRequestCache()),
-          (inner: Context.Context<R>) =>
+        inContext(
+          effect,
+          (inner) =>
             // The body sees all transactions that were open before, and this one.
             TransactionContext.add(
               withSlot(inner, slotOf(outer)),

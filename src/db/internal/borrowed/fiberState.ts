@@ -134,7 +134,7 @@ const NO_CACHE = {} as Request.Cache
  * answers that are older than the transaction, and store answers that may be rolled back. The cache is made on first
  * use, because most bodies never use it.
  */
-export const ownRequestCache = (): Request.Cache => {
+const ownRequestCache = (): Request.Cache => {
   let cache: Request.Cache | undefined
   const own = (): Request.Cache =>
     cache ??= Effect.runSync(Request.makeCache({ capacity: 65_536, timeToLive: "60 seconds" }))
@@ -142,3 +142,10 @@ export const ownRequestCache = (): Request.Cache => {
   const get = (_: Request.Cache, key: string | symbol): unknown => Reflect.get(own(), key)
   return new Proxy(NO_CACHE, { get })
 }
+
+/** Runs an effect in another context, with a request cache of its own: one that enters a transaction, or leaves it. */
+export const inContext = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  change: (context: Context.Context<R>) => Context.Context<R>
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => Effect.mapInputContext(Effect.withRequestCache(effect, ownRequestCache()), change))

@@ -8,7 +8,6 @@ import * as FiberRef from "effect/FiberRef"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import * as FiberState from "../../../../src/db/internal/borrowed/fiberState.ts"
-import { ownRequestCache } from "../../../../src/db/internal/borrowed/fiberState.ts"
 
 class Here extends Context.Tag("test/Here")<Here, string>() {}
 
@@ -75,10 +74,7 @@ describe.each(ways)("a body with a context of its own, %s", (_, exitWith) => {
   it.effect("leaves nothing of it to a child that is joined later", () =>
     Effect.gen(function*() {
       const before = yield* observed
-      const child = Effect.yieldNow().pipe(
-        Effect.provideService(There, "there"),
-        Effect.withRequestCache(ownRequestCache())
-      )
+      const child = FiberState.inContext(Effect.yieldNow(), Context.add(There, "there"))
       yield* Fiber.join(yield* Effect.flatten(within(Effect.fork(child))))
       expect(yield* observed).toEqual(before)
     }).pipe(Effect.fork, Effect.flatMap(Fiber.join)))
@@ -132,10 +128,8 @@ describe("the request cache of a transaction", () => {
         Effect.request(new Find({ id: 1 }), resolver),
         Effect.request(new Find({ id: 1 }), resolver)
       ])
-      expect(yield* twice.pipe(Effect.withRequestCaching(true), Effect.withRequestCache(ownRequestCache()))).toEqual([
-        1,
-        1
-      ])
+      const once = FiberState.inContext(Effect.withRequestCaching(twice, true), (context) => context)
+      expect(yield* once).toEqual([1, 1])
       expect(asked).toBe(1)
     }))
 })
