@@ -17,17 +17,18 @@ export interface Row {
 
 interface Sample {
   readonly cpuMicros: number
+  readonly userMicros: number
   readonly perSecond: number
 }
 
-/** CPU of this process (user and system) per operation, and operations per second; servers are other processes or counted in both. */
+/** CPU of this process (user and system, and user alone) per operation, and operations per second; servers are other processes or counted in both. */
 const measure = async (contender: Contender, count: number): Promise<Sample> => {
   const cpu = process.cpuUsage()
   const start = performance.now()
   await contender.run(count)
   const elapsed = performance.now() - start
   const { system, user } = process.cpuUsage(cpu)
-  return { cpuMicros: (user + system) / count, perSecond: count / elapsed * 1000 }
+  return { cpuMicros: (user + system) / count, userMicros: user / count, perSecond: count / elapsed * 1000 }
 }
 
 export const compare = async ({ contenders, count, rounds = 9, work }: Row): Promise<void> => {
@@ -38,16 +39,18 @@ export const compare = async ({ contenders, count, rounds = 9, work }: Row): Pro
   }
   const base = samples.get(contenders[0]!.name)!
   console.log(`\n${work} (${count} × ${rounds} rounds)`)
-  console.log(columns("", "CPU µs/op", "ratio", "spread", "op/s", "ratio", "spread"))
+  console.log(columns("", "CPU µs/op", "ratio", "spread", "of user", "op/s", "ratio", "spread"))
   for (const { name } of contenders) {
     const own = samples.get(name)!
     const cpu = spread(own.map((sample, i) => sample.cpuMicros / base[i]!.cpuMicros))
+    const user = spread(own.map((sample, i) => sample.userMicros / base[i]!.userMicros))
     const speed = spread(own.map((sample, i) => sample.perSecond / base[i]!.perSecond))
     console.log(columns(
       name,
       median(own.map((sample) => sample.cpuMicros)).toFixed(1),
       cpu.median,
       cpu.range,
+      user.median,
       median(own.map((sample) => sample.perSecond)).toFixed(0),
       speed.median,
       speed.range

@@ -59,8 +59,8 @@ export const run = async (url: string): Promise<void> => {
 
   await compare({
     work: `a request without a statement, ${SOCKETS} connections`,
-    count: 2_000,
-    rounds: 25,
+    count: 1_000,
+    rounds: 100,
     contenders: [
       contender("bare router", "bare"),
       contender("with a session", "unused"),

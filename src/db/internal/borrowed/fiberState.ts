@@ -8,10 +8,15 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { RuntimeFiber } from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
 import * as Request from "effect/Request"
+import { copyOf } from "../../../internal/copyOf.ts"
+import type { Restore } from "../../../internal/effectPrimitives.ts"
+import { uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 
 /** A reference, and its value while a body runs. */
 export interface Setting<A> {
@@ -19,55 +24,77 @@ export interface Setting<A> {
   readonly value: (outer: A) => A
 }
 
+/** A body, and what it runs in. It is interruptible where it is given to `restore`. */
+export interface Inside<A, E, B, E2, R> {
+  readonly context: Context.Context<never>
+  readonly body: Effect.Effect<A, E>
+  /** What is done with its exit. */
+  readonly end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R>
+  readonly setting?: Setting<any> | undefined
+}
+
 export type ExitWith = <A, E, B, E2, R>(
-  context: Context.Context<never>,
-  body: Effect.Effect<A, E>,
-  then: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R>,
-  setting?: Setting<any>
+  enter: (fiber: RuntimeFiber<any, any>, restore: Restore) => Inside<A, E, B, E2, R>
 ) => Effect.Effect<B, E2, R>
 
-/** What a fiber has besides its interface: its references as they are, of which `getFiberRefs` makes a copy at each call. */
+/**
+ * What a fiber has besides its interface: its references. `getFiberRefs`, which is what forks get them by, exchanges them for a
+ * copy at each call.
+ */
 interface Known {
   readonly _fiberRefs: FiberRefs.FiberRefs
   setFiberRefs(fiberRefs: FiberRefs.FiberRefs): void
 }
 
 const isKnown = Effect.runSync(Effect.withFiberRuntime((fiber) => {
-  const { _fiberRefs, setFiberRefs } = fiber as RuntimeFiber<any, any> & Partial<Known>
-  return Effect.succeed(_fiberRefs?.locals instanceof Map && typeof setFiberRefs === "function")
+  const known = fiber as RuntimeFiber<any, any> & Partial<Known>
+  const { _fiberRefs, setFiberRefs } = known
+  fiber.getFiberRefs()
+  return Effect.succeed(
+    _fiberRefs?.locals instanceof Map && typeof setFiberRefs === "function" && known._fiberRefs !== _fiberRefs
+      && Option.getOrUndefined(Fiber.getCurrentFiber()) === fiber
+  )
 }))
 
-const atOnce: ExitWith = (context, body, then, setting) =>
-  Effect.withFiberRuntime((runtime) => {
-    const fiber = runtime as typeof runtime & Known
+const atOnce: ExitWith = (enter) =>
+  uninterruptibleMask((restore) => {
+    const fiber = running()
+    const { body, context, end, setting } = enter(fiber, restore)
     const change = new Change(fiber.id(), fiber._fiberRefs, context, setting)
     fiber.setFiberRefs(change.inner)
-    // A request that is batched with others goes on in another fiber.
-    const goOn = (exit: Parameters<typeof then>[0]): ReturnType<typeof then> =>
-      Effect.withFiberRuntime((runtime) => {
-        const fiber = runtime as typeof runtime & Known
-        fiber.setFiberRefs(change.undo(fiber._fiberRefs))
-        return then(exit)
-      })
-    const onSuccess = (value: Effect.Effect.Success<typeof body>): ReturnType<typeof then> => goOn(Exit.succeed(value))
-    const onFailure = (cause: Cause.Cause<Effect.Effect.Error<typeof body>>): ReturnType<typeof then> =>
+    const goOn = (exit: Parameters<typeof end>[0]): ReturnType<typeof end> => {
+      // A request that is batched with others goes on in another fiber.
+      const fiber = running()
+      fiber.setFiberRefs(change.undo(fiber._fiberRefs))
+      return end(exit)
+    }
+    const onSuccess = (value: Effect.Effect.Success<typeof body>): ReturnType<typeof end> => goOn(Exit.succeed(value))
+    const onFailure = (cause: Cause.Cause<Effect.Effect.Error<typeof body>>): ReturnType<typeof end> =>
       goOn(Exit.failCause(cause))
     return Effect.matchCauseEffect(body, { onFailure, onSuccess })
   })
 
-const stepByStep: ExitWith = (context, body, then, setting) => {
-  let change: Change
-  const enter = Effect.updateFiberRefs((id, outer) => {
-    change = new Change(id, outer, context, setting)
-    return change.inner
-  })
-  const leave = Effect.updateFiberRefs((_, fiberRefs) => change.undo(fiberRefs))
-  return Effect.flatMap(Effect.zipRight(enter, Effect.zipLeft(Effect.exit(body), leave)), then)
-}
+/** `Effect.withFiberRuntime` is one more step of a fiber, and there are not many in a request. */
+const running = (): RuntimeFiber<any, any> & Known =>
+  Option.getOrThrow(Fiber.getCurrentFiber()) as RuntimeFiber<any, any> & Known
+
+const stepByStep: ExitWith = (enter) =>
+  uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime((fiber) => {
+      const { body, context, end, setting } = enter(fiber, restore)
+      let change: Change
+      const apply = Effect.updateFiberRefs((id, outer) => {
+        change = new Change(id, outer, context, setting)
+        return change.inner
+      })
+      const undo = Effect.updateFiberRefs((_, fiberRefs) => change.undo(fiberRefs))
+      return Effect.flatMap(Effect.zipRight(apply, Effect.zipLeft(Effect.exit(body), undo)), end)
+    })
+  )
 
 /**
- * Runs a body with that context and a request cache of its own, sets both back, and goes on with the body's exit. Must run
- * in an uninterruptible region; `body` itself must restore interruption. What the body has changed a `setting` to stays.
+ * Runs a body in that context and with a request cache of its own, sets both back, and goes on with the body's exit. Not
+ * interruptible, but for a body that was `restore`d. What the body has changed a `setting` to stays.
  */
 export const exitWith: ExitWith = isKnown ? atOnce : stepByStep
 
@@ -85,7 +112,10 @@ class Change {
     context: Context.Context<never>,
     setting: Setting<any> | undefined
   ) {
-    const values = new Map(outer.locals)
+    this.#id = id
+    this.#outer = outer
+    this.#setting = setting
+    const values = copyOf(outer.locals)
     set(values, FiberRef.currentContext, id, context)
     set(values, FiberRef.currentRequestCache, id, ownRequestCache())
     if (setting !== undefined) {
@@ -93,35 +123,41 @@ class Change {
       set(values, setting.ref, id, this.#innerSetting)
     }
     this.inner = FiberRefs.unsafeMake(values)
-    this.#id = id
-    this.#outer = outer
-    this.#setting = setting
   }
 
-  undo({ locals }: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
-    const values = new Map(locals)
-    this.#setBack(values, FiberRef.currentContext)
-    this.#setBack(values, FiberRef.currentRequestCache)
+  undo(now: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
+    const { currentContext, currentRequestCache } = FiberRef
+    const context = this.#before(currentContext)
+    // The body has set nothing and forked nothing, and the fiber has set its context itself: most requests.
+    const isUnchanged = now === this.inner && this.#setting === undefined
+    if (isUnchanged && context === this.#outer.locals.get(currentContext)) return this.#outer
+    const values = copyOf(now.locals)
+    values.set(currentContext, context)
+    values.set(currentRequestCache, this.#before(currentRequestCache))
     const ref = this.#setting?.ref
-    if (ref !== undefined && locals.get(ref)?.[0][1] === this.#innerSetting) this.#setBack(values, ref)
+    if (ref !== undefined && now.locals.get(ref)?.[0][1] === this.#innerSetting) values.set(ref, this.#before(ref))
     return FiberRefs.unsafeMake(values)
   }
 
   /**
-   * The first value is from now on set by this fiber even where it was inherited: a child that is joined after the body is
-   * compared with what this fiber has, and would bring the transaction along.
+   * What a reference was before. From now on it is set by this fiber even where it was inherited: a child that is joined after
+   * the body is compared with what this fiber has, and would bring the transaction along.
    */
-  #setBack(values: Locals, ref: FiberRef.FiberRef<any>): void {
+  #before(ref: FiberRef.FiberRef<any>): Values {
     const outer = this.#outer.locals.get(ref)
-    const isOwn = outer?.[0][0] === this.#id
-    values.set(ref, isOwn ? outer : [[this.#id, FiberRefs.getOrDefault(this.#outer, ref)], ...outer ?? []])
+    return outer?.[0][0] === this.#id ? outer : [[this.#id, FiberRefs.getOrDefault(this.#outer, ref)], ...outer ?? []]
   }
 }
 
-/** Each reference has its values with the fibers that have set them, the last one first. */
-type Locals = FiberRefs.FiberRefs["locals"]
+/** The values of a reference with the fibers that have set them, the last one first. */
+type Values = readonly [readonly [FiberId.Single, any], ...Array<readonly [FiberId.Single, any]>]
 
-const set = (values: Locals, ref: FiberRef.FiberRef<any>, id: FiberId.Single, value: unknown): void => {
+const set = (
+  values: Map<FiberRef.FiberRef<any>, Values>,
+  ref: FiberRef.FiberRef<any>,
+  id: FiberId.Single,
+  value: unknown
+): void => {
   const outer = values.get(ref)
   const others = outer === undefined ? [] : outer[0][0] === id ? outer.slice(1) : outer
   values.set(ref, [[id, value], ...others])
@@ -148,4 +184,8 @@ export const inContext = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   change: (context: Context.Context<R>) => Context.Context<R>
 ): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => Effect.mapInputContext(Effect.withRequestCache(effect, ownRequestCache()), change))
+  exitWith((fiber, restore) => ({
+    context: change(fiber.currentContext as Context.Context<R>) as Context.Context<never>,
+    body: restore(effect as Effect.Effect<A, E>),
+    end: (exit: Exit.Exit<A, E>) => exit
+  }))

@@ -10,6 +10,7 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { copyOf } from "../../../internal/copyOf.ts"
 import { makeError } from "../errors/classify.ts"
 import { toSqlError } from "../errors/sqlError.ts"
 
@@ -34,12 +35,17 @@ export interface Owner {
 /** Open transactions by the identity of their owner. */
 export type Transactions = ReadonlyMap<Owner, unknown>
 
+/** Where the open transactions come from, each time that somebody asks for them. */
+export interface Source {
+  readonly transactions: Transactions
+}
+
 /** Our value of the slot: every open transaction, in upstream's shape. A real array costs more to make. */
 class TransactionSlot {
-  readonly transactions: Transactions
+  readonly source: Source
 
-  constructor(transactions: Transactions) {
-    this.transactions = transactions
+  constructor(source: Source) {
+    this.source = source
   }
 
   get 0(): SqlConnection.Connection {
@@ -69,19 +75,19 @@ export const withSlot = <R>(context: Context.Context<R>, slot: unknown): Context
 /** Our open transactions in this context; undefined where there is none. */
 export const transactionsOf = (context: Context.Context<never>): Transactions | undefined => {
   const slot = slotOf(context)
-  return slot instanceof TransactionSlot ? slot.transactions : undefined
+  return slot instanceof TransactionSlot ? slot.source.transactions : undefined
 }
 
 /** A context in which these transactions are open. */
 export const withTransactions = <R>(context: Context.Context<R>, transactions: Transactions): Context.Context<R> => {
-  const services = new Map(context.unsafeMap)
-  putTransactions(services, transactions)
+  const services = copyOf(context.unsafeMap)
+  putTransactions(services, { transactions })
   return Context.unsafeMake(services)
 }
 
-/** Opens these transactions in the services of a context that is being made. */
-export const putTransactions = (services: Map<string, unknown>, transactions: Transactions): void => {
-  services.set(KEY, new TransactionSlot(transactions))
+/** Opens transactions in the services of a context that is being made. */
+export const putTransactions = (services: Map<string, unknown>, source: Source): void => {
+  services.set(KEY, new TransactionSlot(source))
 }
 
 /**

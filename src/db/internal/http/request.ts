@@ -19,40 +19,57 @@ export const isAppByItself = (app: unknown, context: Context.Context<never>): bo
   return route?.route.uninterruptible !== true && !Predicate.hasProperty(app, HttpRouter.TypeId)
 }
 
-/**
- * The request for the body of a session. `seen` gets it, and those that routers make of it to take a prefix away: each of
- * them keeps the body that was read by way of it. What `before` makes runs before one of them becomes a WebSocket, and not
- * if it cannot become one. All else happens to the request itself, so who reads its body twice, inside of the session and
- * outside, finds what was read.
- */
-export const watch = (request: Request, seen: Array<Request>, before: () => Effect.Effect<void>): Request => {
-  seen.push(request)
-  return new Proxy(request, new Watch(seen, before))
+/** A session, as its requests know it. */
+export interface Watcher {
+  /** One more request of it: routers make those, to take a prefix away, and each keeps the body that was read by way of it. */
+  noteRequest(request: Request): void
+  /** Something of the request was committed by a session further in. */
+  noteCommit(): void
+  /** Runs before a request becomes a WebSocket, and not if it cannot become one. */
+  beforeUpgrade(): Effect.Effect<void>
 }
 
+/**
+ * The request for the body of a session. All that the session need not know of happens to the request itself, so who reads
+ * its body twice, inside of the session and outside, finds what was read.
+ */
+export const watch = (request: Request, watcher: Watcher): Request => new Proxy(request, new Watch(watcher))
+
+const WATCHER = Symbol()
 const WATCHED = Symbol()
 
+interface Watched {
+  readonly [WATCHER]?: Watcher
+  readonly [WATCHED]?: Request
+}
+
+/** The innermost session that watches a request. */
+export const watcherOf = (request: Request): Watcher | undefined => (request as Watched)[WATCHER]
+
 /** The request of the server, of one that one or several sessions watch. */
-const watchedBy = (request: Request): Request => (request as { readonly [WATCHED]?: Request })[WATCHED] ?? request
+const watchedBy = (request: Request): Request => (request as Watched)[WATCHED] ?? request
 
 /** A class: V8 makes a function that stands in an object literal an old object, which keeps its request until a full collection. */
 class Watch implements ProxyHandler<Request> {
-  readonly #seen: Array<Request>
-  readonly #before: () => Effect.Effect<void>
+  readonly #watcher: Watcher
 
-  constructor(seen: Array<Request>, before: () => Effect.Effect<void>) {
-    this.#seen = seen
-    this.#before = before
+  constructor(watcher: Watcher) {
+    this.#watcher = watcher
   }
 
   get(target: Request, key: string | symbol): unknown {
+    if (key === WATCHER) return this.#watcher
     if (key === WATCHED) return watchedBy(target)
     // To ask for an upgrade opens nothing yet: the socket that it gives does, when it is run.
     if (key === "upgrade") {
-      return Effect.zipRight(watchedBy(target).upgrade, Effect.zipRight(this.#before(), target.upgrade))
+      return Effect.zipRight(watchedBy(target).upgrade, Effect.zipRight(this.#watcher.beforeUpgrade(), target.upgrade))
     }
     if (key === "modify") {
-      return (changes: Parameters<Request["modify"]>[0]) => watch(target.modify(changes), this.#seen, this.#before)
+      return (changes: Parameters<Request["modify"]>[0]) => {
+        const modified = target.modify(changes)
+        this.#watcher.noteRequest(modified)
+        return watch(modified, this.#watcher)
+      }
     }
     return Reflect.get(target, key, target)
   }

@@ -15,25 +15,24 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Tracer from "effect/Tracer"
 import type { DatabaseError } from "../../../Errors.ts"
-import { interruptible, uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
+import { copyOf } from "../../../internal/copyOf.ts"
+import { interruptible } from "../../../internal/effectPrimitives.ts"
 import type { InfrastructureError } from "../../../internal/infrastructureError.ts"
 import type { DatabaseTag } from "../../Database.ts"
 import type { Setting } from "../borrowed/fiberState.ts"
 import { exitWith } from "../borrowed/fiberState.ts"
-import type { Owner } from "../borrowed/transactionSlot.ts"
+import { putTransactions } from "../borrowed/transactionSlot.ts"
 import * as Client from "../client.ts"
-import type { DataSource } from "../dataSource.ts"
-import { fromSqlError } from "../errors/sqlError.ts"
 import { Level } from "../transaction/level.ts"
-import { NO_OPTIONS, OpenTransaction } from "../transaction/openTransaction.ts"
-import { finish, lenderOf, prepare } from "../transaction/transaction.ts"
+import { lenderOf } from "../transaction/transaction.ts"
 import * as TransactionContext from "../transaction/transactionContext.ts"
-import { Later } from "../transaction/transactionContext.ts"
 import { notDecoded, pathsOf, watched } from "./body.ts"
 import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
-import { isAppByItself, isOfRequest, watch } from "./request.ts"
+import type { Watcher } from "./request.ts"
+import { isAppByItself, isOfRequest, watch, watcherOf } from "./request.ts"
+import { SessionTransactions } from "./transactions.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
@@ -48,64 +47,32 @@ export const run = <E, R>(
   app: HttpApp.Default<E, R>,
   inRouter: boolean
 ): HttpApp.Default<Exclude<E, SqlError | InfrastructureError>, R> =>
-  Effect.withFiberRuntime<Response, Exclude<E, SqlError | InfrastructureError>, R | Request>((fiber) => {
+  exitWith((fiber, restore) => {
     const context = fiber.currentContext as Context.Context<any>
-    const session = new Session(context)
-    const parts: Array<DatabaseTag<any, string>> = []
-    for (const database of databases) {
-      const dataSource = Client.dataSourceOf(Context.unsafeGet(context, database))
-      const lender = dataSource === undefined ? undefined : lenderOf(dataSource, context)
-      if (dataSource !== undefined && lender === dataSource) {
-        session.begin(dataSource)
-      } else if (!(lender instanceof Level && lender.transaction.isSession)) {
-        parts.push(database)
-        session.isPart = true
-      }
+    const session = new Session(context, rollbackOn)
+    const body = session.around(databases, app) as Effect.Effect<Response, E | DatabaseError>
+    return {
+      context: session.inner,
+      body: !inRouter && isAppByItself(app, context) ? interruptible(body) : restore(body),
+      end: (exit: Exit.Exit<Response, E | DatabaseError>) => session.conclude(exit),
+      // Within a route no response is sent.
+      setting: context.unsafeMap.has(HttpRouter.RouteContext.key) ? undefined : session
     }
-    const verdict = Effect.map(app, (response): Verdict => ({
-      response,
-      rollBack: Marks.isRefused(response) || (!Marks.isKept(response) && rollbackOn(response)),
-      saysEncodeFailure: saysEncodeFailure(response),
-      streams: !Marks.isStreamed(response)
-        ? undefined
-        : Marks.isAfterCommit(response)
-        ? "after the commit"
-        : "without a word"
-    }))
-    const own = parts.reduce<Effect.Effect<Verdict, E | DatabaseError, R | Request>>(
-      (body, database) => session.inTransaction(database, body),
-      verdict
-    ) as Effect.Effect<Verdict, E | DatabaseError>
-    const byItself = !inRouter && isAppByItself(app, context)
-    return uninterruptibleMask((restore) =>
-      exitWith(
-        session.inner,
-        byItself ? interruptible(own) : restore(own),
-        (exit) => session.conclude(exit as Exit.Exit<Verdict, E>),
-        // Within a route no response is sent.
-        context.unsafeMap.has(HttpRouter.RouteContext.key) ? undefined : session
-      )
-    )
   })
 
-interface Verdict {
-  readonly response: Response
-  readonly rollBack: boolean
-  readonly saysEncodeFailure: boolean
-  /** A body that is made after the commit, and whether the handler has said that it may be. */
-  readonly streams: "after the commit" | "without a word" | undefined
-}
+/**
+ * What a response does to the work of its request. `refuse`: the success of an endpoint does not fit its schema; `stream`: its
+ * body is made after the commit, and the handler has not said that it may be.
+ */
+type Verdict = "commit" | "roll back" | "refuse" | "stream"
 
 /** What fails a transaction that the response rolls back. */
 class Veto {
-  readonly verdict: Verdict
-  constructor(verdict: Verdict) {
-    this.verdict = verdict
+  readonly response: Response
+  constructor(response: Response) {
+    this.response = response
   }
 }
-
-/** The session around this one, in the same request. */
-class Enclosing extends Context.Tag("@betterai/infrastructure/HttpSession/Enclosing")<Enclosing, Session>() {}
 
 const WRONG_PLACE =
   "the response would be sent before the commit, so the request was refused. A middleware of the server "
@@ -118,18 +85,18 @@ const STREAMS =
 
 const NOT_ENCODED = "the success of an endpoint does not fit its schema"
 
-class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
+class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Watcher {
   readonly #context: Context.Context<any>
   readonly #request: Request
-  readonly #seen: Array<Request> = []
-  readonly #begun = new Map<Owner, Later<Level>>()
+  /** Those that were made of it. */
+  #requests: ReadonlyArray<Request> = []
+  readonly #rollbackOn: RollbackOn
+  /** Those that are ours to end. */
+  readonly #transactions: SessionTransactions
   /** Some transaction is not ours to end: it was committed, or rolled back, when the body ended. */
-  isPart = false
+  #isPart = false
+  #verdict: Verdict | undefined
   #ended = false
-  /** How it ended, for those who look for a transaction afterwards. */
-  #committed: boolean | undefined
-  /** What still runs of the body has no session any more. */
-  #detached = false
   /** Something of the request was committed: nobody may be told that nothing was done. */
   #partly = false
   /** Done when COMMIT before a WebSocket is. */
@@ -137,44 +104,49 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
   /** What is answered if the session has ended before the body. */
   #answer: Response | undefined
 
-  constructor(context: Context.Context<any>) {
+  constructor(context: Context.Context<any>, rollbackOn: RollbackOn) {
     this.#context = context
     this.#request = Context.unsafeGet(context, HttpServerRequest.HttpServerRequest)
+    this.#rollbackOn = rollbackOn
+    this.#transactions = new SessionTransactions(context)
   }
 
-  /** Opens a transaction of this database, which is made when somebody looks for it. */
-  begin(dataSource: DataSource): void {
-    const make = (): Level => {
-      const transaction = new OpenTransaction(dataSource, NO_OPTIONS, this.#context, true)
-      const level = new Level(transaction, undefined, false)
-      if (this.#committed !== undefined) level.endUnused(this.#committed)
-      transaction.isDetached = this.#detached
-      return level
+  /** The app in transactions of these databases: those of the session, or others that it can only be a part of. */
+  around<E, R>(
+    databases: ReadonlyArray<DatabaseTag<any, string>>,
+    app: HttpApp.Default<E, R>
+  ): HttpApp.Default<E | DatabaseError, R> {
+    let body: HttpApp.Default<E | DatabaseError, R> = app
+    for (const database of databases) {
+      const dataSource = Client.dataSourceOf(Context.unsafeGet(this.#context, database))
+      const lender = dataSource === undefined ? undefined : lenderOf(dataSource, this.#context)
+      if (dataSource !== undefined && lender === dataSource) {
+        this.#transactions.add(dataSource)
+      } else if (!(lender instanceof Level && lender.transaction.isSession)) {
+        body = this.#inTransaction(database, body)
+        this.#isPart = true
+      }
     }
-    this.#begun.set(dataSource, new Later(make))
+    return body
   }
 
   /** The context of the body: its request ends the session before it becomes a WebSocket. */
   get inner(): Context.Context<never> {
-    const endBefore = (): Effect.Effect<void> => this.#endBeforeUpgrade()
-    const services = new Map(this.#context.unsafeMap)
-      .set(HttpServerRequest.HttpServerRequest.key, watch(this.#request, this.#seen, endBefore))
-      .set(Enclosing.key, this)
-    if (this.#begun.size > 0) TransactionContext.putAll(services, this.#context, this.#begun)
+    const services = copyOf(this.#context.unsafeMap)
+      .set(HttpServerRequest.HttpServerRequest.key, watch(this.#request, this))
+    if (!this.#transactions.isEmpty) putTransactions(services, this.#transactions)
     return Context.unsafeMake(services)
   }
 
   /** For a database of another client, and in an open transaction, which a session can only be a part of. */
-  inTransaction<E, R>(
+  #inTransaction<E, R>(
     database: DatabaseTag<any, string>,
-    body: Effect.Effect<Verdict, E, R>
-  ): Effect.Effect<Verdict, E | DatabaseError, R> {
+    body: Effect.Effect<Response, E, R>
+  ): Effect.Effect<Response, E | DatabaseError, R> {
     const vetoed = Effect.flatMap(
       body,
-      (verdict): Effect.Effect<Verdict, Veto> =>
-        verdict.rollBack || verdict.saysEncodeFailure || verdict.streams === "without a word"
-          ? Effect.fail(new Veto(verdict))
-          : Effect.succeed(verdict)
+      (response): Effect.Effect<Response, Veto> =>
+        this.#judge(response) === "commit" ? Effect.succeed(response) : Effect.fail(new Veto(response))
     )
     const marked = Effect.mapInputContext(
       vetoed,
@@ -182,41 +154,69 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     )
     return Effect.matchEffect(database.withTransaction(marked), {
       onFailure: (error) =>
-        error instanceof Veto ? Effect.succeed(error.verdict) : Effect.fail(error as E | DatabaseError),
-      onSuccess: (verdict) => {
-        this.#noteCommit()
-        return Effect.succeed(verdict)
+        error instanceof Veto ? Effect.succeed(error.response) : Effect.fail(error as E | DatabaseError),
+      onSuccess: (response) => {
+        this.noteCommit()
+        return Effect.succeed(response)
       }
-    }) as Effect.Effect<Verdict, E | DatabaseError, R>
+    }) as Effect.Effect<Response, E | DatabaseError, R>
+  }
+
+  /** Once: `rollbackOn` is the caller's. */
+  #judge(response: Response): Verdict {
+    return this.#verdict ??= saysEncodeFailure(response)
+      ? "refuse"
+      : Marks.isRefused(response) || (!Marks.isKept(response) && this.#rollbackOn(response))
+      ? "roll back"
+      : Marks.isStreamed(response) && !Marks.isAfterCommit(response)
+      ? "stream"
+      : "commit"
   }
 
   /** Ends the session as its body did, and gives the response. Must run in an uninterruptible region. */
-  conclude<E>(exit: Exit.Exit<Verdict, E>): Effect.Effect<Response, any> {
+  conclude<E>(exit: Exit.Exit<Response, E>): Effect.Effect<Response, any> {
     if (this.#ended) {
       return Effect.flatMap(
         Effect.exit(this.#whenUpgraded()),
         () =>
           this.#answer !== undefined
             ? Effect.succeed(this.#answer)
-            : Exit.map(exit, ({ response }) => this.#watched(response))
+            : Exit.map(exit, (response) => this.#watched(response))
       )
     }
     this.#ended = true
-    if (Exit.isFailure(exit)) return Effect.zipRight(this.#rollBack(), this.#answerToCause(exit.cause))
-    const { response, rollBack, saysEncodeFailure, streams } = exit.value
-    if (saysEncodeFailure) return Effect.zipRight(this.#rollBack(), this.#refuse(NOT_ENCODED))
-    const mayStream = streams === "after the commit" || (streams !== undefined && !this.#isUsed)
-    const sent = (): Response => mayStream ? this.#streamed(response) : response
-    if (rollBack) return Effect.map(this.#rollBack(), sent)
-    if (streams !== undefined && !mayStream) return Effect.zipRight(this.#rollBack(), this.#refuse(STREAMS))
-    if (this.#endUnused()) {
-      this.#committed = true
-      return Effect.succeed(sent())
+    if (Exit.isFailure(exit)) return this.#fail(exit.cause)
+    const response = exit.value
+    let verdict: Verdict
+    try {
+      verdict = this.#judge(response)
+    } catch (defect) {
+      return this.#fail(Cause.die(defect))
+    }
+    switch (verdict) {
+      case "refuse":
+        return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(NOT_ENCODED))
+      case "roll back":
+        return Effect.map(this.#transactions.rollBack(), () => this.#sent(response))
+      case "stream":
+        if (this.#isUsed) return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(STREAMS))
+    }
+    if (this.#transactions.endUnused()) {
+      const sent = this.#sent(response)
+      return sent === response ? exit : Effect.succeed(sent)
     }
     return Effect.flatMap(
       this.#commit(),
-      (failure) => failure === undefined ? Effect.succeed(sent()) : this.#answerTo(failure)
+      (failure) => failure === undefined ? Effect.succeed(this.#sent(response)) : this.#answerTo(failure)
     )
+  }
+
+  #commit(): Effect.Effect<DatabaseError | undefined> {
+    return this.#transactions.commit(() => this.noteCommit())
+  }
+
+  #fail<E>(cause: Cause.Cause<E>): Effect.Effect<Response, unknown> {
+    return Effect.zipRight(this.#transactions.rollBack(), this.#answerToCause(cause))
   }
 
   get ref(): typeof HttpApp.currentPreResponseHandlers {
@@ -236,11 +236,11 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
   #beforeResponse(request: Request, response: Response): Effect.Effect<Response> {
     if (this.#ended || request.source !== this.#request.source) return Effect.succeed(response)
     this.#ended = true
-    return Effect.uninterruptible(Effect.zipRight(this.#rollBack(), this.#refuse(WRONG_PLACE)))
+    return Effect.uninterruptible(Effect.zipRight(this.#transactions.rollBack(), this.#refuse(WRONG_PLACE)))
   }
 
   /** A socket can live for days: what was done before is committed, and then the handler has no session any more. */
-  #endBeforeUpgrade(): Effect.Effect<void> {
+  beforeUpgrade(): Effect.Effect<void> {
     return Effect.uninterruptible(Effect.suspend(() => {
       if (this.#ended) return this.#whenUpgraded()
       this.#ended = true
@@ -248,7 +248,7 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
       // Outside of the session, which is what effects of `afterCommit` see.
       return Effect.flatMap(Effect.mapInputContext(this.#commit(), () => this.#context), (failure) => {
         if (failure === undefined) {
-          this.#detach()
+          this.#transactions.detach()
           return Deferred.succeed(upgrade, undefined)
         }
         // What goes on all the same must not commit by itself: its statements are refused.
@@ -265,69 +265,19 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     return this.#upgrade === undefined ? Effect.void : Deferred.await(this.#upgrade)
   }
 
-  /** Those that somebody has looked for. */
-  get #levels(): ReadonlyArray<Level> {
-    return [...this.#begun.values()].flatMap(({ made }) => made ?? [])
-  }
-
-  /** Whether nothing was asked of any database. */
-  #endUnused(): boolean {
-    for (const { made } of this.#begun.values()) if (made?.endUnused(true) === false) return false
-    return true
-  }
-
   get #isUsed(): boolean {
-    return this.isPart || this.#levels.some(({ transaction }) => transaction.connection !== undefined)
+    return this.#isPart || this.#transactions.areUsed
   }
 
-  /** The body is made outside of the session. */
-  #streamed(response: Response): Response {
-    this.#detach()
+  /** A body that is made while it is sent is made outside of the session. */
+  #sent(response: Response): Response {
+    if (!Marks.isStreamed(response) || (this.#isUsed && !Marks.isAfterCommit(response))) return response
+    this.#transactions.detach()
     return this.#watched(response)
   }
 
   #watched(response: Response): Response {
     return watched(response, this.#request, (line) => this.#log(line))
-  }
-
-  #detach(): void {
-    this.#detached = true
-    for (const { transaction } of this.#levels) transaction.isDetached = true
-  }
-
-  #rollBack(levels = this.#levels): Effect.Effect<void> {
-    this.#committed = false
-    return Effect.forEach(levels, (level) => Effect.exit(finish(level, ROLL_BACK, () => {})), {
-      discard: true
-    })
-  }
-
-  /** Commits one database after the other. */
-  #commit(): Effect.Effect<DatabaseError | undefined> {
-    // All of them: nobody shall find one of their own meanwhile.
-    const levels = [...this.#begun.values()].map(({ transaction }) => transaction)
-    const begun = levels.filter(({ transaction }) => transaction.connection !== undefined)
-    const commitFrom = (index: number): Effect.Effect<DatabaseError | undefined> => {
-      const level = levels[index]
-      if (level === undefined) {
-        this.#committed = true
-        return Effect.succeed(undefined)
-      }
-      return Effect.matchEffect(finish(level, COMMIT, () => {}), {
-        onSuccess: () => {
-          if (level.transaction.connection !== undefined) this.#noteCommit()
-          return commitFrom(index + 1)
-        },
-        onFailure: (failure) =>
-          Effect.as(this.#rollBack(levels.slice(index + 1)), fromSqlError(level.transaction.dataSource.name, failure))
-      })
-    }
-    if (begun.length < 2) return commitFrom(0)
-    // What is known to be lost is found before the first COMMIT.
-    return Effect.flatMap(Effect.forEach(begun, prepare), (refusals) => {
-      const error = refusals.find((refusal) => refusal !== undefined)
-      return error === undefined ? commitFrom(0) : Effect.as(this.#rollBack(), error)
-    })
   }
 
   #answerToCause(cause: Cause.Cause<unknown>): Effect.Effect<Response, unknown> {
@@ -336,7 +286,8 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     const [failure] = Cause.failures(cause)
     if (Cause.isDie(cause)) return Effect.failCause(cause)
     if (isEncodeFailure(failure)) return this.#refuse(`${NOT_ENCODED}: ${pathsOf(failure.issues)}`)
-    return this.#isUsed && ParseResult.isParseError(failure) && !isOfRequest(failure, this.#context, this.#seen)
+    return this.#isUsed && ParseResult.isParseError(failure) &&
+        !isOfRequest(failure, this.#context, [this.#request, ...this.#requests])
       ? this.#refuse(notDecoded(failure))
       : Effect.failCause(cause)
   }
@@ -361,10 +312,13 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     return Effect.map(HttpServerRespondable.toResponse(answer), Marks.refused)
   }
 
-  #noteCommit(): void {
+  noteRequest(request: Request): void {
+    this.#requests = [...this.#requests, request]
+  }
+
+  noteCommit(): void {
     this.#partly = true
-    const outer = this.#context.unsafeMap.get(Enclosing.key) as Session | undefined
-    if (outer !== undefined) outer.#noteCommit()
+    watcherOf(this.#request)?.noteCommit()
   }
 
   /** With the route as it is written: the address of a request may hold what nobody should read in a log. */
@@ -379,6 +333,3 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>> {
     })
   }
 }
-
-const COMMIT = Exit.void
-const ROLL_BACK = Exit.fail(undefined)

@@ -7,7 +7,6 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import { DatabaseError } from "../../../Errors.ts"
 import { pauseAfter } from "../../../internal/backoff.ts"
@@ -15,6 +14,7 @@ import { cancellable } from "../../../internal/cancellable.ts"
 import type { Restore } from "../../../internal/effectPrimitives.ts"
 import { async, uninterruptibleMask } from "../../../internal/effectPrimitives.ts"
 import { isTraced } from "../../../internal/tracing.ts"
+import { exitWith } from "../borrowed/fiberState.ts"
 import { serverStatus } from "../borrowed/mysql2Connection.ts"
 import type { DataSource } from "../dataSource.ts"
 import { COMMIT, ROLLBACK, TRANSACTION_BACKOFF } from "../deadlines.ts"
@@ -39,9 +39,11 @@ export const levelOf = (dataSource: DataSource, context: Context.Context<never>)
  * transaction of another layer of the same database nothing may run: it would neither see nor share that transaction.
  */
 export const lenderOf = (dataSource: DataSource, context: Context.Context<never>): Level | DataSource | DatabaseError =>
-  levelOf(dataSource, context) ?? (TransactionContext.findOther(context, dataSource) !== undefined
-    ? TransactionContext.otherLayer(dataSource.name)
-    : dataSource)
+  !TransactionContext.isAnyOpen(context)
+    ? dataSource
+    : levelOf(dataSource, context) ?? (TransactionContext.findOther(context, dataSource) !== undefined
+      ? TransactionContext.otherLayer(dataSource.name)
+      : dataSource)
 
 /**
  * Runs an effect in a transaction of this database, or in a savepoint if one is open already. DDL is refused in it,
@@ -62,11 +64,11 @@ export const withTransaction = <A, E, R>(
     if (parent instanceof Level) {
       if (options.isolation !== undefined || options.readOnly !== undefined) parent.transaction.adopt(options)
       const refusal = refuseOptions(parent.transaction, options)
-      return refusal === undefined ? nested(fiber, parent, body, allowsDdl) : Effect.fail(toSqlError(refusal))
+      return refusal === undefined ? nested(parent, body, allowsDdl) : Effect.fail(toSqlError(refusal))
     }
     const work = options.retries === undefined || options.retries <= 0
-      ? outermost(fiber, dataSource, body, options, allowsDdl, () => {})
-      : retrying(fiber, dataSource, body, options, options.retries)
+      ? outermost(dataSource, body, options, allowsDdl, () => {})
+      : retrying(dataSource, body, options, options.retries)
     return isTraced(fiber) ? Spans.transaction(dataSource, work) : work
   })
 
@@ -106,17 +108,19 @@ const refuseOptions = (
 }
 
 const outermost = <A, E, R>(
-  fiber: Fiber.RuntimeFiber<any, any>,
   dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
   allowsDdl: boolean,
   onFailure: (mayRepeat: boolean) => void
 ): Effect.Effect<A, E | SqlError, R> =>
-  uninterruptibleMask((restore) => {
-    const level = new Level(new OpenTransaction(dataSource, options, fiber.currentContext), undefined, allowsDdl)
-    const end = (exit: Exit.Exit<A, E>): Effect.Effect<A, E | SqlError> => finish(level, exit, onFailure)
-    return TransactionContext.exitOf(fiber, effect, dataSource, level, restore, end)
+  exitWith(({ currentContext }, restore) => {
+    const level = new Level(new OpenTransaction(dataSource, options, currentContext), undefined, allowsDdl)
+    return {
+      context: TransactionContext.add(currentContext, dataSource, level),
+      body: restore(effect as Effect.Effect<A, E>),
+      end: (exit: Exit.Exit<A, E>) => finish(level, exit, onFailure)
+    }
   })
 
 /** Commits or rolls back, as the body's exit says. Not interruptible, and bounded by the deadlines of its steps. */
@@ -200,7 +204,6 @@ const commitFailure = (dataSource: DataSource, cause: unknown): NonNullable<Outc
 }
 
 const nested = <A, E, R>(
-  fiber: Fiber.RuntimeFiber<any, any>,
   parent: Level,
   effect: Effect.Effect<A, E, R>,
   allowsDdl: boolean
@@ -208,7 +211,7 @@ const nested = <A, E, R>(
   uninterruptibleMask((restore) =>
     Effect.flatMap(
       enter(parent, restore),
-      (leave) => Effect.ensuring(savepoint(fiber, parent, effect, allowsDdl, restore), Effect.sync(leave))
+      (leave) => Effect.ensuring(savepoint(parent, effect, allowsDdl, restore), Effect.sync(leave))
     )
   )
 
@@ -227,7 +230,6 @@ const enter = (parent: Level, restore: Restore): Effect.Effect<() => void, SqlEr
 }
 
 const savepoint = <A, E, R>(
-  fiber: Fiber.RuntimeFiber<any, any>,
   parent: Level,
   effect: Effect.Effect<A, E, R>,
   allowsDdl: boolean,
@@ -235,35 +237,32 @@ const savepoint = <A, E, R>(
 ): Effect.Effect<A, E | SqlError> => {
   const { transaction } = parent
   const level = new Level(transaction, parent, allowsDdl)
-  return TransactionContext.exitOf(
-    fiber,
-    effect,
-    transaction.dataSource,
-    level,
-    restore,
-    (exit) =>
-      async<A, E | SqlError>((resume) =>
-        level.close(Exit.isSuccess(exit), () => {
-          const { savepoint } = level
-          if (Exit.isFailure(exit)) {
-            if (savepoint === undefined) return resume(exit)
-            return transaction.step(`ROLLBACK TO SAVEPOINT ${savepoint}`, () => resume(exit))
-          }
-          const done = (failure: DatabaseError | undefined): void => {
-            if (failure !== undefined) return resume(Effect.fail(toSqlError(failure)))
-            level.afterCommit.moveTo(parent.afterCommit)
-            resume(exit)
-          }
-          if (savepoint !== undefined) return transaction.step(`RELEASE SAVEPOINT ${savepoint}`, done)
-          done(transaction.aborted === undefined ? undefined : transaction.refusal())
-        })
-      )
-  )
+  const end = (exit: Exit.Exit<A, E>): Effect.Effect<A, E | SqlError> =>
+    async<A, E | SqlError>((resume) =>
+      level.close(Exit.isSuccess(exit), () => {
+        const { savepoint } = level
+        if (Exit.isFailure(exit)) {
+          if (savepoint === undefined) return resume(exit)
+          return transaction.step(`ROLLBACK TO SAVEPOINT ${savepoint}`, () => resume(exit))
+        }
+        const done = (failure: DatabaseError | undefined): void => {
+          if (failure !== undefined) return resume(Effect.fail(toSqlError(failure)))
+          level.afterCommit.moveTo(parent.afterCommit)
+          resume(exit)
+        }
+        if (savepoint !== undefined) return transaction.step(`RELEASE SAVEPOINT ${savepoint}`, done)
+        done(transaction.aborted === undefined ? undefined : transaction.refusal())
+      })
+    )
+  return exitWith(({ currentContext }) => ({
+    context: TransactionContext.add(currentContext, transaction.dataSource, level),
+    body: restore(effect as Effect.Effect<A, E>),
+    end
+  }))
 }
 
 /** Repeats the whole transaction as long as the server is known to have rolled it back; never after an unknown outcome. */
 const retrying = <A, E, R>(
-  fiber: Fiber.RuntimeFiber<any, any>,
   dataSource: DataSource,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
@@ -272,7 +271,7 @@ const retrying = <A, E, R>(
   const attempt = (number: number): Effect.Effect<A, E | SqlError, R> => {
     let mayRepeat = false
     return Effect.catchAllCause(
-      outermost(fiber, dataSource, effect, options, false, (known) => {
+      outermost(dataSource, effect, options, false, (known) => {
         mayRepeat = known
       }),
       (cause) =>

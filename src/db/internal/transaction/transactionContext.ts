@@ -1,13 +1,8 @@
 /** The open transactions of a fiber, by database. All of them are in the one slot that `@effect/sql` has for one. */
 import type * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type { DatabaseError } from "../../../Errors.ts"
-import type { Restore } from "../../../internal/effectPrimitives.ts"
-import { exitWith } from "../borrowed/fiberState.ts"
 import type { Owner } from "../borrowed/transactionSlot.ts"
-import { putTransactions, slotOf, transactionsOf, withSlot, withTransactions } from "../borrowed/transactionSlot.ts"
+import { slotOf, transactionsOf, withSlot, withTransactions } from "../borrowed/transactionSlot.ts"
 import { makeError } from "../errors/classify.ts"
 import type { AfterCommit } from "./afterCommit.ts"
 
@@ -42,7 +37,7 @@ export class Later<A extends Transaction> {
 const revealed = (value: unknown): Transaction | undefined =>
   value instanceof Later ? value.transaction : value as Transaction | undefined
 
-/** The open transaction of one owner in this context, as it was put there by {@link add} or {@link putAll}. */
+/** The open transaction of one owner in this context, as it was put there by {@link add} or a session. */
 export const find = (context: Context.Context<never>, owner: Owner): Transaction | undefined =>
   revealed(transactionsOf(context)?.get(owner))
 
@@ -76,16 +71,6 @@ export const add = <R>(
   return withTransactions(context, open)
 }
 
-/** Opens these transactions too, in the services of a context that is made from another one. */
-export const putAll = (
-  services: Map<string, unknown>,
-  outer: Context.Context<never>,
-  added: ReadonlyMap<Owner, Later<Transaction>>
-): void => {
-  const open = transactionsOf(outer)
-  putTransactions(services, open === undefined ? added : new Map([...open, ...added]))
-}
-
 /** A context in which no transaction of that database is open, of whatever layer. */
 export const without = <R>(context: Context.Context<R>, owner: Owner): Context.Context<R> => {
   const open = transactionsOf(context as Context.Context<never>)
@@ -115,14 +100,3 @@ export const asSessions = <R>(context: Context.Context<R>, outer: Context.Contex
 
 /** Whether any transaction is open here, of any database, ours or another client's. */
 export const isAnyOpen = (context: Context.Context<never>): boolean => slotOf(context) !== undefined
-
-/** Runs a body with one more open transaction, and goes on with its exit. Must run in an uninterruptible region. */
-export const exitOf = <A, E, R, B, E2>(
-  fiber: Fiber.RuntimeFiber<any, any>,
-  body: Effect.Effect<A, E, R>,
-  owner: Owner,
-  transaction: Transaction,
-  restore: Restore,
-  then: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
-): Effect.Effect<B, E2> =>
-  exitWith(add(fiber.currentContext, owner, transaction), restore(body as Effect.Effect<A, E>), then)

@@ -33,12 +33,12 @@ class Find extends Request.TaggedClass("Find")<number, never, { readonly id: num
 const unknown = await withoutKnown()
 
 const run = <A, E>(exitWith: FiberState.ExitWith, body: Effect.Effect<A, E, Here>, setting?: FiberState.Setting<any>) =>
-  Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
-    Effect.uninterruptibleMask((restore) => {
-      const context = Context.add(fiber.currentContext, Here, "inside")
-      return exitWith(context, restore(body as Effect.Effect<A, E>), Effect.succeed, setting)
-    })
-  )
+  exitWith((fiber, restore) => ({
+    context: Context.add(fiber.currentContext, Here, "inside"),
+    body: restore(body as Effect.Effect<A, E>),
+    end: (exit: Exit.Exit<A, E>) => Effect.succeed(exit),
+    setting
+  }))
 
 const observed = Effect.all([Effect.serviceOption(Here), FiberRef.get(FiberRef.currentRequestCache)])
 
@@ -78,6 +78,20 @@ describe.each(ways)("a body with a context of its own, %s", (_, exitWith) => {
       yield* Fiber.join(yield* Effect.flatten(within(Effect.fork(child))))
       expect(yield* observed).toEqual(before)
     }).pipe(Effect.fork, Effect.flatMap(Fiber.join)))
+
+  it.effect("lets a child that is joined later bring along no other cache than the one outside", () =>
+    Effect.gen(function*() {
+      const asked: Array<number> = []
+      const resolver = RequestResolver.fromEffect(({ id }: Find) => Effect.sync(() => asked.push(id)))
+      const find = (id: number) => Effect.request(new Find({ id }), resolver)
+      const child = FiberState.inContext(Effect.yieldNow(), Context.add(There, "there"))
+      // Not in the cache of the process, from this test or any other.
+      const [outside, inside] = [Math.random(), Math.random()]
+      yield* find(outside)
+      yield* Fiber.join(yield* Effect.flatten(within(Effect.zipLeft(Effect.fork(child), find(inside)))))
+      yield* find(outside)
+      expect(asked).toEqual([outside, inside])
+    }).pipe(Effect.withRequestCaching(true)))
 
   it.effect("has a request cache of its own", () =>
     Effect.gen(function*() {
