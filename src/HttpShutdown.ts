@@ -13,13 +13,15 @@
  * ```
  */
 import * as HttpServer from "@effect/platform/HttpServer"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Server } from "node:http"
 import { ConfigurationError } from "./Errors.ts"
 import { Health } from "./Health.ts"
+import { finiteDuration } from "./internal/finiteDuration.ts"
+import type { Limits } from "./internal/http/drain.ts"
 import { Drain } from "./internal/http/drain.ts"
 
 export interface DrainOptions {
@@ -48,7 +50,7 @@ export interface DrainOptions {
  *    rolls back, and a COMMIT that has been sent is waited for.
  *
  * `server`, of HTTP or HTTPS, is the one given to `NodeHttpServer.layer`; another one is refused with a
- * ConfigurationError. The layer takes what serves: `HttpServer.serve(app)`, `HttpApiBuilder.serve()`,
+ * ConfigurationError, and so is a duration that is negative, endless or none. The layer takes what serves: `HttpServer.serve(app)`, `HttpApiBuilder.serve()`,
  * `HttpLayerRouter.serve(routes)`. Databases must be provided to the result, or to a layer below it, and not merged
  * beside it: then they would close at the same time.
  */
@@ -57,6 +59,7 @@ export const drain =
   <A, E, R>(serve: Layer.Layer<A, E, R>): Layer.Layer<A, E | ConfigurationError, R | HttpServer.HttpServer> =>
     Layer.unwrapScoped(Effect.gen(function*() {
       if (!server.listening) return yield* notListening
+      const limits = yield* checked(options)
       const health = yield* Effect.serviceOption(Health)
       const draining = yield* Effect.acquireRelease(
         Effect.sync(() => new Drain(server)),
@@ -75,9 +78,7 @@ export const drain =
       )
       const end = draining.end({
         unready: Option.match(health, { onNone: () => Effect.void, onSome: ({ drain }) => drain }),
-        delay: Duration.decode(options.delay ?? 0),
-        deadline: Duration.decode(options.deadline ?? "20 seconds"),
-        grace: Duration.decode(options.grace ?? "5 seconds")
+        ...limits
       })
       // Added after the handlers are attached, so it runs before they are detached.
       return Layer.flatMap(
@@ -86,14 +87,31 @@ export const drain =
       )
     }))
 
-const notListening = Effect.fail(
-  new ConfigurationError({
-    service: "HttpShutdown",
-    reason: "NotConfigured",
-    problems: [{
-      setting: "server",
-      detail: "is not listening, so it is not the server that serves",
-      hint: "give HttpShutdown.drain the same http.Server as NodeHttpServer.layer"
-    }]
-  })
-)
+const refuse = (
+  reason: ConfigurationError["reason"],
+  ...problems: ConfigurationError["problems"]
+): Effect.Effect<never, ConfigurationError> =>
+  Effect.fail(new ConfigurationError({ service: "HttpShutdown", reason, problems }))
+
+const notListening = refuse("NotConfigured", {
+  setting: "server",
+  detail: "is not listening, so it is not the server that serves",
+  hint: "give HttpShutdown.drain the same http.Server as NodeHttpServer.layer"
+})
+
+/** Read as zero, a deadline that is none would cut every request that is under way. */
+const checked = (options: DrainOptions): Effect.Effect<Limits, ConfigurationError> => {
+  const { deadline = "20 seconds", delay = 0, grace = "5 seconds" } = options
+  const limits = { delay: finiteDuration(delay), deadline: finiteDuration(deadline), grace: finiteDuration(grace) }
+  const wrong = Object.entries(limits).flatMap(([setting, limit]) => limit === undefined ? [setting] : [])
+  return wrong.length === 0
+    ? Effect.succeed(limits as Limits)
+    : refuse(
+      "InvalidSettings",
+      ...wrong.map((setting) => ({
+        setting,
+        detail: "must be a duration that ends, of 0 or more, such as \"20 seconds\"",
+        hint: "a number means milliseconds"
+      }))
+    )
+}

@@ -27,6 +27,21 @@ describe("drain", () => {
       expect(error.message).toContain("the same http.Server")
     }))
 
+  const durations: ReadonlyArray<readonly [name: keyof HttpShutdown.DrainOptions, value: unknown]> = [
+    ["deadline", NaN],
+    ["deadline", "20 secs"],
+    ["delay", -1],
+    ["grace", "Infinity"]
+  ]
+  it.scopedLive.each(durations)("refuses a %s of %s", ([name, value]) =>
+    Effect.gen(function*() {
+      const server = createServer()
+      const drain = HttpShutdown.drain(server, { [name]: value })
+      const error = yield* Effect.flip(Layer.build(serve.pipe(drain, Layer.provide(listening(server)))))
+      expect(error).toMatchObject({ _tag: "ConfigurationError", reason: "InvalidSettings" })
+      expect(error.message).toContain(`${name}: must be a duration that ends`)
+    }))
+
   it.scopedLive("ends at once where nothing is under way, leaves no listener behind, and turns readiness off", () =>
     Effect.gen(function*() {
       const server = createServer()

@@ -27,11 +27,15 @@ const GOING_AWAY = Uint8Array.of(0x88, 2, 1001 >> 8, 1001 & 0xff)
 /** How the answer begins that makes a WebSocket of a connection. */
 const SWITCHING = "HTTP/1.1 101 "
 
-export interface EndOptions {
-  readonly unready: Effect.Effect<void>
+/** See `DrainOptions`. */
+export interface Limits {
   readonly delay: Duration.Duration
   readonly deadline: Duration.Duration
   readonly grace: Duration.Duration
+}
+
+export interface EndOptions extends Limits {
+  readonly unready: Effect.Effect<void>
 }
 
 /** What is under way on a connection. */

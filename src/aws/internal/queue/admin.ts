@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ServiceError } from "../../../Errors.ts"
+import { finiteDuration } from "../../../internal/finiteDuration.ts"
 import { CLEAN_UP } from "../deadlines.ts"
 import { toServiceError } from "../errors/classify.ts"
 import { invalidInput, type Refusal, refuse } from "../errors/invalidInput.ts"
@@ -122,8 +123,8 @@ const check = (
     const { maxPerSecond } = options
     const isRate = Number.isInteger(maxPerSecond) && (maxPerSecond as number) >= 1 && (maxPerSecond as number) <= 500
     if (maxPerSecond !== undefined && !isRate) yield* refuse("maxPerSecond", "must be a whole number, 1 - 500")
-    const interval = Option.getOrUndefined(Duration.decodeUnknown(options.interval ?? "1 second"))
-    if (interval === undefined || !Duration.isFinite(interval) || Duration.toMillis(interval) < 100) {
+    const interval = finiteDuration(options.interval ?? "1 second")
+    if (interval === undefined || Duration.toMillis(interval) < 100) {
       return yield* refuse("interval", "must be a duration of 100 ms or more")
     }
     return { interval, maxPerSecond }

@@ -1,6 +1,7 @@
 /** The limits of an upload, checked. */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import { finiteDuration } from "../../../internal/finiteDuration.ts"
 import { SOURCE_IDLE } from "../deadlines.ts"
 import { type Refusal, refuse } from "../errors/invalidInput.ts"
 
@@ -51,10 +52,8 @@ export const check = (limits: Limits): Either.Either<CheckedLimits, Refusal> =>
     if (allowed?.some((type) => !/^[^\s/;*]+\/([^\s/;*]+|\*)$/.test(type))) {
       return yield* refuse("allowedTypes", "must be media types such as image/png or image/*")
     }
-    const idleTimeout = Duration.decodeUnknown(limits.idleTimeout ?? SOURCE_IDLE)
-    if (
-      idleTimeout._tag === "None" || !Duration.isFinite(idleTimeout.value) || Duration.toMillis(idleTimeout.value) < 1
-    ) {
+    const idleTimeout = finiteDuration(limits.idleTimeout ?? SOURCE_IDLE)
+    if (idleTimeout === undefined || Duration.toMillis(idleTimeout) < 1) {
       return yield* refuse("idleTimeout", "must be a finite duration of at least 1 millisecond")
     }
     return {
@@ -63,7 +62,7 @@ export const check = (limits: Limits): Either.Either<CheckedLimits, Refusal> =>
       maxFields,
       maxFieldSize,
       maxTotalSize,
-      idleTimeout: idleTimeout.value,
+      idleTimeout,
       allows: (contentType) =>
         allowed === undefined || allowed.includes(contentType)
         || allowed.includes(contentType.replace(/\/.*$/, "/*"))
