@@ -2,10 +2,11 @@
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { expect } from "@effect/vitest"
-import { Cause, Effect, Logger, Schema, Stream } from "effect"
-import { MainDb } from "../../../src/db/Database.ts"
+import { Cause, Deferred, Effect, Logger, Schema, Stream } from "effect"
+import { GarminDb, MainDb } from "../../../src/db/Database.ts"
 import * as HttpSession from "../../../src/db/HttpSession.ts"
 import { DatabaseError } from "../../../src/Errors.ts"
+import { garmin } from "../../support/db/databases.ts"
 import { faultWithTable, ids, insert } from "../../support/db/faults.ts"
 import { patient, servingApp } from "../../support/http/serving.ts"
 
@@ -119,3 +120,22 @@ for (
       expect(yield* ids(stage)).toEqual([1, 2, 3])
     }))
 }
+
+faultWithTable(
+  "a body that fails is cut where the session was unused until it ended, and used while it did",
+  patient,
+  () =>
+    Effect.gen(function*() {
+      const ending = yield* Deferred.make<void>()
+      const used = yield* Deferred.make<unknown, DatabaseError>()
+      const app = HttpSession.make(GarminDb, MainDb)(Effect.gen(function*() {
+        yield* GarminDb.afterCommit(Effect.zipRight(Deferred.succeed(ending, undefined), Effect.orDie(Deferred.await(used))))
+        yield* Effect.forkDaemon(
+          Deferred.await(ending).pipe(Effect.zipRight(insert(1)), Effect.intoDeferred(used))
+        )
+        return HttpServerResponse.stream(Stream.concat(Stream.make(Uint8Array.of(97)), Stream.fail("late")))
+      }))
+      const client = yield* Effect.provide(servingApp(app), [logged().layer, garmin()])
+      expect(yield* client.get("/")).toMatchObject({ status: 200, body: "a", cut: true })
+    })
+)

@@ -1,4 +1,5 @@
 /** What was committed before the request failed is never called undone. */
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { expect } from "@effect/vitest"
@@ -54,23 +55,36 @@ faultOnStage("two databases of another client: the second COMMIT fails", (stage)
     expect(yield* ids(stage)).toEqual([])
   }))
 
-faultWithTable("of a session within the session, COMMIT of the outer one fails", {}, (stage) =>
-  Effect.gen(function*() {
-    yield* connectionId
-    yield* GarminDb.use((sql) => sql`CREATE TABLE g (id INT PRIMARY KEY)`)
-    const intoGarmin = GarminDb.use((sql) => sql`INSERT INTO g VALUES (1)`)
-    const app = HttpSession.make(MainDb)(Effect.gen(function*() {
-      yield* insert(1)
-      const response = yield* HttpSession.make(GarminDb)(Effect.as(intoGarmin, ok))
-      const id = yield* connectionId
-      yield* stage.admin(`KILL ${id}`)
-      yield* Effect.ignore(connectionId)
-      return response
-    }))
-    const response = yield* asked(app)
-    expect([response.status, yield* tagOf(response)]).toEqual([500, "OutcomeUnknown"])
-    expect(yield* ids(stage)).toEqual([])
-  }).pipe(Effect.provide(garmin())))
+const own = HttpServerRequest.fromWeb(new Request("http://localhost/part"))
+const within: Record<string, <A, E, R>(part: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>> = {
+  "": (part) => part,
+  ", which has a request of its own,": (part) =>
+    Effect.provideService(part, HttpServerRequest.HttpServerRequest, own) as typeof part
+}
+
+for (const [how, given] of Object.entries(within)) {
+  faultWithTable(
+    `of a session within the session${how} COMMIT is done, and the outer one's fails`,
+    {},
+    (stage) =>
+      Effect.gen(function*() {
+        yield* connectionId
+        yield* GarminDb.use((sql) => sql`CREATE TABLE g (id INT PRIMARY KEY)`)
+        const intoGarmin = GarminDb.use((sql) => sql`INSERT INTO g VALUES (1)`)
+        const app = HttpSession.make(MainDb)(Effect.gen(function*() {
+          yield* insert(1)
+          const response = yield* given(HttpSession.make(GarminDb)(Effect.as(intoGarmin, ok)))
+          const id = yield* connectionId
+          yield* stage.admin(`KILL ${id}`)
+          yield* Effect.ignore(connectionId)
+          return response
+        }))
+        const response = yield* asked(app)
+        expect([response.status, yield* tagOf(response)]).toEqual([500, "OutcomeUnknown"])
+        expect(yield* ids(stage)).toEqual([])
+      }).pipe(Effect.provide(garmin()))
+  )
+}
 
 faultWithTable(
   "what a session within the session has refused is rolled back, whatever `rollbackOn` says",

@@ -24,9 +24,13 @@ export interface Setting<A> {
   readonly value: (outer: A) => A
 }
 
-/** A body, and what it runs in. It is interruptible where it is given to `restore`. */
+/** A body, and what it runs in. */
 export interface Inside<A, E, B, E2, R> {
   readonly context: Context.Context<never>
+  /**
+   * Made interruptible by `restore`, or otherwise. Not for interruption alone: with the step back from it the fiber says again
+   * that it is the running one, whatever ran within.
+   */
   readonly body: Effect.Effect<A, E>
   /** What is done with its exit. */
   readonly end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R>

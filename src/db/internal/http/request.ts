@@ -23,8 +23,6 @@ export const isAppByItself = (app: unknown, context: Context.Context<never>): bo
 export interface Watcher {
   /** One more request of it: routers make those, to take a prefix away, and each keeps the body that was read by way of it. */
   noteRequest(request: Request): void
-  /** Something of the request was committed by a session further in. */
-  noteCommit(): void
   /** Runs before a request becomes a WebSocket, and not if it cannot become one. */
   beforeUpgrade(): Effect.Effect<void>
 }
@@ -35,19 +33,10 @@ export interface Watcher {
  */
 export const watch = (request: Request, watcher: Watcher): Request => new Proxy(request, new Watch(watcher))
 
-const WATCHER = Symbol()
 const WATCHED = Symbol()
 
-interface Watched {
-  readonly [WATCHER]?: Watcher
-  readonly [WATCHED]?: Request
-}
-
-/** The innermost session that watches a request. */
-export const watcherOf = (request: Request): Watcher | undefined => (request as Watched)[WATCHER]
-
 /** The request of the server, of one that one or several sessions watch. */
-const watchedBy = (request: Request): Request => (request as Watched)[WATCHED] ?? request
+const watchedBy = (request: Request): Request => (request as { readonly [WATCHED]?: Request })[WATCHED] ?? request
 
 /** A class: V8 makes a function that stands in an object literal an old object, which keeps its request until a full collection. */
 class Watch implements ProxyHandler<Request> {
@@ -58,7 +47,6 @@ class Watch implements ProxyHandler<Request> {
   }
 
   get(target: Request, key: string | symbol): unknown {
-    if (key === WATCHER) return this.#watcher
     if (key === WATCHED) return watchedBy(target)
     // To ask for an upgrade opens nothing yet: the socket that it gives does, when it is run.
     if (key === "upgrade") {

@@ -31,7 +31,7 @@ import { isEncodeFailure, saysEncodeFailure } from "./encodeFailure.ts"
 import { answerTo, failed, isRetryable, ownErrorOf, unknown } from "./errors.ts"
 import * as Marks from "./marks.ts"
 import type { Watcher } from "./request.ts"
-import { isAppByItself, isOfRequest, watch, watcherOf } from "./request.ts"
+import { isAppByItself, isOfRequest, watch } from "./request.ts"
 import { SessionTransactions } from "./transactions.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
@@ -73,6 +73,9 @@ class Veto {
     this.response = response
   }
 }
+
+/** The session around this one. A part of a request may have been given a request of its own. */
+class Enclosing extends Context.Tag("@betterai/infrastructure/HttpSession/Enclosing")<Enclosing, Session>() {}
 
 const WRONG_PLACE =
   "the response would be sent before the commit, so the request was refused. A middleware of the server "
@@ -134,6 +137,7 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Wat
   get inner(): Context.Context<never> {
     const services = copyOf(this.#context.unsafeMap)
       .set(HttpServerRequest.HttpServerRequest.key, watch(this.#request, this))
+      .set(Enclosing.key, this)
     if (!this.#transactions.isEmpty) putTransactions(services, this.#transactions)
     return Context.unsafeMake(services)
   }
@@ -156,7 +160,7 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Wat
       onFailure: (error) =>
         error instanceof Veto ? Effect.succeed(error.response) : Effect.fail(error as E | DatabaseError),
       onSuccess: (response) => {
-        this.noteCommit()
+        this.#noteCommit()
         return Effect.succeed(response)
       }
     }) as Effect.Effect<Response, E | DatabaseError, R>
@@ -188,31 +192,27 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Wat
     if (Exit.isFailure(exit)) return this.#fail(exit.cause)
     const response = exit.value
     let verdict: Verdict
+    let streams: boolean
     try {
       verdict = this.#judge(response)
+      // Before the end: what still runs of the body may use the session meanwhile.
+      streams = Marks.isStreamed(response) && (Marks.isAfterCommit(response) || !this.#isUsed)
     } catch (defect) {
       return this.#fail(Cause.die(defect))
     }
-    switch (verdict) {
-      case "refuse":
-        return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(NOT_ENCODED))
-      case "roll back":
-        return Effect.map(this.#transactions.rollBack(), () => this.#sent(response))
-      case "stream":
-        if (this.#isUsed) return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(STREAMS))
-    }
-    if (this.#transactions.endUnused()) {
-      const sent = this.#sent(response)
-      return sent === response ? exit : Effect.succeed(sent)
-    }
+    const sent = (): Response => streams ? this.#streamed(response) : response
+    if (verdict === "refuse") return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(NOT_ENCODED))
+    if (verdict === "roll back") return Effect.map(this.#transactions.rollBack(), sent)
+    if (verdict === "stream" && !streams) return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(STREAMS))
+    if (this.#transactions.endUnused()) return streams ? Effect.succeed(sent()) : exit
     return Effect.flatMap(
       this.#commit(),
-      (failure) => failure === undefined ? Effect.succeed(this.#sent(response)) : this.#answerTo(failure)
+      (failure) => failure === undefined ? Effect.succeed(sent()) : this.#answerTo(failure)
     )
   }
 
   #commit(): Effect.Effect<DatabaseError | undefined> {
-    return this.#transactions.commit(() => this.noteCommit())
+    return this.#transactions.commit(() => this.#noteCommit())
   }
 
   #fail<E>(cause: Cause.Cause<E>): Effect.Effect<Response, unknown> {
@@ -269,9 +269,8 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Wat
     return this.#isPart || this.#transactions.areUsed
   }
 
-  /** A body that is made while it is sent is made outside of the session. */
-  #sent(response: Response): Response {
-    if (!Marks.isStreamed(response) || (this.#isUsed && !Marks.isAfterCommit(response))) return response
+  /** The body is made outside of the session. */
+  #streamed(response: Response): Response {
     this.#transactions.detach()
     return this.#watched(response)
   }
@@ -316,9 +315,10 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Wat
     this.#requests = [...this.#requests, request]
   }
 
-  noteCommit(): void {
+  #noteCommit(): void {
     this.#partly = true
-    watcherOf(this.#request)?.noteCommit()
+    const outer = this.#context.unsafeMap.get(Enclosing.key) as Session | undefined
+    if (outer !== undefined) outer.#noteCommit()
   }
 
   /** With the route as it is written: the address of a request may hold what nobody should read in a log. */
