@@ -129,7 +129,9 @@ faultWithTable(
       const ending = yield* Deferred.make<void>()
       const used = yield* Deferred.make<unknown, DatabaseError>()
       const app = HttpSession.make(GarminDb, MainDb)(Effect.gen(function*() {
-        yield* GarminDb.afterCommit(Effect.zipRight(Deferred.succeed(ending, undefined), Effect.orDie(Deferred.await(used))))
+        yield* GarminDb.afterCommit(
+          Effect.zipRight(Deferred.succeed(ending, undefined), Effect.orDie(Deferred.await(used)))
+        )
         yield* Effect.forkDaemon(
           Deferred.await(ending).pipe(Effect.zipRight(insert(1)), Effect.intoDeferred(used))
         )

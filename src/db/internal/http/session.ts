@@ -192,19 +192,19 @@ class Session implements Setting<Option.Option<HttpApp.PreResponseHandler>>, Wat
     if (Exit.isFailure(exit)) return this.#fail(exit.cause)
     const response = exit.value
     let verdict: Verdict
-    let streams: boolean
+    let outlives: boolean
     try {
       verdict = this.#judge(response)
-      // Before the end: what still runs of the body may use the session meanwhile.
-      streams = Marks.isStreamed(response) && (Marks.isAfterCommit(response) || !this.#isUsed)
+      // Asked before the end: what still runs of the handler may use the session meanwhile.
+      outlives = Marks.isStreamed(response) && (Marks.isAfterCommit(response) || !this.#isUsed)
     } catch (defect) {
       return this.#fail(Cause.die(defect))
     }
-    const sent = (): Response => streams ? this.#streamed(response) : response
+    const sent = (): Response => outlives ? this.#streamed(response) : response
     if (verdict === "refuse") return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(NOT_ENCODED))
     if (verdict === "roll back") return Effect.map(this.#transactions.rollBack(), sent)
-    if (verdict === "stream" && !streams) return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(STREAMS))
-    if (this.#transactions.endUnused()) return streams ? Effect.succeed(sent()) : exit
+    if (verdict === "stream" && !outlives) return Effect.zipRight(this.#transactions.rollBack(), this.#refuse(STREAMS))
+    if (this.#transactions.endUnused()) return outlives ? Effect.succeed(sent()) : exit
     return Effect.flatMap(
       this.#commit(),
       (failure) => failure === undefined ? Effect.succeed(sent()) : this.#answerTo(failure)
