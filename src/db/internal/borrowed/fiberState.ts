@@ -7,7 +7,6 @@ import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { RuntimeFiber } from "effect/Fiber"
 import * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
@@ -38,7 +37,7 @@ export interface Inside<A, E, B, E2, R> {
 }
 
 export type ExitWith = <A, E, B, E2, R>(
-  enter: (fiber: RuntimeFiber<any, any>, restore: Restore) => Inside<A, E, B, E2, R>
+  enter: (fiber: Fiber.RuntimeFiber<any, any>, restore: Restore) => Inside<A, E, B, E2, R>
 ) => Effect.Effect<B, E2, R>
 
 /**
@@ -51,7 +50,7 @@ interface Known {
 }
 
 const isKnown = Effect.runSync(Effect.withFiberRuntime((fiber) => {
-  const known = fiber as RuntimeFiber<any, any> & Partial<Known>
+  const known = fiber as Fiber.RuntimeFiber<any, any> & Partial<Known>
   const { _fiberRefs, setFiberRefs } = known
   fiber.getFiberRefs()
   return Effect.succeed(
@@ -79,8 +78,8 @@ const atOnce: ExitWith = (enter) =>
   })
 
 /** `Effect.withFiberRuntime` is one more step of a fiber, and there are not many in a request. */
-const running = (): RuntimeFiber<any, any> & Known =>
-  Option.getOrThrow(Fiber.getCurrentFiber()) as RuntimeFiber<any, any> & Known
+const running = (): Fiber.RuntimeFiber<any, any> & Known =>
+  Option.getOrThrow(Fiber.getCurrentFiber()) as Fiber.RuntimeFiber<any, any> & Known
 
 const stepByStep: ExitWith = (enter) =>
   uninterruptibleMask((restore) =>
@@ -132,8 +131,9 @@ class Change {
   undo(now: FiberRefs.FiberRefs): FiberRefs.FiberRefs {
     const { currentContext, currentRequestCache } = FiberRef
     const context = this.#before(currentContext)
-    // The body has set nothing and forked nothing, and the fiber has set its context itself: most requests.
-    const isUnchanged = now === this.inner && this.#setting === undefined
+    // The body has set nothing and forked nothing, which shows where forks exchange the references, and the fiber has set its
+    // context itself: most requests.
+    const isUnchanged = isKnown && now === this.inner && this.#setting === undefined
     if (isUnchanged && context === this.#outer.locals.get(currentContext)) return this.#outer
     const values = copyOf(now.locals)
     values.set(currentContext, context)
