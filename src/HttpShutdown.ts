@@ -50,9 +50,9 @@ export interface DrainOptions {
  *    rolls back, and a COMMIT that has been sent is waited for.
  *
  * `server`, of HTTP or HTTPS, is the one given to `NodeHttpServer.layer`; another one is refused with a
- * ConfigurationError, and so is a duration that is negative, endless or none. The layer takes what serves: `HttpServer.serve(app)`, `HttpApiBuilder.serve()`,
- * `HttpLayerRouter.serve(routes)`. Databases must be provided to the result, or to a layer below it, and not merged
- * beside it: then they would close at the same time.
+ * ConfigurationError, and so is a duration that is negative, endless or none. The layer takes what serves:
+ * `HttpServer.serve(app)`, `HttpApiBuilder.serve()`, `HttpLayerRouter.serve(routes)`. Databases must be provided to the
+ * result, or to a layer below it, and not merged beside it: then they would close at the same time.
  */
 export const drain =
   (server: Server, options: DrainOptions = {}) =>

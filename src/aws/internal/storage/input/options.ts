@@ -1,8 +1,8 @@
 /** The options of the other methods of Storage, checked, with their defaults. */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import { finiteDuration } from "../../../../internal/finiteDuration.ts"
 import { type Refusal, refuse } from "../../errors/invalidInput.ts"
 import type { Condition, Copy, Listing, ObjectHead, Reading } from "../backend.ts"
 import * as MediaTypes from "../mediaTypes.ts"
@@ -107,10 +107,8 @@ export const copy = (from: unknown, to: unknown, options: CopyOptions): Checked<
 
 /** In whole seconds. */
 export const expiry = (options: PresignOptions): Checked<number> => {
-  const seconds = Option.match(Duration.decodeUnknown(options.expiresIn ?? "15 minutes"), {
-    onNone: () => Number.NaN,
-    onSome: Duration.toSeconds
-  })
+  const duration = finiteDuration(options.expiresIn ?? "15 minutes")
+  const seconds = duration === undefined ? Number.NaN : Duration.toSeconds(duration)
   return Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_EXPIRY
     ? Either.right(seconds)
     : refuse(
